@@ -1,0 +1,42 @@
+"""All commands of the command line."""
+
+from __future__ import annotations
+
+import typer
+
+from .extract import extract
+from .finetune import finetune
+from .front import front
+from .options import command
+from .pick import pick
+from .run import run
+from .search import search
+from .settings import (
+    ExtractCommand,
+    FinetuneCommand,
+    FrontCommand,
+    PickCommand,
+    RunCommand,
+    SearchCommand,
+    SupernetCommand,
+)
+from .supernet import supernet
+
+
+def make_app() -> typer.Typer:
+    """Build the command line from the stages' settings."""
+    app = typer.Typer(
+        help="Find the Pareto front of subnetworks inside one fine-tuned BERT.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+    command(app, "run", RunCommand, run)
+    command(app, "finetune", FinetuneCommand, finetune)
+    command(app, "supernet", SupernetCommand, supernet)
+    command(app, "search", SearchCommand, search)
+    command(app, "front", FrontCommand, front)
+    command(app, "pick", PickCommand, pick)
+    command(app, "extract", ExtractCommand, extract)
+    return app

@@ -1,0 +1,82 @@
+"""What a person sees: progress, tables, errors."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+# Results go to stdout, so that they can be piped; everything said on the way goes to stderr.
+out = Console(highlight=False, soft_wrap=True)
+if not out.is_terminal:
+    out = Console(
+        highlight=False, soft_wrap=True, width=160
+    )  # rich takes a pipe for 80 columns and cuts tables to that
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+_PLAIN_SECONDS = 10.0
+
+
+def say(text: str) -> None:
+    """Print a line about what is going on."""
+    err.print(text, markup=False)
+
+
+class Ticker:
+    """Tells how far a long job is."""
+
+    def __init__(self, title: str, progress: Progress | None) -> None:
+        self._title = title
+        self._progress = progress
+        self._task = progress.add_task(title, total=None, note="") if progress else None
+        self._begin = self._said = time.monotonic()
+        self._first: int | None = None
+
+    def __call__(self, done: int, total: int, note: str = "") -> None:
+        """Show that `done` of `total` steps are done."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total, note=note)
+            return
+        now = time.monotonic()
+        if self._first is None:
+            self._first = done - 1
+        if now - self._said >= _PLAIN_SECONDS or done >= total:
+            self._said = now
+            pace = (now - self._begin) / max(1, done - self._first)
+            left = f", about {duration(pace * (total - done))} left" if done < total else ""
+            say(f"{self._title}: {done}/{total}{left}{'  ' + note if note else ''}")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Ticker]:
+    """Show a bar with an estimate on a terminal, plain lines elsewhere."""
+    if not err.is_terminal:
+        yield Ticker(title, None)
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=err) as bar:
+        yield Ticker(title, bar)
+
+
+def duration(seconds: float) -> str:
+    """Write seconds for people."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+def fail(message: str) -> int:
+    """Print an error as one line on stderr and return the exit code for it."""
+    print(f"secateur: {' '.join(str(message).split())}", file=sys.stderr)
+    return 2

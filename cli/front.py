@@ -1,0 +1,127 @@
+"""`secateur front`: the subnetworks that nothing beats."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from rich.table import Table
+
+from ..errors import InputError
+from ..evaluation.archive import Archive, Evaluation
+from ..evaluation.objectives import ERROR
+from .console import out
+from .rescore import REPORT
+from .run_folder import RunFolder
+from .settings import FrontCommand
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One model of the front, as `front --json` prints it.
+
+    Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
+    `latency_ms` was measured end to end on the extracted model, `latency_predicted_ms` comes from the table of parts.
+    """
+
+    key: str
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+    hidden: int
+    error_selection: float
+    error_report: float
+    parameters: int
+    encoder_parameters: int
+    macs: int
+    latency_ms: float
+    latency_low_ms: float
+    latency_high_ms: float
+    latency_predicted_ms: float
+
+
+def front(settings: FrontCommand) -> None:
+    """Print the front of a run, the most accurate first."""
+    folder = RunFolder.open(settings.run)
+    with open_archive(folder) as archive:
+        points = front_points(archive, settings.against)
+    if settings.as_json:
+        out.print_json(json.dumps([asdict(point) for point in points]))
+    else:
+        out.print(front_table(folder, points))
+
+
+def open_archive(folder: RunFolder) -> Archive:
+    """Open the archive of a searched run.
+
+    Raises:
+        InputError: nothing has been searched yet.
+    """
+    if not folder.archive.exists():
+        raise InputError(f"{folder.path} has no archive yet; run `secateur search {folder.path}` first")
+    return Archive(folder.archive)
+
+
+def front_points(archive: Archive, against: str) -> list[FrontPoint]:
+    """Return the front of error against a cost on the selection split, the lowest error first.
+
+    Raises:
+        InputError: the search has not come to scoring its front on the report split.
+    """
+    reported = {one.key: one for one in archive.evaluations(split=REPORT)}
+    chosen = archive.front((ERROR, against))
+    missing = [one.key for one in chosen if one.key not in reported]
+    if missing:
+        raise InputError(
+            f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` again, "
+            "it goes on where it stopped"
+        )
+    return [front_point(one, reported[one.key]) for one in chosen]
+
+
+def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
+    """Put together what both splits say of one model."""
+    return FrontPoint(
+        key=selection.key,
+        heads=selection.mask.heads_per_layer,
+        neurons=selection.mask.neurons_per_layer,
+        hidden=selection.mask.hidden_size,
+        error_selection=selection.values[ERROR],
+        error_report=report.values[ERROR],
+        parameters=int(selection.values["parameters"]),
+        encoder_parameters=int(selection.values["encoder_parameters"]),
+        macs=int(selection.values["macs"]),
+        latency_ms=report.values["latency_ms"],
+        latency_low_ms=report.values["latency_low_ms"],
+        latency_high_ms=report.values["latency_high_ms"],
+        latency_predicted_ms=selection.values["latency_ms"],
+    )
+
+
+def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
+    """Draw the front as a table."""
+    table = Table(title=f"{folder.path}: {folder.project.task}, error = 1 - metric", title_justify="left")
+    table.add_column("key", no_wrap=True)
+    for name in ("layers", "heads", "neurons"):
+        table.add_column(name, justify="right")
+    for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", "latency ms (quartiles)"):
+        table.add_column(name, justify="right", no_wrap=out.width >= 120)
+    for p in points:
+        table.add_row(
+            p.key,
+            str(sum(1 for h, n in zip(p.heads, p.neurons, strict=True) if h or n)),
+            kept(p.heads),
+            kept(p.neurons),
+            f"{p.error_selection:.4f}",
+            f"{p.error_report:.4f}",
+            f"{p.parameters / 1e6:.2f} M",
+            f"{p.encoder_parameters / 1e6:.2f} M",
+            f"{p.macs / 1e6:.0f} M",
+            f"{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
+        )
+    return table
+
+
+def kept(counts: tuple[int, ...]) -> str:
+    """Write what the layers keep: one number if all that keep anything agree, else one per layer."""
+    used = {count for count in counts if count}
+    return str(used.pop()) if len(used) == 1 else "-" if not used else "/".join(map(str, counts))

@@ -1,0 +1,178 @@
+"""One run, one folder: what it is about, which stages are complete, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+
+from ..errors import InputError
+from ..evaluation.latency import machine_name
+from .settings import ProjectSettings
+
+# What a run is about; a folder made with other values of these is another run.
+_IDENTITY = tuple(name for name in ProjectSettings.model_fields if name != "out")
+
+
+class RunFolder:
+    """A run's folder, opened with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        project: what it is about.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any]) -> None:
+        self.path = path
+        self.record = record
+        self.project = ProjectSettings.model_validate({**record["project"], "out": path})
+
+    @classmethod
+    def create(cls, project: ProjectSettings, facts: dict[str, Any]) -> RunFolder:
+        """Make a run folder, or open the one there if it is of the same project.
+
+        Args:
+            project: what it is about.
+            facts: what was found out about model and task; must be the same when the folder is used again.
+
+        Raises:
+            InputError: the folder belongs to another run, or is no run folder at all.
+        """
+        path = project.out
+        wanted = {name: _plain(getattr(project, name)) for name in _IDENTITY}
+        if (path / "run.json").exists():
+            folder = cls.open(path)
+            for name, value in {**wanted, **facts}.items():
+                there = {**folder.record["project"], **folder.record["facts"]}.get(name)
+                if there != value:
+                    raise InputError(
+                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
+                        "for another run"
+                    )
+            return folder
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
+        record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
+        folder = cls(path, record)
+        folder._write()
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """Open an existing run folder.
+
+        Raises:
+            InputError: there is none, or its run.json is damaged.
+        """
+        if not (path / "run.json").is_file():
+            raise InputError(f"{path} is no run folder (it has no run.json); `secateur run --out {path}` makes one")
+        try:
+            return cls(path, json.loads((path / "run.json").read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path / 'run.json'} is damaged ({error}); choose another --out and run again") from error
+
+    @property
+    def archive(self) -> Path:
+        """The archive's file."""
+        return self.path / "archive.db"
+
+    @property
+    def finetuned(self) -> Path:
+        """The fine-tuned model."""
+        return self.path / "finetuned"
+
+    @property
+    def supernet(self) -> Path:
+        """The trained supernet."""
+        return self.path / "supernet"
+
+    def latency_table(self, target: str) -> Path:
+        """The file of the latency table for a target's name."""
+        return self.path / "latency" / f"{target}.json"
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """Return the settings a stage was run with.
+
+        Raises:
+            InputError: it has not been run.
+        """
+        if stage not in self.record["stages"]:
+            raise InputError(f"{self.path} has no {stage} stage yet; run `secateur {stage}` on it first")
+        return self.record["stages"][stage]["settings"]
+
+    def complete(self, stage: str) -> bool:
+        """Tell whether a stage has ended."""
+        return self.record["stages"].get(stage, {}).get("complete", False)
+
+    def seconds(self, stage: str) -> float:
+        """Return what a stage has taken so far, over all its attempts."""
+        return self.record["stages"].get(stage, {}).get("seconds", 0.0)
+
+    def stage_is_done(self, stage: str, settings: BaseModel) -> bool:
+        """Tell whether a stage has ended with these settings.
+
+        Raises:
+            InputError: it was run, or begun, with other settings.
+        """
+        there = self.record["stages"].get(stage)
+        if there is None:
+            return False
+        mine = settings.model_dump(mode="json", exclude={"save_seconds"})
+        for name, value in mine.items():
+            if there["settings"].get(name) != value:
+                raise InputError(
+                    f"the {stage} stage of {self.path} was run with {name} {there['settings'].get(name)!r}, not {value!r}; "
+                    "choose another --out for another run"
+                )
+        return there["complete"]
+
+    @contextmanager
+    def stage(self, stage: str, settings: BaseModel, **notes: Any) -> Iterator[None]:
+        """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
+        before = self.seconds(stage)
+        entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
+        self.record["stages"][stage] = {**entry, "seconds": before}
+        self._write()
+        begin = time.monotonic()
+        try:
+            yield
+            self.record["stages"][stage]["complete"] = True
+        finally:
+            self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
+            self._write()
+
+    def _write(self) -> None:
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / "run.json.tmp"
+        temporary.write_text(json.dumps(self.record, indent=1) + "\n")
+        temporary.replace(self.path / "run.json")
+
+
+def environment() -> dict[str, str]:
+    """Name what results depend on beside the settings: library versions, Python, machine."""
+    names = ("secateur", "torch", "transformers", "accelerate", "numpy", "optuna", "pymoo")
+    return {
+        **{name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "machine": machine_name("cuda" if torch.cuda.is_available() else "cpu"),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value

@@ -1,0 +1,56 @@
+"""`secateur supernet`: all subnetworks are trained together."""
+
+from __future__ import annotations
+
+import shutil
+
+from ..errors import InputError, unknown_name
+from ..supernet import Supernet
+from ..supernet.settings import SupernetSettings
+from ..supernet.storage import load_model, load_tokenizer, save_model
+from ..supernet.strategies import STRATEGIES
+from ..supernet.training import train_supernet
+from ..tasks import Task
+from .console import duration, progress, say
+from .run_folder import RunFolder
+from .settings import SupernetCommand
+from .workspace import make_space, open_task
+
+
+def supernet(settings: SupernetCommand) -> None:
+    """Train the supernet of a run."""
+    folder = RunFolder.open(settings.run)
+    supernet_stage(folder, open_task(folder), settings.supernet)
+
+
+def check(settings: SupernetSettings) -> None:
+    """Refuse names that do not exist before anything is computed."""
+    if settings.strategy not in STRATEGIES:
+        raise unknown_name("strategy", settings.strategy, STRATEGIES)
+
+
+def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) -> None:
+    """Write `supernet/`, unless it is complete."""
+    check(settings)
+    if folder.stage_is_done("supernet", settings):
+        say(f"supernet: complete, in {folder.supernet}")
+        return
+    if not folder.complete("finetune"):
+        raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+    state = folder.path / "supernet.state"
+    net = Supernet(load_model(folder.finetuned))
+    space = make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
+    with folder.stage("supernet", settings):
+        with progress("supernet") as tick:
+            train_supernet(
+                net,
+                space,
+                task,
+                settings,
+                seed=folder.project.seed,
+                state=state,
+                report=lambda p: tick(p.done, p.total, f"loss {p.loss:.3f}"),
+            )
+        save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet)
+    shutil.rmtree(state, ignore_errors=True)
+    say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")

@@ -1,0 +1,37 @@
+"""Parameters that an extracted subnetwork has."""
+
+from __future__ import annotations
+
+from ...search_space import SubnetMask
+from ...supernet import Supernet
+from .objective import Objective
+
+
+def encoder_parameters(supernet: Supernet) -> Objective:
+    """Count the kept layers' parameters, biases and LayerNorms included; no embeddings, no head."""
+    shape = supernet.shape
+    return Objective("encoder_parameters", "parameters", lambda mask: float(mask.encoder_parameters(shape)))
+
+
+def parameters(supernet: Supernet) -> Objective:
+    """Count all parameters of the extracted model: embeddings and head as well as the encoder.
+
+    The authors' formula charges attention's output projection in full; this one counts what is there (nas.md 1.1).
+    """
+    family, everything = supernet.family, supernet.parameters
+    paths = family.embeddings
+    tables = [p for p in (paths.word, paths.position, paths.token_type) if p is not None]
+    rows = sum(everything[f"{path}.weight"].shape[0] for path in tables)
+    embedding_size = everything[f"{paths.word}.weight"].shape[1]
+    dense, classifier = (everything[f"{path}.weight"] for path in (family.head.dense, family.head.classifier))
+
+    def count(mask: SubnetMask) -> float:
+        width = mask.hidden_size
+        if supernet.projected:
+            embeddings = rows * embedding_size + 2 * embedding_size + (embedding_size + 1) * width
+        else:
+            embeddings = rows * width + 2 * width
+        head = dense.shape[0] * (width + 1) + classifier.shape[0] * (classifier.shape[1] + 1)
+        return float(embeddings + mask.encoder_parameters(supernet.shape) + head)
+
+    return Objective("parameters", "parameters", count)

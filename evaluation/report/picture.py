@@ -1,0 +1,93 @@
+"""The front as a picture for a README or a paper."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from .facts import Point, ReportFacts
+
+_INK, _SOFT, _LINE, _FULL = "#1b1e22", "#5a626c", "#e3e6ea", "#d55e00"
+_METHODS = (("#0072b2", "o"), ("#009e73", "s"), ("#aa4499", "^"), ("#8c6d00", "D"), ("#5a626c", "P"))
+
+
+def write_picture(path: Path, facts: ReportFacts) -> None:
+    """Draw the report error of the front against the encoder's size and against measured latency, 1800 x 720 pixels.
+
+    Only numbers of the report split and measured latencies are drawn: a point that lacks one is left out.
+
+    Args:
+        path: a PNG file, replaced at once or left as it was.
+        facts: the run.
+    """
+    figure = Figure(figsize=(10, 4), dpi=180, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, sharey=True)
+    whole = facts.full.encoder_parameters
+    _draw(left, facts, lambda p: 100 * p.encoder_parameters / whole if whole else None)
+    _draw(right, facts, lambda p: p.latency_measured_ms, quartiles=True)
+    left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=_INK)
+    left.set_ylabel(f"error, report split (1 − {_plain(facts.metric)})", fontsize=11, color=_INK)
+    right.set_xlabel("measured latency (ms)", fontsize=11, color=_INK)
+    figure.suptitle(_plain(facts.title), fontsize=12, color=_INK, x=0.01, ha="left")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        figure.savefig(temporary, format="png", facecolor="white")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None], *, quartiles: bool = False) -> None:
+    axes.grid(color=_LINE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(labelsize=10, colors=_INK, color=_SOFT)
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(_SOFT)
+    drawn = [p for p in facts.front if _known(cost(p)) and _known(p.error_report)]
+    methods = sorted({p.method for p in facts.front})
+    for i, method in enumerate(methods):
+        mine = [p for p in drawn if p.method == method]
+        colour, marker = _METHODS[i % len(_METHODS)]
+        if quartiles:
+            _bars(axes, mine, colour)
+        x, y = [cost(p) for p in mine], [p.error_report for p in mine]
+        label = f"front, {_plain(method)}" if len(methods) > 1 else "front"
+        axes.plot(x, y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, label=label)
+    full = facts.full
+    if _known(full.error_report):
+        axes.axhline(full.error_report, color=_FULL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        if _known(cost(full)):
+            axes.plot(
+                [cost(full)], [full.error_report], "*", color=_FULL, markersize=14, markeredgecolor="white", label="full model"
+            )
+            drawn = [*drawn, full]
+    if not drawn:
+        text = "not measured"
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=_SOFT)
+        return
+    axes.set_xlim(left=0)
+    if not quartiles:
+        axes.legend(fontsize=10, frameon=False, labelcolor=_INK, loc="upper right")
+
+
+def _bars(axes: Axes, points: Sequence[Point], colour: str) -> None:
+    """Mark the quartiles of measured latencies, where they are known."""
+    for p in points:
+        if _known(p.latency_low_ms) and _known(p.latency_high_ms):
+            axes.plot([p.latency_low_ms, p.latency_high_ms], [p.error_report] * 2, color=colour, linewidth=1.3, alpha=0.6)
+
+
+def _known(value: float | None) -> bool:
+    return value is not None and math.isfinite(value)
+
+
+def _plain(text: str) -> str:
+    return text.replace("$", r"\$")  # matplotlib reads mathematics between dollar signs

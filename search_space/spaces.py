@@ -1,0 +1,242 @@
+"""The four search spaces of Klein et al. (TMLR 2024, section 3) as boxes of integers."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .mask import EncoderShape, SubnetMask
+
+Points = NDArray[np.int64]
+
+
+class SearchSpace(ABC):
+    """A box of integers whose points are subnetworks.
+
+    Args:
+        shape: the encoder's sizes.
+        elastic_hidden: add one coordinate, the number of residual dimensions kept (1 to `hidden_size`), at the end.
+
+    Attributes:
+        lower, upper: `(d,)` int, both ends inclusive.
+        labels: `d` names of the coordinates.
+    """
+
+    name: str
+
+    def __init__(self, shape: EncoderShape, *, elastic_hidden: bool = False) -> None:
+        self.shape = shape
+        self.elastic_hidden = elastic_hidden
+        lower, upper, labels = self._box()
+        if elastic_hidden:
+            lower, upper, labels = [*lower, 1], [*upper, shape.hidden_size], [*labels, "hidden"]
+        self.lower: Points = np.array(lower, dtype=np.int64)
+        self.upper: Points = np.array(upper, dtype=np.int64)
+        self.labels = tuple(labels)
+
+    @abstractmethod
+    def _box(self) -> tuple[list[int], list[int], list[str]]:
+        """Return lower ends, upper ends and labels, without the residual width."""
+
+    @abstractmethod
+    def _mask(self, x: Points, hidden: int) -> SubnetMask:
+        """Decode `x`, the coordinates without the residual width."""
+
+    @abstractmethod
+    def _smallest(self) -> Points:
+        """Return the point, without the residual width, that the sandwich rule takes as the smallest."""
+
+    def _sample_one(self, rng: np.random.Generator) -> Points:
+        box = slice(0, len(self.lower) - self.elastic_hidden)
+        return rng.integers(self.lower[box], self.upper[box], endpoint=True)
+
+    @property
+    def dimensions(self) -> int:
+        """The number of coordinates, d."""
+        return len(self.lower)
+
+    def mask(self, x: Points) -> SubnetMask:
+        """Decode a point.
+
+        Args:
+            x: `(d,)` int.
+
+        Raises:
+            ValueError: a point of another length or outside the box.
+        """
+        x = np.asarray(x, dtype=np.int64)
+        if x.shape != self.lower.shape:
+            raise ValueError(f"a point of the {self.name} space has shape {self.lower.shape}, got {x.shape}")
+        outside = np.flatnonzero((x < self.lower) | (x > self.upper))
+        if outside.size:
+            i = int(outside[0])
+            raise ValueError(f"{self.labels[i]} = {x[i]} lies outside {self.lower[i]}..{self.upper[i]}")
+        if self.elastic_hidden:
+            return self._mask(x[:-1], int(x[-1]))
+        return self._mask(x, self.shape.hidden_size)
+
+    @cached_property
+    def largest(self) -> Points:
+        """The point of the whole encoder, `(d,)`."""
+        return self.upper.copy()
+
+    @cached_property
+    def smallest(self) -> Points:
+        """The point that the sandwich rule trains as the smallest, `(d,)`.
+
+        As the paper's experiments had it: one head and one neuron wherever the space must keep something. Its later
+        code takes the lower ends, an encoder of no layers, which teaches the shared weights nothing.
+        """
+        return np.append(self._smallest(), 1) if self.elastic_hidden else self._smallest()
+
+    def sample(self, n: int, rng: np.random.Generator) -> Points:
+        """Draw `(n, d)` points as the paper does.
+
+        Uniform in each coordinate for `small` and `medium`; for `layer` and `large`, whose coordinates are bits, the
+        number of kept ones is drawn first. Medium points are all of about half size: see :meth:`sample_by_size`.
+        """
+        xs = np.array([self._sample_one(rng) for _ in range(n)], dtype=np.int64).reshape(n, -1)
+        if self.elastic_hidden:
+            widths = rng.integers(1, self.shape.hidden_size, size=(n, 1), endpoint=True)
+            xs = np.hstack([xs, widths])
+        return xs
+
+    def sample_by_size(
+        self, n: int, rng: np.random.Generator, *, size: Callable[[SubnetMask], float] | None = None
+    ) -> Points:
+        """Draw `(n, d)` points whose sizes are uniform between the smallest and the largest subnetwork's.
+
+        A target is drawn first. Each coordinate gets a uniform number u, and the exponent g is found by bisection with
+        which `lower + (upper - lower + 1) * u**g` has the target's size: g = 0 gives the largest point, g to infinity the
+        lower ends, and between them the coordinates keep the diversity of the u.
+
+        Args:
+            n: how many points.
+            rng: source of randomness.
+            size: any measure that does not shrink when a subnetwork grows; encoder parameters if None.
+        """
+        measure = size or self._parameters
+        low, high = measure(self.mask(self.smallest)), measure(self.mask(self.largest))
+        xs = [self._of_size(float(rng.uniform(low, high)), rng, measure) for _ in range(n)]
+        return np.array(xs, dtype=np.int64).reshape(n, self.dimensions)
+
+    def _parameters(self, mask: SubnetMask) -> float:
+        return float(mask.encoder_parameters(self.shape))
+
+    def _of_size(self, target: float, rng: np.random.Generator, measure: Callable[[SubnetMask], float]) -> Points:
+        draws = rng.uniform(size=self.dimensions)
+
+        def point(log_exponent: float) -> Points:
+            scaled = self.lower + (self.upper - self.lower + 1) * draws ** np.exp(log_exponent)
+            return np.minimum(scaled.astype(np.int64), self.upper)
+
+        few, many = 6.0, -6.0  # exponents e**6 (next to the lower ends) and e**-6 (next to the upper ends)
+        for _ in range(16):
+            middle = (few + many) / 2
+            if measure(self.mask(point(middle))) > target:
+                many = middle
+            else:
+                few = middle
+        candidates = [point(few), point(many)]
+        distances = [abs(measure(self.mask(x)) - target) for x in candidates]
+        return candidates[int(np.argmin(distances))]
+
+
+class Small(SearchSpace):
+    """Three numbers for the whole encoder: layers (0 to L), heads (1 to H) and neurons (1 to F) of every layer.
+
+    Example:
+        >>> Small(EncoderShape(6, 12, 32, 384, 1536)).mask([3, 6, 768])
+        SubnetMask(heads=[6, 6, 6, 0, 0, 0], neurons=[768, 768, 768, 0, 0, 0], hidden=384)
+    """
+
+    name = "small"
+
+    def _box(self) -> tuple[list[int], list[int], list[str]]:
+        upper = [self.shape.num_layers, self.shape.num_heads, self.shape.intermediate_size]
+        return [0, 1, 1], upper, ["layers", "heads", "neurons"]
+
+    def _mask(self, x: Points, hidden: int) -> SubnetMask:
+        layers, heads, neurons = (int(value) for value in x)
+        kept = np.arange(self.shape.num_layers) < layers
+        return SubnetMask.from_counts(self.shape, kept * heads, kept * neurons, hidden)
+
+    def _smallest(self) -> Points:
+        return np.array([1, 1, 1], dtype=np.int64)
+
+
+class Medium(SearchSpace):
+    """Two numbers per layer: heads (0 to H) and neurons (0 to F); heads of all layers first, then neurons."""
+
+    name = "medium"
+
+    def _box(self) -> tuple[list[int], list[int], list[str]]:
+        layers = range(self.shape.num_layers)
+        upper = [self.shape.num_heads] * len(layers) + [self.shape.intermediate_size] * len(layers)
+        labels = [f"heads {i}" for i in layers] + [f"neurons {i}" for i in layers]
+        return [0] * len(upper), upper, labels
+
+    def _mask(self, x: Points, hidden: int) -> SubnetMask:
+        heads, neurons = x.reshape(2, -1)
+        return SubnetMask.from_counts(self.shape, heads, neurons, hidden)
+
+    def _smallest(self) -> Points:
+        return np.ones(2 * self.shape.num_layers, dtype=np.int64)
+
+
+class Layer(SearchSpace):
+    """One bit per layer: keep it whole (1) or drop it (0)."""
+
+    name = "layer"
+
+    def _box(self) -> tuple[list[int], list[int], list[str]]:
+        count = self.shape.num_layers
+        return [0] * count, [1] * count, [f"layer {i}" for i in range(count)]
+
+    def _mask(self, x: Points, hidden: int) -> SubnetMask:
+        return SubnetMask.from_counts(self.shape, x * self.shape.num_heads, x * self.shape.intermediate_size, hidden)
+
+    def _smallest(self) -> Points:
+        return np.eye(self.shape.num_layers, dtype=np.int64)[0]
+
+    def _sample_one(self, rng: np.random.Generator) -> Points:
+        kept = np.zeros(self.shape.num_layers, dtype=np.int64)
+        chosen = rng.permutation(self.shape.num_layers)[: rng.integers(0, self.shape.num_layers)]
+        kept[chosen] = 1
+        return kept
+
+
+class Large(SearchSpace):
+    """One bit per head and one per neuron: `L * H` bits of heads, layer by layer, then `L * F` bits of neurons."""
+
+    name = "large"
+
+    def _box(self) -> tuple[list[int], list[int], list[str]]:
+        s = self.shape
+        labels = [f"head {i}.{j}" for i in range(s.num_layers) for j in range(s.num_heads)]
+        labels += [f"neuron {i}.{j}" for i in range(s.num_layers) for j in range(s.intermediate_size)]
+        return [0] * len(labels), [1] * len(labels), labels
+
+    def _mask(self, x: Points, hidden: int) -> SubnetMask:
+        split = self.shape.num_layers * self.shape.num_heads
+        heads = x[:split].reshape(self.shape.num_layers, -1)
+        neurons = x[split:].reshape(self.shape.num_layers, -1)
+        return SubnetMask(heads, neurons, np.arange(self.shape.hidden_size) < hidden)
+
+    def _smallest(self) -> Points:
+        x = np.zeros(self.shape.num_layers * (self.shape.num_heads + self.shape.intermediate_size), dtype=np.int64)
+        x[[0, self.shape.num_layers * self.shape.num_heads]] = 1
+        return x
+
+    def _sample_one(self, rng: np.random.Generator) -> Points:
+        size = self.shape.num_layers * (self.shape.num_heads + self.shape.intermediate_size)
+        kept = np.ones(size, dtype=np.int64)
+        kept[rng.permutation(size)[: rng.integers(1, size)]] = 0
+        return kept
+
+
+SPACES: dict[str, type[SearchSpace]] = {space.name: space for space in (Small, Medium, Large, Layer)}

@@ -1,0 +1,57 @@
+"""Searchers: which point to try next. They see integers and numbers, never a model."""
+
+from __future__ import annotations
+
+from numpy.typing import ArrayLike
+
+from ..errors import unknown_name
+from .base import Sampler, Searcher
+from .ehvi import EHVI
+from .gp import GaussianProcess
+from .local_search import LocalSearch
+from .nsga2 import NSGA2
+from .random_search import RandomSearch
+
+SEARCHERS: dict[str, type[Searcher]] = {
+    "random": RandomSearch,
+    "local": LocalSearch,
+    "nsga2": NSGA2,
+    "gp": GaussianProcess,
+    "ehvi": EHVI,
+}
+
+
+def make_searcher(
+    name: str,
+    lower: ArrayLike,
+    upper: ArrayLike,
+    *,
+    num_objectives: int,
+    seed: int,
+    initial: ArrayLike | None = None,
+    sampler: Sampler | None = None,
+) -> Searcher:
+    """Return the searcher of that name with its default settings; see :class:`Searcher` for the arguments.
+
+    Raises:
+        InputError: an unknown name, an impossible box, or a library that is not installed.
+
+    Example:
+        >>> make_searcher("gp", space.lower, space.upper, num_objectives=2, seed=0, sampler=space.sample)
+    """
+    if name not in SEARCHERS:
+        raise unknown_name("searcher", name, SEARCHERS)
+    return SEARCHERS[name](lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+
+
+__all__ = [
+    "EHVI",
+    "NSGA2",
+    "SEARCHERS",
+    "GaussianProcess",
+    "LocalSearch",
+    "RandomSearch",
+    "Sampler",
+    "Searcher",
+    "make_searcher",
+]

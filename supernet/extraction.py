@@ -1,0 +1,156 @@
+"""A subnetwork as a smaller Hugging Face model of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ..errors import InputError
+from ..search_space import SubnetMask
+from .elastic import Pieces, cut, hidden_index, pieces
+from .extracted import ATTENTION, FFN, MODELS
+from .extracted_configs import CONFIGS, ExtractedConfig
+from .families import ModelFamily, family_of
+
+# What a configuration must not inherit from the model it was cut from.
+_OWN = ("model_type", "transformers_version", "architectures", "auto_map", "_name_or_path", "dtype")
+
+
+def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
+    """Return an independent smaller model with the outputs of a subnetwork.
+
+    Args:
+        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification; left as it is.
+        mask: what the subnetwork keeps.
+
+    Returns:
+        A model in evaluation mode that shares no memory with `model`, of its precision, on its device, with its labels.
+
+    Raises:
+        InputError: another family, or a model without a classification head.
+        ValueError: a mask of another encoder.
+    """
+    family = family_of(model.config)
+    parameters = dict(model.named_parameters())
+    if f"{family.head.classifier}.weight" not in parameters:
+        raise InputError(f"{type(model).__name__} has no classification head; load it with load_model")
+    projection = family.embeddings.projection
+    projected = projection is not None and f"{projection}.weight" in parameters
+    used = pieces(family, family.shape(model.config), mask, projection=projected, device=model.device)
+
+    config = extracted_config(model, mask, projected=projected)
+    config._attn_implementation = model.config._attn_implementation
+    with torch.device("meta"):
+        extracted = MODELS[family.model_type](config)
+    state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, parameters, mask, projected)
+    extracted.load_state_dict(state, assign=True)
+    for name in dict(extracted.named_buffers()):  # positions and the like: not saved, hence not in the state
+        owner, _, attribute = name.rpartition(".")
+        setattr(extracted.get_submodule(owner), attribute, model.get_buffer(name).detach().clone())
+    return extracted.eval()
+
+
+def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: bool) -> ExtractedConfig:
+    """Return the configuration of a subnetwork extracted from `model`.
+
+    Args:
+        model: the supernet.
+        mask: the subnetwork.
+        projected: the embeddings are projected to the encoder's width (ELECTRA-small).
+    """
+    family = family_of(model.config)
+    shape = family.shape(model.config)
+    values: dict[str, Any] = {key: value for key, value in model.config.to_dict().items() if key not in _OWN}
+    own_name = model.config.attribute_map.get
+    values[own_name("hidden_size", "hidden_size")] = mask.hidden_size
+    values[own_name("num_hidden_layers", "num_hidden_layers")] = len(kept_layers(mask))
+    if family.embeddings.projection is not None:
+        values["project_embeddings"] = projected
+        if not projected:
+            values["embedding_size"] = mask.hidden_size
+    values["head_dim"], values["classifier_size"] = shape.head_size, shape.hidden_size
+    values["secateur_key"] = mask.key
+    heads_name = own_name("num_attention_heads", "num_attention_heads")
+    values["per_layer_config"] = _per_layer_config(mask, heads_name, family)
+    return CONFIGS[family.model_type](**values)
+
+
+def kept_layers(mask: SubnetMask) -> list[int]:
+    """Return the numbers of the layers that keep a block; an extracted model has no others."""
+    both = zip(mask.heads_per_layer, mask.neurons_per_layer, strict=True)
+    return [layer for layer, (heads, neurons) in enumerate(both) if heads or neurons]
+
+
+def _per_layer_config(mask: SubnetMask, heads_name: str, family: ModelFamily) -> dict[int | str, dict[str, Any]]:
+    """Describe each kept layer in transformers' format, whose setter removes what equals the global values."""
+    described: dict[int | str, dict[str, Any]] = {}
+    for position, layer in enumerate(kept_layers(mask)):
+        heads, neurons = mask.heads_per_layer[layer], mask.neurons_per_layer[layer]
+        entry: dict[str, Any] = {heads_name: heads} if heads else {"skip": [ATTENTION]}
+        entry |= {family.intermediate_size: neurons} if neurons else {"skip": [FFN]}
+        described[position] = entry
+    return described
+
+
+def _cut_layers(
+    family: ModelFamily, parameters: Mapping[str, Tensor], used: Pieces, mask: SubnetMask
+) -> dict[str, Tensor]:
+    """Copy the pieces of layers and head under the names they have once dropped layers are gone."""
+    renamed = {f"{family.layers}.{old}.": f"{family.layers}.{new}." for new, old in enumerate(kept_layers(mask))}
+    prefix_parts = family.layers.count(".") + 2
+    state = {}
+    for piece in used.values():
+        for name in piece.names:
+            prefix = ".".join(name.split(".")[:prefix_parts]) + "."
+            target = renamed[prefix] + name.removeprefix(prefix) if name.startswith(f"{family.layers}.") else name
+            state[target] = _copy(replace(piece, names=(name,)).take(parameters))
+    return state
+
+
+def _cut_tables(
+    family: ModelFamily, parameters: Mapping[str, Tensor], mask: SubnetMask, projected: bool
+) -> dict[str, Tensor]:
+    """Copy the embedding tables: the kept dimensions, or all of them where a projection follows."""
+    paths = family.embeddings
+    names = [f"{path}.weight" for path in (paths.word, paths.position, paths.token_type) if path is not None]
+    columns = None if projected else hidden_index(mask, parameters[names[0]].device)
+    return {name: _copy(cut(parameters[name], None, columns)) for name in names}
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
+
+
+def check_agreement(reference: Tensor, other: Tensor, tolerance: float = 1e-4) -> float:
+    """Check that a model that was extracted, or saved and loaded again, still computes what it should.
+
+    Args:
+        reference: `(n, c)` logits of the subnetwork.
+        other: `(n, c)` logits to compare.
+        tolerance: largest difference allowed, in units of the largest reference logit where that exceeds 1.
+
+    Returns:
+        The largest absolute difference.
+
+    Raises:
+        RuntimeError: the two disagree, or are not numbers.
+        ValueError: two shapes.
+    """
+    if reference.shape != other.shape:
+        raise ValueError(
+            f"logits to compare must have one shape, got {tuple(reference.shape)} and {tuple(other.shape)}"
+        )
+    reference, other = reference.detach().double().cpu(), other.detach().double().cpu()
+    difference = float((reference - other).abs().max()) if reference.numel() else 0.0
+    scale = max(1.0, float(reference.abs().max())) if reference.numel() else 1.0
+    if not difference <= tolerance * scale:  # a NaN must not pass
+        raise RuntimeError(
+            f"an extracted model disagrees with its subnetwork: logits differ by up to {difference:.3g}, allowed are "
+            f"{tolerance * scale:.3g}; the stored model must not be used"
+        )
+    return difference

@@ -1,0 +1,27 @@
+from .family import RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+
+DISTILBERT = ModelFamily(
+    model_type="distilbert",
+    base="distilbert",
+    layers="distilbert.transformer.layer",
+    layer=LayerPaths(
+        query="attention.q_lin",
+        key="attention.k_lin",
+        value="attention.v_lin",
+        attention_output="attention.out_lin",
+        attention_norm="sa_layer_norm",
+        ffn_in="ffn.lin1",
+        ffn_out="ffn.lin2",
+        ffn_norm="output_layer_norm",
+    ),
+    embeddings=EmbeddingPaths(
+        word="distilbert.embeddings.word_embeddings",
+        position="distilbert.embeddings.position_embeddings",
+        token_type=None,
+        norm="distilbert.embeddings.LayerNorm",
+    ),
+    head=HeadPaths(dense="pre_classifier", activation=RELU, classifier="classifier", drops_input=False),
+    intermediate_size="hidden_dim",
+    dropout_rates=("dropout", "attention_dropout", "seq_classif_dropout"),
+    norm_epsilon=1e-12,
+)

@@ -1,0 +1,11 @@
+from .family import GELU, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_layers
+
+ELECTRA = ModelFamily(
+    model_type="electra",
+    base="electra",
+    layers="electra.encoder.layer",
+    layer=bert_like_layers(),
+    # Present only where the embeddings are narrower than the encoder (ELECTRA-small).
+    embeddings=bert_like_embeddings("electra", projection="electra.embeddings_project"),
+    head=HeadPaths(dense="classifier.dense", activation=GELU, classifier="classifier.out_proj", drops_input=True),
+)

@@ -1,0 +1,144 @@
+"""Where a model keeps its parts, so that one engine runs every layout."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+from transformers import PreTrainedConfig
+
+from ...search_space import EncoderShape
+
+
+@dataclass(frozen=True)
+class LayerPaths:
+    """Module paths inside one encoder layer."""
+
+    query: str
+    key: str
+    value: str
+    attention_output: str
+    attention_norm: str
+    ffn_in: str
+    ffn_out: str
+    ffn_norm: str
+
+
+@dataclass(frozen=True)
+class EmbeddingPaths:
+    """Module paths of the embeddings; `token_type` and `projection` are None where the family has none."""
+
+    word: str
+    position: str
+    norm: str
+    token_type: str | None
+    projection: str | None = None
+
+
+@dataclass(frozen=True)
+class HeadPaths:
+    """Module paths of the classification head: a dense layer on the first token, an activation, the classifier.
+
+    Attributes:
+        drops_input: dropout is applied before `dense` as well as after it.
+    """
+
+    dense: str
+    activation: Callable[[torch.Tensor], torch.Tensor]
+    classifier: str
+    drops_input: bool
+
+
+@dataclass(frozen=True)
+class ModelFamily:
+    """A layout of encoders that share post-LayerNorm blocks; data only, the engine is in `elastic` and `encoder`.
+
+    Attributes:
+        model_type: the Hugging Face configuration's `model_type`.
+        base: attribute of the classification model that holds the encoder with its embeddings.
+        layers: path of the list of layers.
+        positions_from_padding: positions count from `pad_token_id + 1` and skip padding, as RoBERTa's do.
+        intermediate_size: the configuration's attribute for F.
+        dropout_rates: the configuration's attributes for dropout of hidden states, of attention and in the head.
+        norm_epsilon: the configuration's attribute, or the constant the family has.
+    """
+
+    model_type: str
+    base: str
+    layers: str
+    layer: LayerPaths
+    embeddings: EmbeddingPaths
+    head: HeadPaths
+    positions_from_padding: bool = False
+    intermediate_size: str = "intermediate_size"
+    dropout_rates: tuple[str, str, str] = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "classifier_dropout",
+    )
+    norm_epsilon: str | float = "layer_norm_eps"
+
+    def shape(self, config: PreTrainedConfig) -> EncoderShape:
+        """Read the encoder's sizes from its configuration."""
+        hidden, heads = int(config.hidden_size), int(config.num_attention_heads)
+        return EncoderShape(
+            num_layers=int(config.num_hidden_layers),
+            num_heads=heads,
+            head_size=hidden // heads,
+            hidden_size=hidden,
+            intermediate_size=int(getattr(config, self.intermediate_size)),
+        )
+
+    def layer_path(self, layer: int, part: str) -> str:
+        """Return the full module path of a part (a field of `LayerPaths`) of a layer."""
+        return f"{self.layers}.{layer}.{getattr(self.layer, part)}"
+
+    def dropout(self, config: PreTrainedConfig) -> Dropout:
+        """Read the three dropout rates; a head without one of its own uses the hidden states'."""
+        hidden, attention, head = (getattr(config, name, None) for name in self.dropout_rates)
+        hidden = float(hidden or 0.0)
+        return Dropout(hidden, float(attention or 0.0), hidden if head is None else float(head))
+
+    def epsilon(self, config: PreTrainedConfig) -> float:
+        """Return the LayerNorms' epsilon."""
+        name = self.norm_epsilon
+        return float(getattr(config, name)) if isinstance(name, str) else name
+
+
+@dataclass(frozen=True)
+class Dropout:
+    """Probabilities of zeroing: hidden states, attention weights, the head's input."""
+
+    hidden: float = 0.0
+    attention: float = 0.0
+    head: float = 0.0
+
+
+def bert_like_layers() -> LayerPaths:
+    """Return the paths that BERT, RoBERTa and ELECTRA share."""
+    return LayerPaths(
+        query="attention.self.query",
+        key="attention.self.key",
+        value="attention.self.value",
+        attention_output="attention.output.dense",
+        attention_norm="attention.output.LayerNorm",
+        ffn_in="intermediate.dense",
+        ffn_out="output.dense",
+        ffn_norm="output.LayerNorm",
+    )
+
+
+def bert_like_embeddings(base: str, projection: str | None = None) -> EmbeddingPaths:
+    """Return the embedding paths that BERT, RoBERTa and ELECTRA share."""
+    return EmbeddingPaths(
+        word=f"{base}.embeddings.word_embeddings",
+        position=f"{base}.embeddings.position_embeddings",
+        token_type=f"{base}.embeddings.token_type_embeddings",
+        norm=f"{base}.embeddings.LayerNorm",
+        projection=projection,
+    )
+
+
+TANH, RELU, GELU = torch.tanh, functional.relu, functional.gelu

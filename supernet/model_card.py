@@ -1,0 +1,152 @@
+"""The README.md of an extracted model: what it is, what it scores on which split, how fast it is on what."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+
+_HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """The numbers of a model card; the caller has measured them all.
+
+    Attributes:
+        name: the model's name, for example its folder.
+        parent: the fine-tuned model it was cut from, a hub name or a folder.
+        key: `SubnetMask.key`.
+        heads, neurons: kept per layer of the parent, `L` numbers each; 0 for a dropped block.
+        hidden_size: kept width of the residual stream.
+        parameters, parent_parameters: of the whole models, embeddings included.
+        encoder_parameters, parent_encoder_parameters: of their encoders' layers.
+        task: name of the task.
+        metric: name of the score; higher is better.
+        selection: score on the selection split, which the search chose on.
+        report: score by report split, each looked at once.
+        parent_report: the parent's scores on the same splits; empty if not measured.
+        latency_ms: median time of one batch in milliseconds, measured end to end; None if not measured.
+        latency_conditions: device, threads, batch size, sequence length, precision and backend of `latency_ms`.
+        method: how it was found: searcher or pruner, budget, seed.
+    """
+
+    name: str
+    parent: str
+    key: str
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+    hidden_size: int
+    parameters: int
+    parent_parameters: int
+    encoder_parameters: int
+    parent_encoder_parameters: int
+    task: str
+    metric: str
+    selection: float
+    report: Mapping[str, float]
+    parent_report: Mapping[str, float] = field(default_factory=dict)
+    latency_ms: float | None = None
+    latency_conditions: str = ""
+    method: str = ""
+
+    def __post_init__(self) -> None:
+        if self.latency_ms is not None and not self.latency_conditions:
+            raise ValueError("a latency needs its conditions: device, threads, batch size, sequence length, precision")
+
+
+def model_card(facts: CardFacts) -> str:
+    """Return the text of README.md: metadata in the hub's format, then prose and tables.
+
+    Needs no network. Scores become the card's `model-index`, each with its split.
+    """
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            dataset_type=facts.task,
+            dataset_name=facts.task,
+            dataset_split=split,
+            metric_type=facts.metric,
+            metric_value=round(value, 6),
+        )
+        for split, value in {"selection": facts.selection, **facts.report}.items()
+    ]
+    data = ModelCardData(
+        model_name=facts.name,
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        base_model=facts.parent if _HUB_ID.fullmatch(facts.parent) else None,
+        tags=["secateur", "pruned", "neural-architecture-search"],
+        eval_results=results,
+    )
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts)}"))
+
+
+def _body(facts: CardFacts) -> str:
+    kept = facts.encoder_parameters / facts.parent_encoder_parameters
+    found = f"Found by {facts.method}.\n" if facts.method else ""
+    return f"""# {facts.name}
+
+A subnetwork of `{facts.parent}`, cut out by [Secateur](https://pypi.org/project/secateur/): it keeps {kept:.1%} of the
+encoder's parameters. Subnetwork `{facts.key}`. {found}
+## Load it
+
+```python
+import secateur  # makes the Auto classes know this architecture
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+model = AutoModelForSequenceClassification.from_pretrained("{facts.name}")
+tokenizer = AutoTokenizer.from_pretrained("{facts.name}")
+```
+
+## Scores
+
+{facts.metric} on {facts.task}, higher is better. The *selection* split was held out of training and the search chose on
+it, so its score is optimistic; the other splits were looked at once.
+
+{_scores(facts)}
+
+## Size and speed
+
+{_sizes(facts)}
+
+## Architecture
+
+The residual stream keeps {facts.hidden_size} dimensions. A block that keeps nothing is dropped: its input passes
+through.
+
+{_architecture(facts)}
+"""
+
+
+def _scores(facts: CardFacts) -> str:
+    rows = [("selection", facts.selection, None)]
+    rows += [(split, value, facts.parent_report.get(split)) for split, value in facts.report.items()]
+    return _table(
+        ("split", "this model", "parent"),
+        [(split, f"{value:.4f}", "" if parent is None else f"{parent:.4f}") for split, value, parent in rows],
+    )
+
+
+def _sizes(facts: CardFacts) -> str:
+    rows = [
+        ("parameters", f"{facts.parameters:,}", f"{facts.parent_parameters:,}"),
+        ("encoder parameters", f"{facts.encoder_parameters:,}", f"{facts.parent_encoder_parameters:,}"),
+    ]
+    text = _table(("", "this model", "parent"), rows)
+    if facts.latency_ms is None:
+        return text
+    return f"{text}\n\nLatency: {facts.latency_ms:.3g} ms, measured end to end on {facts.latency_conditions}."
+
+
+def _architecture(facts: CardFacts) -> str:
+    pairs = enumerate(zip(facts.heads, facts.neurons, strict=True))
+    rows = [(str(layer), str(heads or "dropped"), str(neurons or "dropped")) for layer, (heads, neurons) in pairs]
+    return _table(("layer", "heads", "neurons"), rows)
+
+
+def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+    lines = [header, ("---",) * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

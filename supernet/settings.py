@@ -1,0 +1,53 @@
+"""Settings of the two training stages; their descriptions are the command line's help."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Precision = Literal["auto", "float32", "bfloat16"]
+DropoutOn = Literal["all", "largest", "none"]
+
+
+class TrainingSettings(BaseModel):
+    """What both training stages are told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
+    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step, over all processes")] = 32
+    warmup: Annotated[float, Field(ge=0, le=1, description="share of the steps in which the rate rises")] = 0.06
+    weight_decay: Annotated[float, Field(ge=0, description="AdamW's weight decay, biases and LayerNorms excluded")] = (
+        0.01
+    )
+    save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
+
+
+class FinetuneSettings(TrainingSettings):
+    """How a pre-trained model is fine-tuned."""
+
+    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 3.0
+
+
+class SupernetSettings(TrainingSettings):
+    """How the supernet is trained."""
+
+    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 5.0
+    strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "full"
+    space: Annotated[str, Field(description="the search space")] = "small"
+    elastic_hidden: Annotated[bool, Field(description="also search the width of the residual stream")] = False
+    k: Annotated[int, Field(ge=1, description="random subnetworks per step")] = 2
+    sampling: Annotated[
+        Literal["size", "paper"],
+        Field(description="draw subnetworks uniformly in size, or coordinate by coordinate as the paper does"),
+    ] = "size"
+    temperature: Annotated[float, Field(gt=0, description="distillation temperature")] = 10.0
+    label_weight: Annotated[
+        float, Field(ge=0, description="weight of the labels' loss beside distillation (1 in the paper)")
+    ] = 1.0
+    dropout: Annotated[DropoutOn, Field(description="which subnetworks of a step are trained with dropout")] = "largest"
+    clip: Annotated[float, Field(ge=0, description="largest norm of a step's gradient; 0 leaves it alone")] = 1.0
+    precision: Annotated[
+        Precision, Field(description="auto: bfloat16 where the hardware multiplies in it, else float32")
+    ] = "auto"

@@ -1,0 +1,146 @@
+"""One training step on slices: every pass pays for its own size only.
+
+Each pass takes its slices as leaf tensors, so its gradients have the size of the subnetwork, and they are added in
+float32 into the gradients of the shared parameters. What passes of a step share is done once: casting the weights,
+looking up the embeddings and carrying their gradient back into the tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..search_space import SubnetMask
+from .elastic import Piece, cut
+from .encoder import NO_DROPOUT, classify, embed, embedding_rows, encode
+from .families import Dropout
+from .supernet import Supernet
+
+Loss = Callable[[Tensor], Tensor]
+
+
+class GradientStep:
+    """Collects the gradients of one optimiser step over several subnetworks of a supernet.
+
+    Args:
+        supernet: its parameters get `.grad` buffers that live as long as this object.
+        dtype: precision of the passes; parameters and gradients stay in their own.
+
+    Example:
+        >>> step = GradientStep(supernet, torch.bfloat16)
+        >>> step.begin(input_ids, attention_mask, token_type_ids)
+        >>> logits = step.run(mask, lambda logits: label_loss(logits, labels))
+        >>> step.finish()  # gradients of all runs since begin are in place
+        >>> optimizer.step()
+    """
+
+    def __init__(self, supernet: Supernet, dtype: torch.dtype = torch.float32) -> None:
+        self.supernet = supernet
+        self.dtype = dtype
+        self.parameters = {name: p for name, p in supernet.parameters.items() if p.requires_grad}
+        self.gradients: dict[str, Tensor] = {}
+        for name, parameter in self.parameters.items():
+            parameter.grad = self.gradients[name] = torch.zeros_like(parameter)
+        tables = supernet.family.embeddings
+        self._tables = {f"{path}.weight" for path in (tables.word, tables.position, tables.token_type) if path}
+        self._shared = {
+            name: p.detach() if p.dtype == dtype else torch.empty_like(p, dtype=dtype)
+            for name, p in supernet.parameters.items()
+            if name not in self._tables
+        }
+        self._written: set[str] = set()
+        self._touched: dict[str, Tensor] = {}
+
+    def begin(self, input_ids: Tensor, keep: Tensor | None, token_type_ids: Tensor | None) -> None:
+        """Start a step on one batch: `(B, T)` int64 tokens, `(B, T)` bool of real ones or None, token types or None."""
+        supernet = self.supernet
+        with torch.no_grad():
+            for name, shared in self._shared.items():
+                if shared.dtype != supernet.parameters[name].dtype:
+                    shared.copy_(supernet.parameters[name])
+            self._keep = keep
+            self._rows = embedding_rows(supernet.architecture, input_ids, token_type_ids)
+            self._embedded = embed(supernet.architecture, supernet.parameters, input_ids, token_type_ids).to(self.dtype)
+            self._embedded_grad = torch.zeros(self._embedded.shape, device=self._embedded.device)
+        self._written.clear()
+
+    def run(self, mask: SubnetMask, loss: Loss, dropout: Dropout = NO_DROPOUT) -> Tensor:
+        """Run a subnetwork forward and backward, add its gradients, return its logits `(B, C)`, detached.
+
+        Args:
+            mask: the subnetwork.
+            loss: from logits `(B, C)` to a scalar.
+            dropout: rates of this pass.
+        """
+        taken = self.supernet.pieces(mask)
+        leaves = {key: piece.take(self._shared).detach().requires_grad_() for key, piece in taken.items()}
+        columns = self.supernet.embedding_columns(mask)
+        embedded = cut(self._embedded, None, columns).detach().requires_grad_()
+        logits = self._forward(leaves, embedded, dropout)
+        loss(logits).backward()
+        with torch.no_grad():
+            for key, piece in taken.items():
+                gradient = leaves[key].grad
+                if gradient is not None and piece.names[0] in self.gradients:
+                    self._collect(piece, gradient)
+            assert embedded.grad is not None
+            if isinstance(columns, Tensor):
+                self._embedded_grad.index_add_(-1, columns, embedded.grad.float())
+            else:
+                cut(self._embedded_grad, None, columns).add_(embedded.grad)
+        return logits.detach()
+
+    @torch.no_grad()
+    def predict(self, mask: SubnetMask, dropout: Dropout = NO_DROPOUT) -> Tensor:
+        """Return a subnetwork's logits `(B, C)` on the step's batch; nothing is learnt."""
+        weights = {key: piece.take(self._shared) for key, piece in self.supernet.pieces(mask).items()}
+        columns = self.supernet.embedding_columns(mask)
+        return self._forward(weights, cut(self._embedded, None, columns), dropout)
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Carry the embeddings' gradient into the tables and clear what no pass of this step has written."""
+        for name, gradient in self.gradients.items():
+            if name not in self._written and name not in self._tables:
+                gradient.zero_()
+        flat = self._embedded_grad.flatten(0, 1)
+        for path, ids in self._rows.items():
+            gradient = self.gradients.get(f"{path}.weight")
+            if gradient is None:
+                continue
+            # Only the last step's rows are not zero; clearing a whole word table costs more than a small pass.
+            touched = self._touched.get(path)
+            if touched is None:
+                gradient.zero_()
+            else:
+                gradient.index_fill_(0, touched, 0.0)
+            rows = ids.expand(self._embedded.shape[:2]).reshape(-1)
+            gradient.index_add_(0, rows, flat.to(gradient.dtype))
+            padding = getattr(self.supernet.model.get_submodule(path), "padding_idx", None)
+            if padding is not None:
+                gradient[padding] = 0.0
+            self._touched[path] = rows.unique()
+
+    def forget_rows(self) -> None:
+        """Tell that the embeddings' gradients were written from outside: the next step clears the whole tables."""
+        self._touched.clear()
+
+    def _collect(self, piece: Piece, gradient: Tensor) -> None:
+        fresh = [name for name in piece.names if name not in self._written]
+        self._written.update(fresh)
+        if (
+            fresh and piece.whole
+        ):  # the first pass of most steps is the whole network: nothing to clear, nothing to add to
+            for name, part in zip(piece.names, gradient.chunk(len(piece.names)), strict=True):
+                self.gradients[name].copy_(part)
+            return
+        for name in fresh:
+            self.gradients[name].zero_()
+        piece.add_to(self.gradients, gradient)
+
+    def _forward(self, weights: dict[str, Tensor], embedded: Tensor, dropout: Dropout) -> Tensor:
+        architecture = self.supernet.architecture
+        states = encode(architecture, weights, embedded, self._keep, dropout=dropout)
+        return classify(architecture, weights, states[architecture.num_layers], dropout)

@@ -1,0 +1,264 @@
+"""Models and tokenizers on disk: loaded and saved with one-line errors, and saved whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import socket
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from logging import CRITICAL
+from pathlib import Path
+
+import torch
+from huggingface_hub import constants
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+from transformers.utils import logging
+
+from ..errors import InputError
+from .extracted import family_of_extracted
+from .extracted_configs import CONFIGS, PREFIX
+from .families import ModelFamily, family_of
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def load_model(
+    path_or_id: str | Path, *, label_names: Sequence[str] | None = None, dtype: torch.dtype | None = None
+) -> PreTrainedModel:
+    """Load a sequence classifier of a supported family, or an extracted one, in evaluation mode.
+
+    Args:
+        path_or_id: a folder, or a model's name on the Hugging Face hub.
+        label_names: start a new classification head for these classes where the checkpoint has none (to fine-tune a
+            pre-trained model); a checkpoint without a head is an error if None.
+        dtype: precision of the parameters; the checkpoint's own if None.
+
+    Raises:
+        InputError: no such model, a damaged or incomplete one, no head, or another family.
+    """
+    source = _find(path_or_id)
+    config = load_config(path_or_id)
+    family = _family(config)
+    with _quiet(progress=not source.local):
+        if label_names is not None:
+            config.id2label = dict(enumerate(label_names))
+            config.label2id = {name: i for i, name in enumerate(label_names)}
+        with _one_line(source):
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                source.name,
+                config=config,
+                dtype=dtype or "auto",
+                local_files_only=source.offline,
+                output_loading_info=True,
+            )
+    _check_complete(source.name, family, set(info["missing_keys"]), new_head=label_names is not None)
+    return model
+
+
+def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer that lies beside a model.
+
+    Raises:
+        InputError: none there, or a damaged one.
+    """
+    source = _find(path_or_id)
+    with _quiet(progress=not source.local), _one_line(source, what="tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(source.name, local_files_only=source.offline)
+    # Without its files transformers makes an empty tokenizer of the model's kind, which maps all words to "unknown".
+    if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
+        raise InputError(f"{path_or_id} has a model but no tokenizer; expected tokenizer.json or vocab.txt beside it")
+    return tokenizer
+
+
+def load_config(path_or_id: str | Path) -> PreTrainedConfig:
+    """Load a model's configuration only.
+
+    Raises:
+        InputError: no such model, a damaged configuration, or another family.
+    """
+    source = _find(path_or_id)
+    with _quiet(progress=False), _one_line(source):
+        config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
+    _family(config)
+    return config
+
+
+def save_extracted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, card: str) -> None:
+    """Write an extracted model, its tokenizer and its card; an extracted model already in `folder` is replaced.
+
+    Args:
+        model: what `extract` returned.
+        tokenizer: its parent's.
+        folder: where to.
+        card: the text of README.md.
+
+    Raises:
+        InputError: a full disk, a place that cannot be written, or a folder that holds something else.
+    """
+    _check_replaceable(Path(folder).absolute())
+    save_model(model, tokenizer, folder, card=card)
+
+
+def save_model(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str | None = None
+) -> None:
+    """Write a model and its tokenizer so that `folder` is either complete or untouched; what was there is replaced.
+
+    All is written to a folder beside it, which is then renamed.
+
+    Raises:
+        InputError: a full disk, or a place that cannot be written.
+    """
+    folder = Path(folder).absolute()
+    unique = uuid.uuid4().hex[:8]
+    part, old = (folder.with_name(f".{folder.name}.{unique}.{state}") for state in ("part", "old"))
+    try:
+        part.mkdir(parents=True)
+        with _quiet(progress=False):
+            model.save_pretrained(part)
+            tokenizer.save_pretrained(part)
+        if card is not None:
+            (part / "README.md").write_text(card, encoding="utf-8")
+        if folder.exists():
+            folder.rename(old)
+        part.rename(folder)
+    except Exception as error:  # the writers of weights and tokenizers are in Rust and have exceptions of their own
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        if _disk_is_full(error):
+            raise InputError(f"cannot save to {folder}: the disk is full; free some space and run again") from error
+        if isinstance(error, OSError):
+            raise InputError(f"cannot save to {folder}: {error.strerror or error}; choose another folder") from error
+        raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _check_replaceable(folder: Path) -> None:
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    try:
+        found = json.loads((folder / "config.json").read_bytes())["model_type"]
+    except (OSError, ValueError, KeyError, TypeError):
+        found = None
+    if not str(found).startswith(PREFIX):
+        raise InputError(f"{folder} exists and is no extracted model; choose another folder, or remove it yourself")
+
+
+def _disk_is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) in _FULL or any(f"(os error {code})" in str(error) for code in _FULL)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """Where a model comes from: a folder, or the hub, of which only the local cache may be in reach."""
+
+    name: str
+    local: bool
+    offline: bool
+
+
+def _find(path_or_id: str | Path) -> _Source:
+    """Tell a folder from a name on the hub, and check that the folder can be a model's."""
+    text, path = str(path_or_id), Path(path_or_id).expanduser()
+    if not text or not path.exists():
+        if isinstance(path_or_id, Path) or not text or text.startswith((".", "/", "~")) or text.count("/") > 1:
+            raise InputError(f"there is no folder {text!r}; give a model's folder, or its name on the Hugging Face hub")
+        return _Source(text, local=False, offline=_offline())
+    expected = "expected a folder with config.json and model.safetensors, as save_pretrained writes"
+    if not path.is_dir():
+        raise InputError(f"{text} is a file and no model; {expected}")
+    if not (path / "config.json").is_file():
+        raise InputError(f"{text} is no model: it has no config.json; {expected}")
+    return _Source(str(path), local=True, offline=False)
+
+
+def _offline() -> bool:
+    """Find out in at most three seconds whether the hub is out of reach, for its own client tries for half a minute."""
+    if constants.HF_HUB_OFFLINE:
+        return True
+    if {"https", "http", "all"} & set(urllib.request.getproxies()):
+        return False  # a proxy may well reach what this machine cannot
+    hub = urllib.parse.urlsplit(constants.ENDPOINT)
+    try:
+        socket.create_connection((hub.hostname or "", hub.port or 443), timeout=3).close()
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def _quiet(*, progress: bool) -> Iterator[None]:
+    """Silence transformers' log, and its progress bars unless something may be downloaded, then restore both."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity(CRITICAL)
+    if bars and not progress:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars and not progress:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _one_line(source: _Source, what: str = "model") -> Iterator[None]:
+    """Turn whatever transformers, safetensors or a damaged file raise into one InputError of one line."""
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:
+        if source.offline:
+            message = (
+                f"no folder {source.name!r}, and no {what} of that name in the local cache; the Hugging Face hub "
+                "cannot be reached, so give a folder, or try again with a network"
+            )
+        else:
+            place = "its files are" if source.local else "there is no such folder, and on the hub it is missing or"
+            message = (
+                f"cannot load the {what} {source.name!r}: {place} damaged, incomplete or of an unknown kind "
+                f"({_reason(error)}); get it again, or give another"
+            )
+        raise InputError(message) from error
+
+
+def _reason(error: Exception) -> str:
+    if "ignore_mismatched_sizes" in str(error):  # refers to a report in the log
+        return "its weights have other sizes than config.json and the number of classes say"
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text if len(text) <= 200 else text[:200].rstrip() + '...'}"
+
+
+def _family(config: PreTrainedConfig) -> ModelFamily:
+    return family_of_extracted(config) if isinstance(config, tuple(CONFIGS.values())) else family_of(config)
+
+
+def _check_complete(name: str, family: ModelFamily, missing: set[str], *, new_head: bool) -> None:
+    """Refuse weights that transformers has made up because the checkpoint lacks them."""
+    heads = (f"{family.head.dense}.", f"{family.head.classifier}.")
+    others = sorted(key for key in missing if not key.startswith(heads))
+    if others:
+        raise InputError(
+            f"{name} lacks {len(others)} parameters of a {family.model_type} encoder, {others[0]} among them; expected "
+            "a complete checkpoint"
+        )
+    if missing and not new_head:
+        raise InputError(
+            f"{name} has no classification head ({', '.join(sorted(missing))}); fine-tune it on a task first"
+        )

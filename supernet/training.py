@@ -1,0 +1,190 @@
+"""Stage one: train all subnetworks together, resumable at any moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from ..errors import unknown_name
+from ..search_space import SearchSpace, SubnetMask
+from ..tasks.batches import Batch, collate, training_order
+from ..tasks.task import Task
+from .checkpoint import Checkpoint, SaveClock
+from .distillation import distillation_loss, label_loss
+from .encoder import NO_DROPOUT
+from .precision import resolve_precision
+from .settings import SupernetSettings
+from .step import GradientStep
+from .strategies import STRATEGIES, Pass, Step
+from .supernet import Supernet
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is: `done` of `total` steps, and the last step's loss summed over its passes."""
+
+    done: int
+    total: int
+    loss: float
+
+
+def train_supernet(
+    supernet: Supernet,
+    space: SearchSpace,
+    task: Task,
+    settings: SupernetSettings,
+    *,
+    seed: int,
+    state: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> None:
+    """Train a supernet in place.
+
+    Everything random follows from the seed and the number of the step, so a training that was killed and resumed from
+    `state` ends with the same weights, bit for bit on a CPU with the same number of threads. With several processes
+    (`torchrun`, `accelerate launch`) each takes its share of every batch, and gradients are averaged once per step.
+
+    Args:
+        supernet: what to train.
+        space: where subnetworks are drawn from.
+        task: its training split.
+        settings: the recipe.
+        seed: of batches, subnetworks and dropout.
+        state: folder for resume points, resumed from where it has one; the caller removes it when the stage is complete.
+        report: called after each step.
+
+    Raises:
+        InputError: an unknown strategy, or a resume point that cannot be read.
+    """
+    if settings.strategy not in STRATEGIES:
+        raise unknown_name("strategy", settings.strategy, STRATEGIES)
+    strategy = STRATEGIES[settings.strategy]
+    sampler = space.sample_by_size if settings.sampling == "size" else space.sample
+    accelerator = Accelerator()
+    # Whatever the checkpoint's precision: small updates are lost in a shorter one.
+    supernet.model.to(accelerator.device, torch.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    gradients = GradientStep(supernet, resolve_precision(settings.precision, accelerator.device))
+    optimizer = torch.optim.AdamW(
+        parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
+    )
+    checkpoint = Checkpoint(accelerator, supernet, optimizer, state)
+    total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+    first, clock = checkpoint.load(), SaveClock(settings.save_seconds)
+    for index, rows in batch_rows(task, settings.batch_size, seed, first, total):
+        step = Step(index, total, space, sampler, np.random.default_rng([seed, 1, index]), settings.k)
+        torch.manual_seed(int(np.random.default_rng([seed, 2, index, accelerator.process_index]).integers(2**62)))
+        loss = _accumulate(gradients, strategy(step), _share(task, rows, accelerator), settings)
+        _average(gradients, accelerator)
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(list(gradients.parameters.values()), settings.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(index, total, settings.warmup)
+        optimizer.step()
+        if report:
+            report(Progress(index + 1, total, loss))
+        if state and index + 1 < total and clock.due():
+            checkpoint.save(index + 1)
+            clock.restart()
+    for parameter in supernet.model.parameters():
+        parameter.grad = None
+
+
+def parameter_groups(supernet: Supernet, weight_decay: float) -> list[dict[str, object]]:
+    """Split the trainable parameters into matrices, which decay, and vectors (biases, LayerNorms), which do not."""
+    trained = [p for p in supernet.model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0},
+    ]
+
+
+def learning_rate_factor(step: int, total: int, warmup: float) -> float:
+    """Return the share of the peak rate at a step: a linear rise over `warmup * total` steps, then linearly to 0."""
+    rise = round(warmup * total)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return (total - step) / max(1, total - rise)
+
+
+def batch_rows(task: Task, batch_size: int, seed: int, first: int, total: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (step, positions of its texts) from step `first` to `total`; each epoch has an order of its own."""
+    per_epoch = math.ceil(len(task.train) / batch_size)
+    for epoch in range(first // per_epoch, math.ceil(total / per_epoch)):
+        order = training_order(task.train, batch_size=batch_size, rng=np.random.default_rng([seed, 0, epoch]))
+        for offset, rows in enumerate(order):
+            if first <= epoch * per_epoch + offset < total:
+                yield epoch * per_epoch + offset, rows
+
+
+@dataclass(frozen=True)
+class _Share:
+    """One process's part of a batch, on its device, and what its mean counts in the average over processes."""
+
+    batch: Batch | None
+    weight: float
+
+
+def _share(task: Task, rows: np.ndarray, accelerator: Accelerator) -> _Share:
+    mine = rows[accelerator.process_index :: accelerator.num_processes]
+    if not len(mine):  # fewer texts than processes
+        return _Share(None, 0.0)
+    batch = collate(task.train, mine, task.pad_token_id).to(accelerator.device)
+    return _Share(batch, len(mine) * accelerator.num_processes / len(rows))
+
+
+def _accumulate(gradients: GradientStep, passes: list[Pass], share: _Share, settings: SupernetSettings) -> float:
+    """Run a step's passes, leave the sum of their gradients in the parameters, return their summed loss."""
+    batch = share.batch
+    if batch is None:
+        for gradient in gradients.gradients.values():
+            gradient.zero_()
+        return 0.0
+    supernet = gradients.supernet
+    whole = SubnetMask.full(supernet.shape)
+    teacher: Tensor | None = None
+    losses: list[Tensor] = []
+    gradients.begin(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    for one in passes:
+        is_whole = one.mask == whole
+        dropout = supernet.dropout if settings.dropout == "all" else NO_DROPOUT
+        if settings.dropout == "largest" and is_whole:
+            dropout = supernet.dropout
+        if one.target == "teacher" and teacher is None:
+            teacher = gradients.predict(whole, supernet.dropout if settings.dropout != "none" else NO_DROPOUT)
+        target = teacher if one.target == "teacher" else None
+
+        def loss(logits: Tensor, target: Tensor | None = target) -> Tensor:
+            if target is None:
+                value = label_loss(logits, batch.labels)
+            else:
+                value = distillation_loss(
+                    logits,
+                    target,
+                    batch.labels,
+                    temperature=settings.temperature,
+                    label_weight=settings.label_weight,
+                )
+            losses.append(value.detach())
+            return value * share.weight if share.weight != 1.0 else value
+
+        logits = gradients.run(one.mask, loss, dropout)
+        if is_whole:
+            teacher = logits
+    gradients.finish()
+    return float(torch.stack(losses).sum())
+
+
+def _average(gradients: GradientStep, accelerator: Accelerator) -> None:
+    # One reduction after all passes, rather than a distributed wrapper whose hooks fire in whichever pass comes last:
+    # synchronising on a subnetwork's pass would silently leave out what it does not use.
+    if accelerator.num_processes > 1:
+        for gradient in gradients.gradients.values():
+            gradient.copy_(accelerator.reduce(gradient, reduction="mean"))  # pyright: ignore[reportArgumentType]
+        gradients.forget_rows()

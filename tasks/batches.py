@@ -1,0 +1,118 @@
+"""Padded batches of a split: by length for evaluation, shuffled for training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .task import Split
+
+CHUNK = 50  # batches whose texts are sorted by length together: little padding, and still a fresh mix in each epoch
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Texts of one batch, padded on the right to its longest.
+
+    Attributes:
+        input_ids: `(B, T)` int64.
+        token_type_ids: `(B, T)` int64, or None.
+        attention_mask: `(B, T)` bool, True = a token; None when no row is padded, which lets attention skip its mask.
+        labels: `(B,)` int64 or float32.
+        index: `(B,)` positions in the split, always on the CPU.
+    """
+
+    input_ids: torch.Tensor
+    token_type_ids: torch.Tensor | None
+    attention_mask: torch.Tensor | None
+    labels: torch.Tensor
+    index: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """Return the batch with its tensors on ``device``."""
+
+        def move(tensor: torch.Tensor | None) -> torch.Tensor | None:
+            return None if tensor is None else tensor.to(device, non_blocking=True)
+
+        return Batch(
+            self.input_ids.to(device, non_blocking=True),
+            move(self.token_type_ids),
+            move(self.attention_mask),
+            self.labels.to(device, non_blocking=True),
+            self.index,
+        )
+
+
+def collate(split: Split, index: NDArray[np.int64], pad_token_id: int) -> Batch:
+    """Build the batch of the texts at ``index`` `(B,)`, in that order."""
+    rows = [split.input_ids[i] for i in index]
+    lengths = np.array([len(row) for row in rows])
+    real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+
+    def padded(rows: list[NDArray[np.int32]], fill: int) -> torch.Tensor:
+        filled = np.full(real.shape, fill, np.int64)
+        filled[real] = np.concatenate(rows)  # row-major, so the tokens fall where they belong
+        return torch.from_numpy(filled)
+
+    types = split.token_type_ids
+    return Batch(
+        input_ids=padded(rows, pad_token_id),
+        token_type_ids=None if types is None else padded([types[i] for i in index], 0),
+        attention_mask=None if real.all() else torch.from_numpy(real),
+        labels=torch.from_numpy(split.labels[index]),
+        index=np.asarray(index, np.int64),
+    )
+
+
+def sorted_batches(split: Split, *, tokens: int, pad_token_id: int) -> list[Batch]:
+    """Return the batches of an evaluation: every text once, in order of length.
+
+    Args:
+        split: what is evaluated.
+        tokens: most padded tokens `B * T` of a batch; a longer text gets a batch of its own.
+        pad_token_id: fills up short rows.
+
+    Raises:
+        ValueError: ``tokens`` below 1.
+    """
+    if tokens < 1:
+        raise ValueError(f"a batch needs room for at least 1 token, got {tokens=}")
+    lengths = split.lengths
+    order = np.argsort(lengths, kind="stable")
+    batches: list[Batch] = []
+    start = 0
+    for end, longest in enumerate(lengths[order]):  # texts start..end-1 are waiting; `longest` would join them
+        if end > start and (end - start + 1) * longest > tokens:
+            batches.append(collate(split, order[start:end], pad_token_id))
+            start = end
+    if start < len(order):
+        batches.append(collate(split, order[start:], pad_token_id))
+    return batches
+
+
+def training_order(split: Split, *, batch_size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Return which texts each batch of one epoch holds, in order of training: every text once.
+
+    Texts are shuffled, sorted by length within chunks of 50 batches, and the batches shuffled again, so a batch pads
+    little and no epoch repeats a batch. Nothing is built yet: a resumed run skips to its step for free and builds
+    batches with :func:`collate`.
+
+    Raises:
+        ValueError: ``batch_size`` below 1.
+    """
+    if batch_size < 1:
+        raise ValueError(f"a batch holds at least 1 text, got {batch_size=}")
+    lengths = split.lengths
+    shuffled = rng.permutation(len(split))
+    order: list[NDArray[np.int64]] = []
+    for start in range(0, len(shuffled), CHUNK * batch_size):
+        chunk = shuffled[start : start + CHUNK * batch_size]
+        chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
+        order += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
+    return [order[i] for i in rng.permutation(len(order))]

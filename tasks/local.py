@@ -1,0 +1,116 @@
+"""A task from local files: a folder with train and validation, or a single file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError, unknown_name
+from .splitting import stratified
+from .tables import READERS, read_labels, read_table, text_column
+from .task import METRICS, Kind
+from .texts import Columns, TaskTexts, Texts, check_two_classes
+
+REPORT_FRACTION = 0.2  # of a single file
+Labels = list[str] | list[int] | list[float]
+
+
+def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
+    """Load a task from CSV, JSONL or parquet files.
+
+    Args:
+        data: a folder that holds `train` and `validation` with one of these endings each; or one file, of which a
+            fifth, stratified and drawn by ``seed``, becomes the report split.
+        columns: what its columns mean.
+        seed: decides which rows of a single file are reported on.
+
+    Raises:
+        InputError: a missing file or column, unreadable contents, labels that are missing or no task.
+    """
+    if data is None:
+        raise InputError("the task 'local' needs --data: a folder with train.csv and validation.csv, or a single file")
+    paths = {split: _find(data, split) for split in ("train", "validation")} if data.is_dir() else {"train": data}
+    read: dict[str, tuple[list[str], list[str] | None]] = {}
+    labels: dict[str, Labels] = {}
+    for split, path in paths.items():
+        table = read_table(path)
+        second = None if columns.pair is None else text_column(table, columns.pair, path)
+        read[split] = text_column(table, columns.text, path), second
+        labels[split] = read_labels(table, columns.label, path)
+    kind = columns.kind or _kind_of(labels["train"])
+    names, encoded = _encode(kind, labels, paths, columns.label)
+    check_two_classes(encoded["train"], paths["train"])
+    texts = {split: Texts(*read[split], encoded[split]) for split in paths}
+    if "validation" not in texts:
+        everything = texts["train"]
+        held_out = stratified(everything.labels, round(REPORT_FRACTION * len(everything)), np.random.default_rng(seed))
+        rest = np.setdiff1d(np.arange(len(everything)), held_out)
+        texts = {"train": everything.take(rest), "validation": everything.take(held_out)}
+    metric = _metric(columns.metric, kind, len(names))
+    return TaskTexts(kind, names, metric, texts["train"], {"validation": texts["validation"]})
+
+
+def _find(folder: Path, split: str) -> Path:
+    found = [path for path in (folder / f"{split}{ending}" for ending in READERS) if path.is_file()]
+    if len(found) == 1:
+        return found[0]
+    expected = f"{split}.csv, {split}.jsonl or {split}.parquet"
+    if found:
+        raise InputError(f"{folder} holds {', '.join(path.name for path in found)}; keep one {split} file")
+    held = ", ".join(sorted(item.name for item in folder.iterdir())) or "nothing"
+    raise InputError(f"{folder} lacks {expected}; the folder holds: {held}")
+
+
+def _kind_of(labels: Labels) -> Kind:
+    """Return "regression" for labels with fractions: 0.0 and 1.0 are classes that some program wrote as floats."""
+    return "regression" if any(isinstance(v, float) and not v.is_integer() for v in labels) else "classification"
+
+
+def _encode(
+    kind: Kind, labels: dict[str, Labels], paths: dict[str, Path], column: str
+) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
+    """Return the label names and the labels of each split as numbers; classes are numbered in sorted order."""
+    for split, values in labels.items():
+        if kind == "regression" and isinstance(values[0], str | bool):
+            raise InputError(
+                f"a regression needs numbers, but column {column!r} of {paths[split]} holds {values[0]!r}; "
+                "name another label column or set the kind to classification"
+            )
+        odd = next((v for v in values if isinstance(v, float) and not v.is_integer()), None)
+        if kind == "classification" and odd is not None:
+            raise InputError(
+                f"a classification needs classes, but column {column!r} of {paths[split]} holds {odd}; "
+                "name another label column or set the kind to regression"
+            )
+    if kind == "regression":
+        return ("score",), {split: np.asarray(values, np.float32) for split, values in labels.items()}
+
+    def name(value: str | int | float) -> str:  # "1" in a file of strings, 1 and 1.0 are one class in every split
+        return str(int(value) if isinstance(value, float) else value)
+
+    classes = {split: [name(value) for value in values] for split, values in labels.items()}
+    known = [name(value) for value in sorted(set(labels["train"]))]
+    number = {name: i for i, name in enumerate(known)}
+    for split, values in classes.items():
+        unseen = sorted(set(values) - set(number))
+        if unseen:
+            raise InputError(
+                f"{paths[split]} has labels that {paths['train']} does not have: {', '.join(unseen[:5])}; "
+                f"train has: {', '.join(known[:10])}"
+            )
+    encoded = {split: np.array([number[v] for v in values], np.int64) for split, values in classes.items()}
+    return tuple(known), encoded
+
+
+def _metric(name: str | None, kind: Kind, num_labels: int) -> str:
+    if name is None:
+        return "accuracy" if kind == "classification" else "spearman"
+    if name not in METRICS:
+        raise unknown_name("metric", name, METRICS)
+    if METRICS[name].kind != kind:
+        fitting = ", ".join(sorted(metric.name for metric in METRICS.values() if metric.kind == kind))
+        raise InputError(f"the metric {name} judges a {METRICS[name].kind}, but the labels are a {kind}; use {fitting}")
+    if name == "f1" and num_labels != 2:
+        raise InputError(f"the metric f1 needs 2 classes, but the labels have {num_labels}; use accuracy or matthews")
+    return name

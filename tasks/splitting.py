@@ -1,0 +1,81 @@
+"""Drawing rows so that every class keeps its share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows of the published train split are used, and for what.
+
+    Attributes:
+        train_limit: most rows to train on; None takes all that are not held out.
+        selection_fraction: part of the train split that is held out for search and pruning to choose on.
+        selection_limit: most rows held out.
+    """
+
+    train_limit: int | None = None
+    selection_fraction: float = 0.2
+    selection_limit: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.train_limit is not None and self.train_limit < 1:
+            raise InputError(f"the limit of training rows must be at least 1, got {self.train_limit}")
+        if not 0 < self.selection_fraction < 1:
+            raise InputError(
+                f"the fraction held out for selection must be between 0 and 1, got {self.selection_fraction}"
+            )
+        if self.selection_limit < 1:
+            raise InputError(f"the limit of selection rows must be at least 1, got {self.selection_limit}")
+
+
+def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw ``size`` of the `n` rows without repetition, in increasing order.
+
+    A systematic sample of the rows sorted by label: each class gets its share, rounded up or down, and a regression's
+    scores are spread alike.
+
+    Args:
+        labels: `(n,)`.
+        size: 0 to n.
+        rng: draws.
+    """
+    n = len(labels)
+    order = rng.permutation(n)
+    order = order[np.argsort(labels[order], kind="stable")]
+    start = rng.integers(n) if n else 0
+    return np.sort(order[(np.arange(size) * n + start) // max(size, 1)])
+
+
+def split_off_selection(
+    labels: np.ndarray, sizes: Sizes, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the rows of the train split that are trained on and those that are selected on, both in order.
+
+    The selection is drawn first, so it does not depend on the limit of training rows.
+
+    Raises:
+        InputError: too few rows for both, or a limit that leaves a single class.
+    """
+    held_out = min(round(sizes.selection_fraction * len(labels)), sizes.selection_limit)
+    if not 0 < held_out < len(labels):
+        raise InputError(
+            f"the train split has {len(labels)} rows, of which a selection fraction of {sizes.selection_fraction} "
+            f"holds out {held_out}; both parts need rows, so add data or change the fraction"
+        )
+    selection = stratified(labels, held_out, rng)
+    train = np.setdiff1d(np.arange(len(labels)), selection)
+    if sizes.train_limit is not None and sizes.train_limit < len(train):
+        train = train[stratified(labels[train], sizes.train_limit, rng)]
+    if len(np.unique(labels[train])) < 2:
+        raise InputError(
+            f"the {len(train)} rows left for training all have one label; raise the limit of training rows, lower the "
+            "selection fraction or add data"
+        )
+    return train, selection

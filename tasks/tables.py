@@ -1,0 +1,159 @@
+"""Local files as tables of columns, read strictly: an error names the file and the row."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import InputError
+
+Table = dict[str, list[Any]]  # a column per name, all of one length
+NO_NUMBER = ("", "nan", "na", "n/a", "null", "none")  # what an empty cell of a column of numbers looks like in CSV
+
+
+def read_table(path: Path) -> Table:
+    """Read a .csv (with a header line), .jsonl or .parquet file; a value that is not there is None.
+
+    Cells of a CSV file stay strings, so that a text "007" keeps its zeros; labels are turned into numbers later.
+
+    Raises:
+        InputError: no such file, another ending, contents that cannot be read, or no rows.
+    """
+    if not path.is_file():
+        raise InputError(f"{path} does not exist; give the path of a {_listed(READERS)} file")
+    if path.suffix not in READERS:
+        raise InputError(f"{path.name} ends in {path.suffix or 'nothing'!r}; known file types: {_listed(READERS)}")
+    try:
+        table = READERS[path.suffix](path)
+    except InputError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:  # pyarrow's and json's errors are ValueErrors
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path} cannot be read as {path.suffix[1:]} ({reason}); write the file again") from None
+    if not table or not len(next(iter(table.values()))):
+        raise InputError(f"{path} holds no rows; a data set needs at least a text and its label per row")
+    return table
+
+
+def _read_csv(path: Path) -> Table:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheet programs put a byte-order mark first
+        rows = csv.reader(file, strict=True)
+        names = next(rows, [])
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"{path} names the column {twice!r} twice; rename one of them")
+        cells = []
+        for row in rows:
+            if not row:
+                continue  # an empty line
+            if len(row) != len(names):
+                raise InputError(
+                    f"line {rows.line_num} of {path} has {len(row)} cells, but the header names {len(names)} columns; "
+                    "put cells that hold commas in double quotes"
+                )
+            cells.append(row)
+    return {name: [row[i] for row in cells] for i, name in enumerate(names)}
+
+
+def _read_jsonl(path: Path) -> Table:
+    rows: list[dict[str, Any]] = []
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise InputError(f"line {number} of {path} is not JSON ({error}); write one object per line") from None
+            if not isinstance(row, dict):
+                raise InputError(f"line {number} of {path} holds a {type(row).__name__}; write one object per line")
+            rows.append(row)
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return {name: [row.get(name) for row in rows] for name in names}
+
+
+def _read_parquet(path: Path) -> Table:
+    import pyarrow.parquet  # comes with datasets; a third of a second that CSV users are spared
+
+    return pyarrow.parquet.read_table(path).to_pydict()
+
+
+READERS: dict[str, Callable[[Path], Table]] = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+
+
+def column(table: Table, name: str, where: object) -> list[Any]:
+    """Return a column of ``table``.
+
+    Raises:
+        InputError: no such column; lists those there are.
+    """
+    if name not in table:
+        raise InputError(f"{where} has no column {name!r}; its columns: {', '.join(map(str, table))}")
+    return table[name]
+
+
+def text_column(table: Table, name: str, where: object) -> list[str]:
+    """Return a column of texts.
+
+    Raises:
+        InputError: no such column, or values that are not texts.
+    """
+    values = column(table, name, where)
+    wrong = [row for row, value in enumerate(values, 1) if not isinstance(value, str)]
+    if wrong:
+        kind = "nothing" if values[wrong[0] - 1] is None else type(values[wrong[0] - 1]).__name__
+        raise InputError(
+            f"column {name!r} of {where} must hold texts, but {len(wrong)} rows do not: row {wrong[0]} holds {kind}; "
+            "drop or mend these rows, or name the column of texts"
+        )
+    return values
+
+
+def read_labels(table: Table, name: str, where: object) -> list[str] | list[int] | list[float]:
+    """Return a column of labels as one type; digits in strings, as CSV has them, become numbers if all rows allow it.
+
+    Raises:
+        InputError: no such column; labels that are missing, infinite or of mixed types.
+    """
+    values = column(table, name, where)
+    if all(isinstance(value, str) for value in values):
+        values = _numbers(values) or values
+    missing = [row for row, value in enumerate(values, 1) if _is_missing(value)]
+    if missing:
+        raise InputError(
+            f"column {name!r} of {where} lacks {len(missing)} of {len(values)} labels, first in row {missing[0]}; "
+            "drop these rows or label them"
+        )
+    types = Counter(type(value).__name__ for value in values)
+    if set(types) == {"int", "float"}:  # JSON writes 1.0 as 1
+        values = [float(value) for value in values]
+    elif len(types) > 1 or not isinstance(values[0], str | int | float):
+        raise InputError(f"column {name!r} of {where} must hold strings or numbers, got {dict(types)}; use one type")
+    if isinstance(values[0], float) and not all(map(math.isfinite, values)):
+        raise InputError(f"column {name!r} of {where} holds an infinite label; drop or mend its row")
+    return values
+
+
+def _numbers(cells: list[str]) -> list[int] | list[float] | None:
+    """Return the numbers that all cells are, with NaN for empty ones; None if a cell is something else."""
+    for convert in (int, float):
+        try:
+            return [math.nan if cell.strip().lower() in NO_NUMBER else convert(cell) for cell in cells]
+        except ValueError:
+            continue
+    return None
+
+
+def _is_missing(value: Any) -> bool:
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _listed(names: Iterable[object]) -> str:
+    return ", ".join(sorted(map(str, names)))

@@ -1,0 +1,42 @@
+"""Shared fixtures. What needs torch is imported inside them: many tests do without."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+
+
+@pytest.fixture(scope="session")
+def tiny_models() -> dict[str, PreTrainedModel]:
+    """One per layout (see `secateur.tests.tiny`); tests must leave them as they are."""
+    from secateur.tests.tiny import tiny_model
+
+    return {name: tiny_model(name) for name in MODEL_NAMES}
+
+
+@pytest.fixture(scope="session", params=MODEL_NAMES)
+def model(request, tiny_models) -> PreTrainedModel:
+    """Each of the tiny models; tests must leave it as it is."""
+    return tiny_models[request.param]
+
+
+@pytest.fixture(scope="session")
+def batch(model) -> dict[str, torch.Tensor]:
+    """A padded batch for `model`; tests must leave it as it is."""
+    from secateur.tests.tiny import padded_batch
+
+    return padded_batch(model)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    from secateur.tests.tiny import tiny_tokenizer
+
+    return tiny_tokenizer()

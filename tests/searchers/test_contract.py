@@ -1,0 +1,315 @@
+"""What every searcher must do, run over the registry."""
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from secateur.errors import InputError
+from secateur.evaluation.pareto import hypervolume
+from secateur.searchers import NSGA2, SEARCHERS, LocalSearch, make_searcher
+
+HAS_SYNE_TUNE = all(importlib.util.find_spec(name) for name in ("syne_tune", "botorch"))
+NAMES = [
+    pytest.param(
+        name,
+        marks=pytest.mark.skipif(name == "ehvi" and not HAS_SYNE_TUNE, reason="Syne Tune or BoTorch is not installed"),
+    )
+    for name in SEARCHERS
+]
+MODEL_BASED = ("gp", "ehvi")
+LOWER, UPPER = np.array([0, 1, 0, 5]), np.array([6, 12, 1, 305])
+every_searcher = pytest.mark.parametrize("name", NAMES)
+
+
+def problem(xs, lower=LOWER, upper=UPPER):
+    """Error falls with every coordinate, at different speeds; size grows with all of them: `(n, 2)`."""
+    u = (xs - lower) / np.maximum(upper - lower, 1)
+    steepness = np.linspace(1, 6, u.shape[1])
+    weights = np.linspace(1, 3, u.shape[1])
+    return np.stack([(np.exp(-steepness * u) * weights).sum(axis=1) / weights.sum(), u.mean(axis=1)], axis=1)
+
+
+def make(name, *, seed=0, lower=LOWER, upper=UPPER, num_objectives=2, **options):
+    return make_searcher(name, lower, upper, num_objectives=num_objectives, seed=seed, **options)
+
+
+def run(searcher, asks, batch=3, evaluate=problem):
+    rounds = []
+    for _ in range(asks):
+        xs = searcher.ask(batch)
+        searcher.tell(xs, evaluate(xs))
+        rounds.append(xs)
+    return np.concatenate(rounds)
+
+
+@every_searcher
+def test_points_are_whole_numbers_in_the_box_and_new(name):
+    searcher = make(name)
+    assert searcher.ask(0).shape == (0, 4)
+    xs = run(searcher, 7)
+    assert xs.shape == (21, 4)
+    assert xs.dtype == np.int64
+    assert (xs >= LOWER).all()
+    assert (xs <= UPPER).all()
+    assert len(np.unique(xs, axis=0)) == 21
+
+
+@every_searcher
+def test_starts_with_the_largest_smallest_and_middle_point(name):
+    assert make(name).ask(3).tolist() == [UPPER.tolist(), LOWER.tolist(), [3, 6, 0, 155]]
+    own = [[1, 2, 1, 7], [1, 2, 1, 7], [0, 3, 0, 9]]
+    searcher = make(name, initial=own)
+    assert searcher.ask(1).tolist() == own[:1]
+    assert searcher.ask(3)[0].tolist() == own[2]
+    assert make(name, initial=np.empty((0, 4), dtype=int)).ask(2).shape == (2, 4)
+
+
+@every_searcher
+def test_same_seed_same_points_other_seed_other_points(name):
+    np.random.seed(1)
+    first = run(make(name), 5)
+    np.random.seed(2)  # the global generator decides nothing
+    again = run(make(name), 5)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, run(make(name, seed=1), 5))
+
+
+@every_searcher
+def test_a_restored_searcher_goes_on_alike(name):
+    searcher = make(name)
+    run(searcher, 4)
+    under_way = searcher.ask(2)
+    state = searcher.state()
+    assert state == searcher.state()
+    other = make(name, seed=99)
+    other.ask(2)
+    other.restore(state)
+    for one in (searcher, other):
+        one.tell(under_way[::-1], problem(under_way[::-1]))
+    assert np.array_equal(run(searcher, 3, 2), run(other, 3, 2))
+    assert searcher.state() == other.state()
+
+
+CONTINUE = """
+import sys
+from tests_helper import make, run
+searcher = make(sys.argv[1], seed=5)
+searcher.restore(open(sys.argv[2], "rb").read())
+print(run(searcher, 2).tolist())
+"""
+
+
+@every_searcher
+def test_a_new_process_goes_on_alike(name, tmp_path):
+    searcher = make(name)
+    run(searcher, 4)
+    (tmp_path / "state").write_bytes(searcher.state())
+    (tmp_path / "tests_helper.py").write_text(Path(__file__).read_text())
+    (tmp_path / "go.py").write_text(CONTINUE)
+    answer = subprocess.run(
+        [sys.executable, tmp_path / "go.py", name, tmp_path / "state"], capture_output=True, text=True, check=True
+    )
+    assert answer.stdout.strip() == str(run(searcher, 2).tolist())
+
+
+@every_searcher
+def test_states_of_others_are_refused(name):
+    state = make(name).state()
+    with pytest.raises(InputError, match=f"belongs to searcher '{name}' with 2 objectives on a box of 4 coordinates"):
+        make(name, upper=UPPER + 1).restore(state)
+    with pytest.raises(InputError, match=r"not to .* with 3 on this box of 4"):
+        make(name, num_objectives=3).restore(state)
+    other = "local" if name == "random" else "random"
+    with pytest.raises(InputError, match=f"not to '{other}'"):
+        make(other).restore(state)
+    for bad in (state[:-40], b"", b"nonsense"):
+        with pytest.raises(InputError, match="state of the search is damaged"):
+            make(name).restore(bad)
+
+
+@every_searcher
+def test_failed_evaluations_are_survived(name):
+    searcher = make(name)
+    for i in range(5):
+        xs = searcher.ask(3)
+        values = problem(xs)
+        values[i % 3, 0] = np.nan
+        values[2, 1] = np.inf
+        searcher.tell(xs, values)
+    assert searcher.ask(2).shape == (2, 4)
+    hopeless = make(name)
+    asked = run(hopeless, 6, evaluate=lambda xs: np.full((len(xs), 2), np.nan))
+    assert len(np.unique(asked, axis=0)) == 18
+
+
+@every_searcher
+def test_results_may_come_late_in_parts_twice_and_uninvited(name):
+    searcher = make(name)
+    xs = searcher.ask(14)
+    order = np.random.default_rng(0).permutation(14)
+    searcher.tell(xs[order[:9]], problem(xs[order[:9]]))
+    more = searcher.ask(3)  # five are still under way
+    searcher.tell(xs[order[7:]], problem(xs[order[7:]]) + 0.01)  # two of them again, with other values
+    free = np.array([[5, 11, 1, 300], [5, 11, 1, 300], [4, 1, 0, 5]])
+    searcher.tell(free, problem(free))
+    searcher.tell(np.empty((0, 4), dtype=int), np.empty((0, 2)))
+    last = searcher.ask(3)
+    everything = np.concatenate([xs, more, free[1:], last])
+    assert len(np.unique(everything, axis=0)) == len(everything)
+
+
+@every_searcher
+def test_all_results_uninvited(name):
+    searcher = make(name, initial=np.empty((0, 4), dtype=int))
+    xs = np.random.default_rng(0).integers(LOWER, UPPER + 1, size=(30, 4))
+    searcher.tell(xs, problem(xs))
+    assert searcher.ask(2).shape == (2, 4)
+
+
+@every_searcher
+@pytest.mark.parametrize("objectives", [1, 2, 3, 4])
+def test_any_number_of_objectives(name, objectives):
+    def evaluate(xs):
+        u = (xs - LOWER) / (UPPER - LOWER)
+        return np.stack([((u - target) ** 2).sum(axis=1) for target in np.linspace(0, 1, objectives)], axis=1)
+
+    xs = run(make(name, num_objectives=objectives), 4, evaluate=evaluate)
+    assert xs.shape == (12, 4)
+
+
+@every_searcher
+@pytest.mark.parametrize("constant", [[0], [0, 1]])
+def test_constant_objectives(name, constant):
+    def evaluate(xs):
+        values = problem(xs)
+        values[:, constant] = 0.5
+        return values
+
+    assert run(make(name), 5, evaluate=evaluate).shape == (15, 4)
+
+
+@every_searcher
+def test_a_box_of_one_point(name):
+    searcher = make(name, lower=[3, 4], upper=[3, 4])
+    xs = run(searcher, 8, 2, evaluate=lambda xs: np.ones((len(xs), 2)))
+    assert xs.tolist() == [[3, 4]] * 16
+
+
+@every_searcher
+def test_an_exhausted_box(name):
+    lower, upper = np.zeros(3, dtype=int), np.ones(3, dtype=int)
+    xs = run(make(name, lower=lower, upper=upper), 50, 1, evaluate=lambda xs: problem(xs, lower, upper))
+    assert xs.shape == (50, 3)
+    assert len(np.unique(xs[:8], axis=0)) == 8  # all of the box before anything twice
+    assert make(name, lower=lower, upper=upper).ask(20).shape == (20, 3)
+
+
+@every_searcher
+def test_many_at_once_without_duplicates(name):
+    searcher = make(name)
+    run(searcher, 4)
+    xs = searcher.ask(4 if name in MODEL_BASED else 45)
+    assert len(np.unique(xs, axis=0)) == len(xs)
+
+
+@every_searcher
+def test_random_points_come_from_the_sampler(name):
+    def small(n, rng):
+        return rng.integers([0, 1, 0, 5], [2, 4, 1, 30], endpoint=True, size=(n, 4))
+
+    xs = make(name, sampler=small).ask(9)[3:]
+    assert (xs <= [2, 4, 1, 30]).all()
+    with pytest.raises(InputError, match=r"a point of the sampler has coordinate 0 = 9 outside 0..6"):
+        make(name, sampler=lambda n, rng: np.full((n, 4), 9)).ask(9)
+
+
+@every_searcher
+def test_wrong_arguments_are_named(name):
+    with pytest.raises(InputError, match="coordinate 1 of the box has lower end 5 above upper end 4"):
+        make(name, lower=[0, 5], upper=[0, 4])
+    with pytest.raises(InputError, match=r"an initial point has coordinate 3 = 999 outside 5..305"):
+        make(name, initial=[[0, 1, 0, 999]])
+    with pytest.raises(InputError, match="at least one objective"):
+        make(name, num_objectives=0)
+    searcher = make(name)
+    with pytest.raises(InputError, match=r"values of shape \(1, 2\), got \(1, 3\)"):
+        searcher.tell([[0, 1, 0, 5]], [[1, 2, 3]])
+    with pytest.raises(InputError, match=r"shape \(n, 4\), got \(1, 3\)"):
+        searcher.tell([[0, 1, 0]], [[1, 2]])
+    with pytest.raises(InputError, match="not whole numbers"):
+        searcher.tell([[0, 1, 0, 5.5]], [[1, 2]])
+    with pytest.raises(InputError, match="got -1"):
+        searcher.ask(-1)
+
+
+# The share of the front's hypervolume found, worst of three seeds, and after how many evaluations.
+TARGETS = {"random": (60, 0.84), "local": (150, 0.94), "nsga2": (200, 0.95), "gp": (22, 0.9), "ehvi": (22, 0.9)}
+TOY_LOWER, TOY_UPPER = np.zeros(4, dtype=int), np.full(4, 15)
+
+
+def toy_share(name, seed, budget):
+    def evaluate(xs):
+        return problem(xs, TOY_LOWER, TOY_UPPER)
+
+    grid = np.stack(np.meshgrid(*[np.arange(16)] * 4, indexing="ij"), axis=-1).reshape(-1, 4)
+    whole = hypervolume(evaluate(grid), [1.0, 1.0])
+    searcher = make(name, seed=seed, lower=TOY_LOWER, upper=TOY_UPPER)
+    xs = run(searcher, budget, 1, evaluate)
+    return hypervolume(evaluate(xs), [1.0, 1.0]) / whole
+
+
+@every_searcher
+def test_finds_nearly_all_of_a_known_front(name):
+    budget, share = TARGETS[name]
+    found = [toy_share(name, seed, budget) for seed in range(3)]
+    assert min(found) >= share, found
+    if name != "random":
+        assert min(found) > max(toy_share("random", seed, budget) for seed in range(3))
+
+
+def test_a_step_neighbourhood_changes_one_coordinate():
+    searcher = LocalSearch(LOWER, UPPER, num_objectives=2, seed=0, initial=[[3, 6, 0, 155]], neighbourhood="step")
+    start = searcher.ask(1)
+    searcher.tell(start, [[0.0, 0.0]])
+    xs = searcher.ask(40)
+    assert ((xs != start).sum(axis=1) == 1).all()
+    assert np.abs(xs - start).max() > 10
+    assert (np.abs(xs - start).max(axis=1) == 1).any()
+    with pytest.raises(InputError, match="unknown neighbourhood 'far'; known: resample, step"):
+        LocalSearch(LOWER, UPPER, num_objectives=2, seed=0, neighbourhood="far")  # pyright: ignore[reportArgumentType]
+
+
+def test_a_population_of_one_is_refused():
+    with pytest.raises(InputError, match="population of at least 2, got 1"):
+        NSGA2(LOWER, UPPER, num_objectives=2, seed=0, population=1)
+
+
+def test_unknown_searcher():
+    with pytest.raises(InputError, match="unknown searcher 'newton'; known: ehvi, gp, local, nsga2, random"):
+        make("newton")
+
+
+def test_names_match_the_registry():
+    assert {name: cls.name for name, cls in SEARCHERS.items()} == {name: name for name in SEARCHERS}
+
+
+def test_importing_the_searchers_is_light():
+    heavy = ("torch", "transformers", "optuna", "pymoo", "syne_tune", "botorch")
+    script = f"import sys, secateur.searchers; print([name for name in {heavy!r} if name in sys.modules])"
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "[]"
+
+
+def test_without_syne_tune_the_message_says_what_to_install():
+    script = (
+        "import sys; sys.modules['syne_tune'] = None\n"
+        "from secateur.searchers import make_searcher\n"
+        "try: make_searcher('ehvi', [0], [3], num_objectives=2, seed=0)\n"
+        "except ValueError as error: print(type(error).__name__, error)"
+    )
+    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert answer.stdout.startswith("InputError the searcher 'ehvi' needs Syne Tune and BoTorch")
+    assert "pip install secateur[syne-tune]" in answer.stdout

@@ -1,0 +1,170 @@
+"""The contract: multiplied, sliced, extracted and reloaded subnetworks agree."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from secateur.search_space import SPACES, EncoderShape, SubnetMask
+from secateur.supernet import Supernet
+from secateur.supernet.extracted_configs import CONFIGS
+from secateur.supernet.extraction import check_agreement, extract
+from secateur.supernet.families import family_of
+from secateur.tests.supernet.reference import multiplied
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+TOLERANCE = 1e-5
+PER_COMBINATION = 26  # times 5 models, 4 spaces, with and without elastic width: 1040 masks
+SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
+
+many = settings(
+    max_examples=PER_COMBINATION,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+seeds = st.integers(0, 2**32 - 1)
+
+
+@torch.no_grad()
+def logits(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return model(**batch).logits
+
+
+def in_memory(model: PreTrainedModel) -> PreTrainedModel:
+    """Save and load without a disk: the configuration through JSON, the weights through safetensors."""
+    written = json.loads(model.config.to_json_string())
+    weights = safetensors.torch.load(safetensors.torch.save(model.state_dict()))
+    config = CONFIGS[written["model_type"].removeprefix("secateur-")].from_dict(written)
+    with torch.device("meta"):
+        loaded = AutoModelForSequenceClassification.from_config(config)
+    loaded.load_state_dict(weights, assign=True)
+    for name, buffer in loaded.named_buffers():
+        owner, _, attribute = name.rpartition(".")
+        setattr(loaded.get_submodule(owner), attribute, model.get_buffer(name).to(buffer.dtype))
+    return loaded.eval()
+
+
+def check_all(model: PreTrainedModel, mask: SubnetMask, batch: dict[str, torch.Tensor], folder=None) -> torch.Tensor:
+    """Compare the four ways to run a subnetwork; through the disk if a folder is given. Returns the logits."""
+    with multiplied(model, mask) as reference:
+        expected = logits(reference, batch)
+    extracted = extract(model, mask)
+    got = logits(extracted, batch)
+    if folder is None:
+        reloaded = in_memory(extracted)
+    else:
+        extracted.save_pretrained(folder)
+        reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
+    assert expected.shape == got.shape == (3, 3)
+    torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(Supernet(model).subnet(mask)(**batch), expected, atol=TOLERANCE, rtol=0)
+    assert torch.equal(logits(reloaded, batch), got)
+    assert reloaded.config.secateur_key == mask.key
+    layers = extracted.get_submodule(family_of(model.config).layers)
+    assert sum(p.numel() for p in layers.parameters()) == mask.encoder_parameters(SHAPE)
+    return got
+
+
+@pytest.mark.parametrize("elastic_hidden", [False, True], ids=["full width", "elastic width"])
+@pytest.mark.parametrize("space", list(SPACES))
+def test_all_ways_agree(model, batch, space, elastic_hidden):
+    space = SPACES[space](SHAPE, elastic_hidden=elastic_hidden)
+
+    @many
+    @given(seed=seeds)
+    def check(seed):
+        rng = np.random.default_rng(seed)
+        draw = space.sample if seed % 2 else space.sample_by_size
+        check_all(model, space.mask(draw(1, rng)[0]), batch)
+
+    check()
+
+
+def test_scattered_masks_agree_through_the_disk(model, batch, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(20):
+        keep = rng.uniform(0.1, 0.9, 3)
+        hidden = rng.random(16) < keep[2]
+        hidden[rng.integers(16)] = True
+        mask = SubnetMask(rng.random((3, 4)) < keep[0], rng.random((3, 24)) < keep[1], hidden)
+        check_all(model, mask, batch, tmp_path / str(i))
+
+
+def counts(heads, neurons, hidden=16) -> SubnetMask:
+    return SubnetMask.from_counts(SHAPE, heads, neurons, hidden)
+
+
+CORNERS = {
+    "everything kept": counts([4, 4, 4], [24, 24, 24]),
+    "no heads in a layer": counts([4, 0, 4], [24, 24, 24]),
+    "no neurons in a layer": counts([4, 4, 4], [24, 0, 24]),
+    "a layer dropped": counts([4, 0, 4], [24, 0, 24]),
+    "the first layer dropped": counts([0, 4, 4], [0, 24, 24]),
+    "the last layer dropped": counts([4, 4, 0], [24, 24, 0]),
+    "no heads at all": counts([0, 0, 0], [24, 3, 1]),
+    "no neurons at all": counts([4, 1, 3], [0, 0, 0]),
+    "all dropped": counts([0, 0, 0], [0, 0, 0]),
+    "all dropped, half width": counts([0, 0, 0], [0, 0, 0], 8),
+    "one head, one neuron": counts([1, 1, 1], [1, 1, 1]),
+    "one dimension": counts([2, 0, 4], [24, 7, 0], 1),
+    "as wide as the embeddings": counts([2, 3, 4], [24, 7, 5], 8),
+    "indivisible width": counts([3, 2, 1], [24, 7, 5], 13),
+    "last heads, neurons and dimensions": SubnetMask(
+        np.arange(4) >= np.array([[3], [1], [2]]), np.arange(24) >= np.array([[20], [5], [23]]), np.arange(16) >= 5
+    ),
+}
+
+
+@pytest.mark.parametrize("mask", CORNERS.values(), ids=CORNERS.keys())
+def test_corner_cases_agree(model, batch, mask, tmp_path):
+    check_all(model, mask, batch, tmp_path)
+
+
+def test_padding_changes_nothing(model, batch):
+    mask = counts([3, 0, 2], [5, 24, 0], 12)
+    whole = logits(extract(model, mask), batch)
+    alone = logits(extract(model, mask), {name: rows[1:2, :4] for name, rows in batch.items()})
+    torch.testing.assert_close(alone, whole[1:2], atol=TOLERANCE, rtol=0)
+
+
+def test_eager_attention_agrees(model, batch):
+    extracted = extract(model, counts([3, 0, 2], [5, 24, 0], 12))
+    fused = logits(extracted, batch)
+    extracted.set_attn_implementation("eager")
+    torch.testing.assert_close(logits(extracted, batch), fused, atol=TOLERANCE, rtol=0)
+
+
+def test_masks_matter(model, batch):
+    """Else all would agree on one and the same wrong thing."""
+    outputs = [logits(extract(model, mask), batch) for mask in CORNERS.values()]
+    for i, one in enumerate(outputs):
+        for other in outputs[:i]:
+            assert (one - other).abs().max() > 100 * TOLERANCE
+
+
+def test_the_full_mask_is_the_model(model, batch):
+    torch.testing.assert_close(
+        logits(extract(model, SubnetMask.full(SHAPE)), batch), logits(model, batch), atol=1e-6, rtol=0
+    )
+
+
+def test_an_extracted_model_trains(model, batch):
+    extracted = extract(model, counts([3, 0, 2], [5, 24, 0], 12)).train()
+    extracted(**batch, labels=torch.tensor([0, 2, 1])).loss.backward()
+    assert all(parameter.grad is not None for parameter in extracted.parameters())
+
+
+def test_disagreement_is_an_error():
+    one = torch.tensor([[1.0, 2.0]])
+    assert check_agreement(one, one + 5e-5) == pytest.approx(5e-5, rel=0.01)
+    with pytest.raises(RuntimeError, match=r"logits differ by up to 0\.1, allowed are 0\.0002"):
+        check_agreement(one, one + 0.1)
+    with pytest.raises(RuntimeError, match="disagrees"):
+        check_agreement(one, torch.full((1, 2), float("nan")))
+    with pytest.raises(ValueError, match=r"got \(1, 2\) and \(2, 2\)"):
+        check_agreement(one, torch.zeros(2, 2))

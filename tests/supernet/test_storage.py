@@ -1,0 +1,301 @@
+import errno
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from secateur.errors import InputError
+from secateur.search_space import EncoderShape, SubnetMask
+from secateur.supernet.extraction import extract
+from secateur.supernet.storage import load_model, load_tokenizer, save_extracted
+from transformers import AlbertConfig, BertModel
+
+SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
+MASK = SubnetMask.from_counts(SHAPE, [3, 0, 0], [24, 0, 5], 13)
+
+
+@pytest.fixture(scope="module")
+def saved(tiny_models, tiny_tokenizer, tmp_path_factory):
+    """A folder with an extracted BERT."""
+    folder = tmp_path_factory.mktemp("runs") / "subnets" / MASK.key
+    model = extract(tiny_models["bert"], MASK)
+    model.config.id2label, model.config.label2id = {0: "no", 1: "yes", 2: "?"}, {"no": 0, "yes": 1, "?": 2}
+    save_extracted(model, tiny_tokenizer, folder, "---\ntags: [x]\n---\n# A card")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tiny_models, tiny_tokenizer, tmp_path_factory):
+    """A folder with an ordinary BERT."""
+    folder = tmp_path_factory.mktemp("plain")
+    tiny_models["bert"].save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """Run code in a new process, warnings as errors; return what it prints."""
+    command = [sys.executable, "-W", "error", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def message_of(call, *arguments, **options) -> str:
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    text = str(caught.value)
+    assert "\n" not in text
+    return text
+
+
+def test_saved_folder_is_complete(saved):
+    names = {path.name for path in saved.iterdir()}
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
+    assert [path.name for path in saved.parent.iterdir()] == [saved.name]
+    assert saved.stat().st_mode & 0o777 == saved.parent.stat().st_mode & 0o777
+
+
+def test_load_model_and_tokenizer(saved, plain, tiny_models):
+    model = load_model(saved)
+    assert type(model).__name__ == "ExtractedBertForSequenceClassification"
+    assert model.config.secateur_key == MASK.key
+    assert not model.training
+    assert load_model(saved, dtype=torch.bfloat16).dtype == torch.bfloat16
+    parent = tiny_models["bert"].state_dict()
+    assert all(torch.equal(parent[name], tensor) for name, tensor in load_model(str(plain)).state_dict().items())
+    assert load_tokenizer(saved)("a good film")["input_ids"] == [2, 4, 5, 7, 3]
+
+
+NEW_PROCESS = """
+import sys, json
+{imports}
+with open(sys.argv[1] + "/batch.json") as file:
+    rows = json.load(file)
+import torch
+folder = sys.argv[1]
+model = AutoModelForSequenceClassification.from_pretrained(folder)
+with torch.no_grad():
+    logits = model(input_ids=torch.tensor(rows)).logits.tolist()
+{more}
+print(json.dumps([type(model).__name__, logits, answer]))
+"""
+PIPELINE = """
+from transformers import pipeline
+answer = pipeline("text-classification", model=folder, device="cpu")("a truly good film !")[0]["label"]
+"""
+
+
+BEFORE = "import secateur\nfrom transformers import BertForSequenceClassification, AutoModelForSequenceClassification"
+AFTER = "from transformers import AutoModelForSequenceClassification\nimport secateur"
+
+
+@pytest.mark.parametrize(("imports", "more"), [(BEFORE, PIPELINE), (AFTER, "answer = None")], ids=["first", "last"])
+def test_a_new_process_loads_it_with_the_auto_class(saved, imports, more, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(saved, folder)
+    rows = [[2, 4, 5, 7, 3], [2, 9, 10, 11, 3]]
+    (folder / "batch.json").write_text(json.dumps(rows))
+    name, logits, answer = json.loads(run_python(NEW_PROCESS.format(imports=imports, more=more), str(folder)))
+    assert name == "ExtractedBertForSequenceClassification"
+    with torch.no_grad():
+        expected = load_model(saved)(input_ids=torch.tensor(rows)).logits
+    torch.testing.assert_close(torch.tensor(logits), expected)
+    assert answer in ("no", "yes", "?", None)
+
+
+def test_importing_secateur_imports_neither_torch_nor_transformers():
+    code = "import sys, secateur, secateur.searchers; print([n for n in ('torch', 'transformers') if n in sys.modules])"
+    assert run_python(code).strip() == "[]"
+
+
+def test_registration_cannot_break_transformers():
+    code = """
+import sys, types, warnings
+import secateur.registration as registration
+with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    registration._register(types.ModuleType("transformers.models.auto.configuration_auto"))
+print(caught[0].category.__name__, caught[0].message)
+"""
+    assert run_python(code).startswith("RuntimeWarning secateur could not register its models with this transformers")
+
+
+def damaged(source, folder, **files: bytes | None):
+    shutil.copytree(source, folder)
+    for name, content in files.items():
+        path = folder / name.replace("_", ".")
+        path.unlink() if content is None else path.write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"config_json": None}, "is no model: it has no config.json; expected a folder with"),
+        ({"config_json": b"{garbage"}, "damaged.*not a valid JSON file"),
+        ({"config_json": b"\xff\xfe"}, "damaged.*not a valid JSON file"),
+        ({"config_json": b"[1]"}, "damaged"),
+        ({"config_json": b'{"model_type": "bert", "hidden_size": "x"}'}, "damaged.*expected int, got str"),
+        (
+            {"config_json": b'{"model_type": "bert", "hidden_size": 24, "vocab_size": 9}'},
+            "its weights have other sizes than config.json",
+        ),
+        ({"model_safetensors": b""}, "damaged.*SafetensorError"),
+        ({"model_safetensors": b"\x10" * 1000}, "damaged.*SafetensorError"),
+        ({"model_safetensors": None}, "damaged.*no file named model.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["plain", "saved"])
+def test_damaged_models_give_one_line(kind, files, expected, tmp_path, request):
+    folder = damaged(request.getfixturevalue(kind), tmp_path / "model", **files)
+    with pytest.raises(InputError, match=expected):
+        load_model(folder)
+    assert str(folder) in message_of(load_model, folder)
+
+
+def test_truncated_weights(saved, tmp_path):
+    content = (saved / "model.safetensors").read_bytes()
+    folder = damaged(saved, tmp_path / "model", model_safetensors=content[: len(content) // 2])
+    assert "SafetensorError" in message_of(load_model, folder)
+
+
+def test_missing_tensors_are_not_made_up(plain, tmp_path, tiny_models):
+    from safetensors.torch import load_file, save_file
+
+    folder = damaged(plain, tmp_path / "model")
+    weights = load_file(folder / "model.safetensors")
+    del weights["bert.encoder.layer.1.attention.self.key.bias"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    assert "lacks 1 parameters of a bert encoder, bert.encoder.layer.1.attention.self.key.bias" in message_of(
+        load_model, folder
+    )
+
+
+def test_other_families(tmp_path):
+    AlbertConfig().save_pretrained(tmp_path)
+    assert "'albert' are not supported (ALBERT shares one set of weights" in message_of(load_model, tmp_path)
+
+
+def test_an_empty_folder_a_file_and_nothing(tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    assert "has no config.json" in message_of(load_model, tmp_path / "empty")
+    assert "is a file and no model" in message_of(load_model, tmp_path / "file")
+    assert "there is no folder" in message_of(load_model, tmp_path / "nothing")
+    assert "there is no folder 'runs/sst2/nothing'" in message_of(load_model, "runs/sst2/nothing")
+    assert "there is no folder ''" in message_of(load_tokenizer, "")
+
+
+@pytest.mark.parametrize("load", [load_model, load_tokenizer])
+def test_an_unknown_name_fails_fast_without_a_network(load, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    start = time.monotonic()
+    assert "the Hugging Face hub cannot be reached" in message_of(load, "nobody/no-such-model")
+    assert time.monotonic() - start < 5
+
+
+def test_a_head_is_made_only_when_asked_for(tiny_models, tmp_path):
+    BertModel(tiny_models["bert"].config).save_pretrained(tmp_path)
+    assert "has no classification head (classifier.bias, classifier.weight); fine-tune" in message_of(
+        load_model, tmp_path
+    )
+    model = load_model(tmp_path, label_names=["no", "yes"])
+    assert model.config.id2label == {0: "no", 1: "yes"}
+    assert model.config.label2id == {"no": 0, "yes": 1}
+    assert model.classifier.out_features == 2
+
+
+def test_a_head_of_another_size_is_an_error(plain):
+    assert "and the number of classes say" in message_of(load_model, plain, label_names=["no", "yes"])
+
+
+def test_a_model_without_tokenizer_files_has_no_tokenizer(tiny_models, tmp_path):
+    tiny_models["bert"].save_pretrained(tmp_path)
+    assert "has a model but no tokenizer" in message_of(load_tokenizer, tmp_path)
+
+
+def test_loading_leaves_the_log_as_it_was(plain, capfd):
+    from transformers.utils import logging
+
+    before = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    load_model(plain)
+    assert (logging.get_verbosity(), logging.is_progress_bar_enabled()) == before
+    assert capfd.readouterr() == ("", "")
+
+
+def test_saving_again_replaces(saved, tiny_models, tiny_tokenizer, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(saved, folder)
+    (folder / "left over").touch()
+    other = SubnetMask.full(SHAPE)
+    save_extracted(extract(tiny_models["roberta"], other), tiny_tokenizer, folder, "# New")
+    assert load_model(folder).config.secateur_key == other.key
+    assert not (folder / "left over").exists()
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_saving_never_replaces_something_else(plain, tiny_models, tiny_tokenizer, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    model = extract(tiny_models["bert"], MASK)
+    for folder in (tmp_path, plain, tmp_path / "thesis.tex"):
+        assert "exists and is no extracted model" in message_of(save_extracted, model, tiny_tokenizer, folder, "")
+    assert (tmp_path / "thesis.tex").exists()
+
+
+@pytest.mark.parametrize("room", [100, 4000, 30_000])
+def test_a_full_disk_is_one_line_and_keeps_the_old_model(room, saved, tiny_models, tiny_tokenizer, tmp_path):
+    """No file may grow beyond `room` bytes: the system call fails as on a disk that has no more."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved, folder)
+    model = extract(tiny_models["bert"], SubnetMask.full(SHAPE))
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+        message = message_of(save_extracted, model, tiny_tokenizer, folder, "# card" * 10_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "the disk is full; free some space" in message
+    assert load_model(folder).config.secateur_key == MASK.key
+    assert os.listdir(tmp_path) == ["model"]
+
+
+def test_a_full_file_system(saved):
+    """The same on a file system of 16 kB, where a container may mount one."""
+    code = """
+import sys, pathlib, os
+from secateur.errors import InputError
+from secateur.supernet.storage import load_model, load_tokenizer, save_extracted
+model, tokenizer = load_model(sys.argv[1]), load_tokenizer(sys.argv[1])
+try:
+    save_extracted(model, tokenizer, pathlib.Path(sys.argv[2]) / "model", "card")
+except InputError as error:
+    print(type(error.__cause__).__name__, error, os.listdir(sys.argv[2]))
+"""
+    inside = 'mount -t tmpfs -o size=16k tmpfs "$4" && exec "$1" -W error -c "$2" "$3" "$4"'
+    place = saved.parent.parent / "small"
+    place.mkdir()
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh"]
+    can_mount = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", str(place)]
+    if not shutil.which("unshare") or subprocess.run(can_mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    done = subprocess.run(
+        [*command, sys.executable, code, str(saved), str(place)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the disk is full; free some space and run again []" in done.stdout
+
+
+def test_an_unwritable_place(tiny_models, tiny_tokenizer, tmp_path):
+    (tmp_path / "file").touch()
+    model = extract(tiny_models["bert"], MASK)
+    message = message_of(save_extracted, model, tiny_tokenizer, tmp_path / "file" / "model", "")
+    assert os.strerror(errno.ENOTDIR) in message

@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import PreTrainedTokenizerFast
+
+SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+
+
+def wordpiece(types: bool = True, **arguments) -> PreTrainedTokenizerFast:
+    """A WordPiece tokenizer over letters: one token per letter, so lengths are easy to count by hand."""
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)] + list("0123456789.,:;!?'`$%&()-/")
+    pieces = [*SPECIAL.values(), *letters, *(f"##{letter}" for letter in letters)]
+    vocab = {piece: i for i, piece in enumerate(pieces)}
+    backend = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.BertProcessing(("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]))
+    inputs = ["input_ids", *(["token_type_ids"] if types else []), "attention_mask"]
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_input_names=inputs, **(SPECIAL | arguments))
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    return wordpiece()
+
+
+@pytest.fixture(scope="session")
+def tokenizer_without_types() -> PreTrainedTokenizerFast:
+    """Like DistilBERT's."""
+    return wordpiece(types=False)
+
+
+@pytest.fixture(scope="session")
+def tokenizer_without_padding() -> PreTrainedTokenizerFast:
+    """Like GPT-2's."""
+    return wordpiece(pad_token=None)
+
+
+@pytest.fixture
+def shared() -> Path:
+    folder = Path(__file__).parents[2].parent / "shared" / "data" / "glue"
+    if not folder.is_dir():
+        pytest.skip("the real GLUE files are not beside the repository")
+    return folder

@@ -1,0 +1,70 @@
+"""Tiny random models and a tokenizer, made from code: nothing is downloaded."""
+
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+from transformers.utils import logging
+
+logging.disable_progress_bar()
+
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "bad", "film", "truly", "##ly", "not", "very", "!"]
+VOCABULARY = 40
+
+
+def tiny_model(name: str) -> PreTrainedModel:
+    """Return a random classifier of 3 layers, 4 heads of 4, 24 neurons and 3 classes, in evaluation mode.
+
+    Its weights are larger than a fresh model's, so that different subnetworks differ visibly.
+    """
+    sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": 24, "num_labels": 3, "initializer_range": 0.25}
+    sizes |= {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}
+    generator_state = torch.get_rng_state()
+    torch.manual_seed(len(name))
+    if name == "bert":
+        model = BertForSequenceClassification(BertConfig(intermediate_size=24, **sizes))
+    elif name == "roberta":
+        model = RobertaForSequenceClassification(RobertaConfig(intermediate_size=24, **sizes))
+    elif name == "distilbert":
+        model = DistilBertForSequenceClassification(DistilBertConfig(hidden_dim=24, **sizes))
+    else:
+        width = {"electra": 16, "electra with projection": 8}[name]
+        model = ElectraForSequenceClassification(ElectraConfig(intermediate_size=24, embedding_size=width, **sizes))
+    with torch.no_grad():  # biases and LayerNorms start as zeros and ones, which would hide mistakes with them
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter), alpha=0.2)
+    torch.set_rng_state(generator_state)
+    return model.eval()
+
+
+def tiny_tokenizer() -> PreTrainedTokenizerFast:
+    """Return a WordPiece tokenizer of a few words, as BERT has one."""
+    backend = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    backend.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=24, **special)
+
+
+def padded_batch(model: PreTrainedModel) -> dict[str, torch.Tensor]:
+    """Return three random rows of 7, 4 and 1 tokens, with two segments where the family knows segments."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(4, VOCABULARY, (3, 7), generator=generator)
+    attention_mask = (torch.arange(7) < torch.tensor([[7], [4], [1]])).long()
+    ids[attention_mask == 0] = model.config.pad_token_id
+    batch = {"input_ids": ids, "attention_mask": attention_mask}
+    if getattr(model.config, "type_vocab_size", 0) > 1:
+        batch["token_type_ids"] = (torch.arange(7) >= 3).long().expand(3, 7) * attention_mask
+    return batch
