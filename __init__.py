@@ -1,7 +1,74 @@
-"""Secateur finds, inside one fine-tuned BERT, the Pareto front of its subnetworks."""
+"""Secateur finds, inside one fine-tuned BERT, the Pareto front of its subnetworks.
+
+The names a notebook needs are here; they are imported when they are first used, so that `import secateur` is quick and
+`secateur.searchers` can be used without torch. Importing this package also teaches transformers' Auto classes to load
+extracted models.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from .registration import register
 
+if TYPE_CHECKING:
+    from .evaluation.archive import Archive, Evaluation
+    from .evaluation.error import SplitError
+    from .evaluation.evaluator import Evaluator
+    from .evaluation.latency import LatencyTable, LatencyTarget
+    from .search_space import SPACES, EncoderShape, SubnetMask
+    from .searchers import SEARCHERS, make_searcher
+    from .supernet import Supernet
+    from .supernet.extraction import extract
+    from .supernet.training import train_supernet
+    from .tasks import Task, load_task
+
 __version__ = "0.1.0"
+
+_PLACES = {
+    "Archive": "evaluation.archive",
+    "EncoderShape": "search_space",
+    "Evaluation": "evaluation.archive",
+    "Evaluator": "evaluation.evaluator",
+    "LatencyTable": "evaluation.latency",
+    "LatencyTarget": "evaluation.latency",
+    "SEARCHERS": "searchers",
+    "SPACES": "search_space",
+    "SplitError": "evaluation.error",
+    "SubnetMask": "search_space",
+    "Supernet": "supernet",
+    "Task": "tasks",
+    "extract": "supernet.extraction",
+    "load_task": "tasks",
+    "make_searcher": "searchers",
+    "train_supernet": "supernet.training",
+}
+
+__all__ = [
+    "SEARCHERS",
+    "SPACES",
+    "Archive",
+    "EncoderShape",
+    "Evaluation",
+    "Evaluator",
+    "LatencyTable",
+    "LatencyTarget",
+    "SplitError",
+    "SubnetMask",
+    "Supernet",
+    "Task",
+    "extract",
+    "load_task",
+    "make_searcher",
+    "train_supernet",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'secateur' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"secateur.{_PLACES[name]}"), name)
+
 
 register()

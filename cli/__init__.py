@@ -23,22 +23,45 @@ def run_command(arguments: list[str]) -> int:
     from .app import make_app
     from .console import fail
 
+    usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # its place differs between typer's versions
     try:
-        make_app()(args=arguments, standalone_mode=False, prog_name="secateur")
+        make_app()(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
     except InputError as error:
         return fail(str(error))
-    except typer.BadParameter.__base__ as error:  # UsageError, whose place differs between typer's versions
-        hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
-        return fail(f"{error.format_message()}{hint}")
+    except usage_error as error:
+        context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
+        message = error.format_message().rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
+        came = _value_of(arguments, parameter.opts) if parameter else None
+        came = f", got {came!r}" if came is not None and repr(came) not in message else ""
+        return fail(f"{message}{came}{f'; see `{context.command_path} --help`' if context else ''}")
     except (KeyboardInterrupt, typer.Abort):
         fail("interrupted; the same command goes on from here")
         return 130
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+    except Exception as error:
+        if _disk_is_full(error):
             return fail("the disk is full; make room and give the same command again, it goes on from here")
-        if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return fail(
                 f"{error.filename or 'a file'} cannot be written ({os.strerror(error.errno)}); choose another --out"
             )
         raise
     return 0
+
+
+def _value_of(arguments: list[str], names: list[str]) -> str | None:
+    """Return the value that the command line gives to an option."""
+    words = [word for argument in arguments for word in argument.split("=", 1)]
+    return next((value for name, value in zip(words, words[1:]) if name in names), None)
+
+
+def _disk_is_full(error: BaseException | None) -> bool:
+    """Tell whether an error, or what it came from, is a full disk; the writers in Rust and C++ have their own errors."""
+    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    while error is not None:
+        text = str(error)
+        if isinstance(error, OSError) and error.errno in codes:
+            return True
+        if any(f"(os error {code})" in text for code in codes) or "PytorchStreamWriter failed writing" in text:
+            return True
+        error = error.__cause__ or error.__context__
+    return False

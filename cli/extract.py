@@ -5,20 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..evaluation.archive import Evaluation
-from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract as extract_model
 from ..supernet.model_card import CardFacts, model_card
-from ..supernet.storage import load_model, load_tokenizer, save_extracted
+from ..supernet.storage import load_tokenizer, save_extracted
 from .console import out
 from .front import open_archive
 from .pick import choose, evaluation_of
 from .rescore import REPORT
 from .run_folder import RunFolder
-from .settings import ExtractCommand, LatencySettings
-from .workspace import latency_target
+from .settings import ExtractCommand
+from .workspace import load_supernet, searched_latency_table
 
 
 def extract(settings: ExtractCommand) -> None:
@@ -29,7 +28,7 @@ def extract(settings: ExtractCommand) -> None:
         if key is None:
             key = choose(archive, settings)[0].key
         selection, report = evaluation_of(archive, key)
-        supernet = Supernet(load_model(folder.supernet))
+        supernet = load_supernet(folder.supernet)
         whole = archive.lookup(SubnetMask.full(supernet.shape).key, REPORT)
     to = settings.to or folder.path / "subnets" / key
     write(folder, supernet, selection, report, whole, to)
@@ -84,5 +83,4 @@ def write(
 
 
 def _conditions(folder: RunFolder) -> str:
-    target = latency_target(folder, LatencySettings.model_validate(folder.settings("search")["latency"]))
-    return f"{LatencyTable.load(folder.latency_table(target.name)).target}, PyTorch"
+    return f"{searched_latency_table(folder).target}, PyTorch"

@@ -69,11 +69,13 @@ def front_points(archive: Archive, against: str) -> list[FrontPoint]:
     """
     reported = {one.key: one for one in archive.evaluations(split=REPORT)}
     chosen = archive.front((ERROR, against))
+    if not chosen:
+        raise InputError(f"{archive.path} is empty; run `secateur search {archive.path.parent}` first")
     missing = [one.key for one in chosen if one.key not in reported]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` again, "
-            "it goes on where it stopped"
+            f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` "
+            "again, it goes on where it stopped"
         )
     return [front_point(one, reported[one.key]) for one in chosen]
 

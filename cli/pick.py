@@ -11,7 +11,7 @@ from .rescore import REPORT
 from .run_folder import RunFolder
 from .settings import Budgets, PickCommand
 
-# What a budget of each kind is weighed against: the cost that the neighbours are ordered by.
+# Kinds of budgets; the neighbours are ordered by the first cost that has one.
 _NAMES = ("latency_ms", "parameters", "encoder_parameters", "macs", "error")
 
 
@@ -43,7 +43,9 @@ def budgets_text(settings: Budgets) -> str:
 
 
 def choose(archive: Archive, settings: Budgets) -> tuple[FrontPoint, list[FrontPoint]]:
-    """Return the model of the front that is best within the budgets, and it between its neighbours.
+    """Return the model that is best within the budgets, and it between its neighbours on the front.
+
+    Chosen from the fronts of error against each cost that has a budget; the neighbours are those of the first cost.
 
     Latency is what was measured on the extracted model, not the table's prediction. The lowest error on the selection
     split wins; where the error is the only budget, the cheapest encoder.
@@ -52,8 +54,10 @@ def choose(archive: Archive, settings: Budgets) -> tuple[FrontPoint, list[FrontP
         InputError: nothing keeps the budgets; the message names the nearest there is.
     """
     budgets = given_budgets(settings)
-    cost = next((name for name in _NAMES if name in budgets and name != ERROR), "encoder_parameters")
-    points = front_points(archive, cost)
+    costs = [name for name in _NAMES if name in budgets and name != ERROR] or ["encoder_parameters"]
+    cost = costs[0]
+    fronts = [front_points(archive, one) for one in costs]
+    points = list({point.key: point for front in fronts for point in front}.values())
     within = [p for p in points if all(_value(p, name) <= limit for name, limit in budgets.items())]
     if not within:
         nearest = min(points, key=lambda p: max(_value(p, name) / limit for name, limit in budgets.items()))
@@ -65,7 +69,8 @@ def choose(archive: Archive, settings: Budgets) -> tuple[FrontPoint, list[FrontP
         chosen = min(within, key=lambda p: _value(p, cost))
     else:
         chosen = min(within, key=lambda p: (p.error_selection, _value(p, cost)))
-    ordered = sorted(points, key=lambda p: _value(p, cost))
+    shown = {point.key: point for point in (*fronts[0], chosen)}
+    ordered = sorted(shown.values(), key=lambda p: _value(p, cost))
     at = ordered.index(chosen)
     return chosen, ordered[max(0, at - 1) : at + 2]
 

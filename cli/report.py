@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..evaluation.archive import Archive, Evaluation
-from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import normalised_hypervolume
 from ..evaluation.report import Point, ReportFacts, StageCost, write_page, write_picture
 from .rescore import COSTS, REPORT
 from .run_folder import RunFolder
 from .search import SELECTION
-from .settings import LatencySettings
-from .workspace import latency_target
+from .workspace import searched_latency_table
 
 _SPLITS = (
     "error selection: on rows held out of the training split, which the search chose on; "
@@ -47,9 +45,7 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
         evaluated.setdefault(one.key, one)
     points = tuple(_point(one, reported.get(one.key), one.key in on_front) for one in evaluated.values())
     full = next(point for point in points if point.key == full_key)
-    search = folder.settings("search")
-    target = latency_target(folder, LatencySettings.model_validate(search["latency"]))
-    table = LatencyTable.load(folder.latency_table(target.name))
+    table = searched_latency_table(folder)
     record = folder.record
     return ReportFacts(
         title=f"{folder.project.task}: {folder.path.name}",

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ..evaluation.archive import Archive
 from ..search_space import SubnetMask
-from ..supernet import Supernet
-from ..supernet.storage import load_model
+from ..supernet.storage import load_config
 from .console import out, say
 from .extract import write
 from .finetune import finetune_stage
@@ -18,7 +17,7 @@ from .search import search_stage
 from .settings import Budgets, RunCommand
 from .supernet import check as check_supernet
 from .supernet import supernet_stage
-from .workspace import open_project
+from .workspace import latency_target, load_supernet, model_source, open_project
 
 
 def run(settings: RunCommand) -> None:
@@ -28,11 +27,12 @@ def run(settings: RunCommand) -> None:
     """
     check_search(settings.search)
     check_supernet(settings.supernet)
+    latency_target(load_config(model_source(settings)), settings.search.latency)
     folder, task = open_project(settings)
     finetune_stage(folder, task, settings.finetune)
     supernet_stage(folder, task, settings.supernet)
     search_stage(folder, task, settings.search)
-    supernet = Supernet(load_model(folder.supernet))
+    supernet = load_supernet(folder.supernet)
     with Archive(folder.archive) as archive:
         points = front_points(archive, "encoder_parameters")
         whole = archive.lookup(SubnetMask.full(supernet.shape).key, REPORT)

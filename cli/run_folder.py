@@ -22,6 +22,15 @@ from .settings import ProjectSettings
 # What a run is about; a folder made with other values of these is another run.
 _IDENTITY = tuple(name for name in ProjectSettings.model_fields if name != "out")
 
+# What is meant by a fact that differs.
+_FACTS = {
+    "taken_for": "the model has",
+    "weights": "the model's weights have",
+    "data": "the data or the model's tokenizer have",
+    "metric": "the data have",
+}
+_UNFINISHED = "run.json.tmp"  # all that a run that was killed in its first moment leaves
+
 
 class RunFolder:
     """A run's folder, opened with :meth:`create` or :meth:`open`.
@@ -51,19 +60,28 @@ class RunFolder:
         wanted = {name: _plain(getattr(project, name)) for name in _IDENTITY}
         if (path / "run.json").exists():
             folder = cls.open(path)
-            for name, value in {**wanted, **facts}.items():
-                there = {**folder.record["project"], **folder.record["facts"]}.get(name)
-                if there != value:
+            for name, value in wanted.items():
+                there = folder.record["project"].get(name)
+                if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
                         f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
                         "for another run"
                     )
+            for name, value in facts.items():
+                if folder.record["facts"].get(name) != value:
+                    raise InputError(
+                        f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
+                        "another --out"
+                    )
             return folder
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(item.name != _UNFINISHED for item in path.iterdir())):
             raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
         record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
         folder = cls(path, record)
-        folder._write()
+        try:
+            folder._write()
+        except (NotADirectoryError, PermissionError) as error:
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
         return folder
 
     @classmethod
@@ -76,9 +94,16 @@ class RunFolder:
         if not (path / "run.json").is_file():
             raise InputError(f"{path} is no run folder (it has no run.json); `secateur run --out {path}` makes one")
         try:
-            return cls(path, json.loads((path / "run.json").read_text()))
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path / 'run.json'} is damaged ({error}); choose another --out and run again") from error
+            folder = cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")))
+            for stage in folder.record["stages"].values():
+                _ = stage["settings"], stage["complete"], stage["seconds"]
+            _ = folder.record["facts"]["data"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path / 'run.json'} is damaged ({type(error).__name__}); put back a copy of it, or choose another "
+                "--out and run again"
+            ) from error
+        return folder
 
     @property
     def archive(self) -> Path:
@@ -110,8 +135,9 @@ class RunFolder:
         return self.record["stages"][stage]["settings"]
 
     def complete(self, stage: str) -> bool:
-        """Tell whether a stage has ended."""
-        return self.record["stages"].get(stage, {}).get("complete", False)
+        """Tell whether a stage has ended and what it wrote is still there."""
+        output = {"finetune": self.finetuned, "supernet": self.supernet, "search": self.archive}[stage]
+        return self.record["stages"].get(stage, {}).get("complete", False) and output.exists()
 
     def seconds(self, stage: str) -> float:
         """Return what a stage has taken so far, over all its attempts."""
@@ -130,10 +156,10 @@ class RunFolder:
         for name, value in mine.items():
             if there["settings"].get(name) != value:
                 raise InputError(
-                    f"the {stage} stage of {self.path} was run with {name} {there['settings'].get(name)!r}, not {value!r}; "
-                    "choose another --out for another run"
+                    f"the {stage} stage of {self.path} was run with {name} {there['settings'].get(name)!r}, not "
+                    f"{value!r}; choose another --out for another run"
                 )
-        return there["complete"]
+        return self.complete(stage)
 
     @contextmanager
     def stage(self, stage: str, settings: BaseModel, **notes: Any) -> Iterator[None]:
@@ -152,7 +178,7 @@ class RunFolder:
 
     def _write(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / "run.json.tmp"
+        temporary = self.path / _UNFINISHED
         temporary.write_text(json.dumps(self.record, indent=1) + "\n")
         temporary.replace(self.path / "run.json")
 
@@ -175,4 +201,4 @@ def file_digest(path: Path) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else value
+    return str(value.absolute()) if isinstance(value, Path) else value

@@ -15,7 +15,7 @@ from .console import duration, progress, say
 from .rescore import rescore
 from .run_folder import RunFolder, file_digest
 from .settings import SearchCommand, SearchSettings
-from .workspace import make_evaluator, open_latency_table, open_supernet, open_task
+from .workspace import latency_target, make_evaluator, open_latency_table, open_supernet, open_task
 
 SELECTION = "selection"
 
@@ -44,15 +44,28 @@ def search_stage(folder: RunFolder, task: Task, settings: SearchSettings) -> Non
     """Evaluate until the searcher has had its budget, then score the front on the report split."""
     names = check(settings)
     supernet, space = open_supernet(folder)
-    _check_same_supernet(folder)
+    basis = {
+        "supernet": file_digest(folder.supernet / "model.safetensors"),
+        "target": latency_target(supernet.model.config, settings.latency).name,
+    }
+    _check_same_basis(folder, settings, basis)
     table = open_latency_table(folder, supernet, settings.latency)
-    with folder.stage("search", settings, supernet=file_digest(folder.supernet / "model.safetensors")):
-        with Archive(folder.archive) as archive:
+    with Archive(folder.archive) as archive:
+        if _is_done(folder, archive, settings):
+            say(f"search: complete, in {folder.archive}")
+            return
+        with folder.stage("search", settings, **basis):
             known = {e.key: e.values for e in archive.evaluations(split=SELECTION)}
             evaluator = make_evaluator(supernet, task, {SELECTION: task.selection}, table, settings, known)
             _search(folder, archive, evaluator, space, settings, names)
             rescore(folder, archive, supernet, task, table, settings)
     say(f"search: {duration(folder.seconds('search'))}, in {folder.archive}")
+
+
+def _is_done(folder: RunFolder, archive: Archive, settings: SearchSettings) -> bool:
+    """Tell whether the last search was this one and came to its end."""
+    same = folder.record["stages"].get("search", {}).get("settings") == settings.model_dump(mode="json")
+    return same and folder.complete("search") and len(archive) > 0
 
 
 def _search(
@@ -108,11 +121,28 @@ def _row(one: Evaluated, x: tuple[int, ...] | None, space: SearchSpace, method: 
     )
 
 
-def _check_same_supernet(folder: RunFolder) -> None:
-    before = folder.record["stages"].get("search", {}).get("supernet")
-    now = file_digest(folder.supernet / "model.safetensors")
-    if before is not None and before != now and folder.archive.exists():
+def _check_same_basis(folder: RunFolder, settings: SearchSettings, basis: dict[str, str]) -> None:
+    """Refuse to put numbers into an archive that cannot be compared with those it holds.
+
+    Raises:
+        InputError: the archive is of another supernet, another latency target or another precision.
+    """
+    before = folder.record["stages"].get("search")
+    if before is None or not folder.archive.exists():
+        return
+    if before["supernet"] != basis["supernet"]:
         raise InputError(
             f"{folder.archive} holds evaluations of another supernet than {folder.supernet}; move the archive away, or "
             "restore that supernet"
+        )
+    if before["target"] != basis["target"]:
+        raise InputError(
+            f"the latencies in {folder.archive} are of {before['target']}, these would be of {basis['target']} "
+            "(device, threads, batch size, sequence length, precision); search with those again, or move the archive "
+            "away"
+        )
+    if before["settings"]["precision"] != settings.precision:
+        raise InputError(
+            f"the errors in {folder.archive} were computed with --search-precision {before['settings']['precision']}, "
+            f"not {settings.precision}; search with that again, or move the archive away"
         )

@@ -5,16 +5,16 @@ from __future__ import annotations
 import shutil
 
 from ..errors import InputError, unknown_name
-from ..supernet import Supernet
+from ..search_space import SPACES
 from ..supernet.settings import SupernetSettings
-from ..supernet.storage import load_model, load_tokenizer, save_model
+from ..supernet.storage import load_tokenizer, save_model
 from ..supernet.strategies import STRATEGIES
 from ..supernet.training import train_supernet
 from ..tasks import Task
 from .console import duration, progress, say
 from .run_folder import RunFolder
 from .settings import SupernetCommand
-from .workspace import make_space, open_task
+from .workspace import load_supernet, make_space, open_task
 
 
 def supernet(settings: SupernetCommand) -> None:
@@ -27,6 +27,8 @@ def check(settings: SupernetSettings) -> None:
     """Refuse names that do not exist before anything is computed."""
     if settings.strategy not in STRATEGIES:
         raise unknown_name("strategy", settings.strategy, STRATEGIES)
+    if settings.space not in SPACES:
+        raise unknown_name("space", settings.space, SPACES)
 
 
 def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) -> None:
@@ -38,7 +40,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) ->
     if not folder.complete("finetune"):
         raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
     state = folder.path / "supernet.state"
-    net = Supernet(load_model(folder.finetuned))
+    net = load_supernet(folder.finetuned)
     space = make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
     with folder.stage("supernet", settings):
         with progress("supernet") as tick:

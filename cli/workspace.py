@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError
 from ..evaluation.error import SplitError
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.latency import LatencyTable, LatencyTarget, calibrate, machine_name
@@ -68,8 +68,8 @@ def open_task(folder: RunFolder) -> Task:
     )
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
-            f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose another "
-            "--out"
+            f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
+            "another --out"
         )
     return task
 
@@ -90,30 +90,38 @@ def open_supernet(folder: RunFolder) -> tuple[Supernet, SearchSpace]:
     settings = folder.settings("supernet")
     if not folder.complete("supernet"):
         raise InputError(f"the supernet of {folder.path} is not trained to the end; run `secateur supernet` again")
-    supernet = Supernet(load_model(folder.supernet))
+    supernet = load_supernet(folder.supernet)
     supernet.model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]
     return supernet, make_space(settings["space"], supernet, elastic_hidden=settings["elastic_hidden"])
 
 
-def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:
-    """Build a search space by name.
+def load_supernet(path: Path) -> Supernet:
+    """Load a model that a stage has written into the run folder.
 
     Raises:
-        InputError: no such space.
+        InputError: it is damaged.
     """
-    if name not in SPACES:
-        raise unknown_name("space", name, SPACES)
+    try:
+        return Supernet(load_model(path))
+    except InputError as error:
+        raise InputError(
+            f"{error}; or delete {path}, and the same `secateur run` makes it again, the same from the same seed"
+        ) from error
+
+
+def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:
+    """Build a search space by name."""
     return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden)
 
 
-def latency_target(folder: RunFolder, settings: LatencySettings) -> LatencyTarget:
-    """Complete the latency settings with this machine.
+def latency_target(config: PreTrainedConfig, settings: LatencySettings) -> LatencyTarget:
+    """Complete the latency settings with this machine and with the positions of the model of this configuration.
 
     Raises:
         InputError: texts longer than the model's positions.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    positions = model_positions(load_config(folder.finetuned))
+    positions = model_positions(config)
     length = settings.sequence_length or min(128, positions)
     if length > positions:
         raise InputError(
@@ -135,14 +143,14 @@ def open_latency_table(folder: RunFolder, supernet: Supernet, settings: LatencyS
     Raises:
         InputError: the table there was measured on another machine.
     """
-    target = latency_target(folder, settings)
+    target = latency_target(supernet.model.config, settings)
     path = folder.latency_table(target.name)
     if path.exists():
         table = LatencyTable.load(path)
         if table.target != target:
             raise InputError(
-                f"the latency table {path} belongs to {table.target}, this is {target}; delete it to measure here, or go "
-                "back to that machine"
+                f"the latency table {path} belongs to {table.target}, this is {target}; delete it to measure here, or "
+                "go back to that machine"
             )
         return table
     elastic = folder.settings("supernet")["elastic_hidden"]
@@ -151,6 +159,19 @@ def open_latency_table(folder: RunFolder, supernet: Supernet, settings: LatencyS
     table.save(path)
     say(f"latency table for {target}: median error {table.error:.1%} on networks it was not fitted on")
     return table
+
+
+def searched_latency_table(folder: RunFolder) -> LatencyTable:
+    """Load the latency table that the run's search used, whatever machine this is.
+
+    Raises:
+        InputError: nothing was searched, or the table is gone or damaged.
+    """
+    folder.settings("search")
+    path = folder.latency_table(folder.record["stages"]["search"]["target"])
+    if not path.exists():
+        raise InputError(f"the latency table {path} is gone; run `secateur search` again, and it is measured again")
+    return LatencyTable.load(path)
 
 
 def make_evaluator(

@@ -39,7 +39,7 @@ class MendedEHVI(ExpectedHyperVolumeImprovement):
     - The seed decides everything and the global generators are left alone; there, random points ignore it and the
       rest draws from torch's global generator, which every constructor seeds anew.
     - Points under way are believed to get what the model expects; there, the acquisition integrates over them
-      jointly, which costs twice as much for each further one: half a minute for a point with seven under way.
+      jointly, which costs twice as much for each further one.
     - The best candidate that, rounded to integers, was not suggested before is taken; there, points repeat.
     - The acquisition is also climbed from changed points of the front, not from random points alone.
     """

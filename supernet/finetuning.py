@@ -28,7 +28,7 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.utils import cached_file
+from transformers.utils.hub import cached_file
 
 from ..errors import InputError
 from ..tasks.batches import collate
@@ -41,7 +41,7 @@ from .storage import _family, _find, _one_line, _quiet
 from .training import Progress, batch_rows
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
-_PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
+_PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
 
 
 def finetune(
@@ -65,7 +65,7 @@ def finetune(
         task: its training split.
         settings: the recipe.
         seed: of batches and dropout.
-        state: folder for resume points, resumed from where it has one; the caller removes it when the stage is complete.
+        state: folder for resume points, resumed from where it has one; the caller removes it after the stage.
         report: called after each step.
 
     Raises:
@@ -92,7 +92,8 @@ def check_labels(config: PreTrainedConfig, task: Task) -> None:
     Raises:
         InputError: another number of labels, or the same names in another order.
     """
-    names = [str(config.id2label[i]).casefold() for i in range(config.num_labels)]
+    given = config.id2label or {}
+    names = [str(given[i]).casefold() for i in sorted(given)]
     expected = [name.casefold() for name in task.label_names]
     if len(names) != len(expected):
         raise InputError(
@@ -170,6 +171,7 @@ def _arguments(folder: Path, settings: FinetuneSettings, seed: int, total: int) 
         optim="adamw_torch_fused",
         average_tokens_across_devices=False,
         ddp_find_unused_parameters=False,
+        use_cpu=not torch.accelerator.is_available(),  # see TrainingLoop
         seed=int(np.random.default_rng([seed, 3]).integers(2**31)),
         eval_strategy="no",
         logging_strategy="no",
@@ -192,7 +194,7 @@ def _train(trainer: _Trainer, watch: _Watch, state: Path | None) -> None:
         return
     try:
         for part in _PARTS:
-            if not (found[-1] / part).is_file():
+            if not any(found[-1].glob(part)):
                 raise FileNotFoundError(part)
         trainer.train(resume_from_checkpoint=str(found[-1]))
     except MemoryError:
@@ -213,7 +215,9 @@ def _left_as_it_was(model: PreTrainedModel, *, fast_bfloat16: bool) -> Iterator[
     """
     config, training, attention = model.config, model.training, model.config._attn_implementation
     cache = vars(config).get("use_cache")
-    prepared = "_is_accelerate_prepared"  # Accelerate's mark: it would not wrap a model that bears one for a second training
+    prepared = (
+        "_is_accelerate_prepared"  # Accelerate's mark: it would not wrap a model that bears one for a second training
+    )
     vars(model).pop(prepared, None)
     if fast_bfloat16:
         model.set_attn_implementation("eager")
@@ -224,7 +228,7 @@ def _left_as_it_was(model: PreTrainedModel, *, fast_bfloat16: bool) -> Iterator[
         model.zero_grad()
         model.train(training)
         if fast_bfloat16:
-            model.set_attn_implementation(attention)
+            model.set_attn_implementation(attention or "eager")
         if cache is None:
             vars(config).pop("use_cache", None)
         else:

@@ -83,7 +83,7 @@ class GradientStep:
         with torch.no_grad():
             for key, piece in taken.items():
                 gradient = leaves[key].grad
-                if gradient is not None and piece.names[0] in self.gradients:
+                if gradient is not None:
                     self._collect(piece, gradient)
             assert embedded.grad is not None
             if isinstance(columns, Tensor):
@@ -128,17 +128,18 @@ class GradientStep:
         self._touched.clear()
 
     def _collect(self, piece: Piece, gradient: Tensor) -> None:
-        fresh = [name for name in piece.names if name not in self._written]
-        self._written.update(fresh)
-        if (
-            fresh and piece.whole
-        ):  # the first pass of most steps is the whole network: nothing to clear, nothing to add to
-            for name, part in zip(piece.names, gradient.chunk(len(piece.names)), strict=True):
-                self.gradients[name].copy_(part)
-            return
-        for name in fresh:
-            self.gradients[name].zero_()
-        piece.add_to(self.gradients, gradient)
+        for name, part in zip(piece.names, gradient.chunk(len(piece.names)), strict=True):
+            target = self.gradients.get(name)
+            if target is None:  # frozen
+                continue
+            fresh = name not in self._written
+            self._written.add(name)
+            if fresh and piece.whole:  # as in the first pass of most steps: nothing to clear, nothing to add to
+                target.copy_(part)
+                continue
+            if fresh:
+                target.zero_()
+            Piece((name,), piece.rows, piece.columns).add_to(self.gradients, part)
 
     def _forward(self, weights: dict[str, Tensor], embedded: Tensor, dropout: Dropout) -> Tensor:
         architecture = self.supernet.architecture

@@ -57,43 +57,78 @@ def train_supernet(
         task: its training split.
         settings: the recipe.
         seed: of batches, subnetworks and dropout.
-        state: folder for resume points, resumed from where it has one; the caller removes it when the stage is complete.
+        state: folder for resume points, resumed from where it has one; the caller removes it after the stage.
         report: called after each step.
 
     Raises:
         InputError: an unknown strategy, or a resume point that cannot be read.
     """
-    if settings.strategy not in STRATEGIES:
-        raise unknown_name("strategy", settings.strategy, STRATEGIES)
-    strategy = STRATEGIES[settings.strategy]
-    sampler = space.sample_by_size if settings.sampling == "size" else space.sample
-    accelerator = Accelerator()
-    # Whatever the checkpoint's precision: small updates are lost in a shorter one.
-    supernet.model.to(accelerator.device, torch.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
-    gradients = GradientStep(supernet, resolve_precision(settings.precision, accelerator.device))
-    optimizer = torch.optim.AdamW(
-        parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
-    )
-    checkpoint = Checkpoint(accelerator, supernet, optimizer, state)
-    total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+    loop = TrainingLoop(supernet, space, task, settings, seed=seed)
+    checkpoint = Checkpoint(loop.accelerator, supernet, loop.optimizer, state)
     first, clock = checkpoint.load(), SaveClock(settings.save_seconds)
-    for index, rows in batch_rows(task, settings.batch_size, seed, first, total):
-        step = Step(index, total, space, sampler, np.random.default_rng([seed, 1, index]), settings.k)
-        torch.manual_seed(int(np.random.default_rng([seed, 2, index, accelerator.process_index]).integers(2**62)))
-        loss = _accumulate(gradients, strategy(step), _share(task, rows, accelerator), settings)
-        _average(gradients, accelerator)
-        if settings.clip:
-            torch.nn.utils.clip_grad_norm_(list(gradients.parameters.values()), settings.clip)
-        for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * learning_rate_factor(index, total, settings.warmup)
-        optimizer.step()
+    for index, rows in batch_rows(task, settings.batch_size, seed, first, loop.total):
+        loss = loop.step(index, rows)
         if report:
-            report(Progress(index + 1, total, loss))
-        if state and index + 1 < total and clock.due():
+            report(Progress(index + 1, loop.total, loss))
+        if state and index + 1 < loop.total and clock.due():
             checkpoint.save(index + 1)
             clock.restart()
-    for parameter in supernet.model.parameters():
-        parameter.grad = None
+    loop.close()
+
+
+class TrainingLoop:
+    """Optimiser steps over subnetworks; what happens in a step follows from the seed and the step's number alone.
+
+    Args:
+        supernet: trained in place, in float32 whatever its checkpoint's precision, on the accelerator's device.
+        space: where subnetworks are drawn from.
+        task: its training split.
+        settings: the recipe.
+        seed: of subnetworks and dropout.
+
+    Raises:
+        InputError: an unknown strategy.
+    """
+
+    def __init__(
+        self, supernet: Supernet, space: SearchSpace, task: Task, settings: SupernetSettings, *, seed: int
+    ) -> None:
+        if settings.strategy not in STRATEGIES:
+            raise unknown_name("strategy", settings.strategy, STRATEGIES)
+        self._strategy = STRATEGIES[settings.strategy]
+        self._sampler = space.sample_by_size if settings.sampling == "size" else space.sample
+        self._space, self._task, self._settings, self._seed = space, task, settings, seed
+        # Without the hint each of several processes on a machine of CPUs would take itself for the only one.
+        self.accelerator = Accelerator(cpu=not torch.accelerator.is_available())
+        # Small updates are lost in a shorter precision than float32.
+        supernet.model.to(self.accelerator.device, torch.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
+        self._gradients = GradientStep(supernet, resolve_precision(settings.precision, self.accelerator.device))
+        self.optimizer = torch.optim.AdamW(
+            parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
+        )
+        self.total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+
+    def step(self, index: int, rows: np.ndarray) -> float:
+        """Take optimiser step `index` on the texts at `rows` `(B,)`; return the loss summed over its passes."""
+        settings, accelerator = self._settings, self.accelerator
+        step = Step(
+            index, self.total, self._space, self._sampler, np.random.default_rng([self._seed, 1, index]), settings.k
+        )
+        dropout_seed = np.random.default_rng([self._seed, 2, index, accelerator.process_index]).integers(2**62)
+        torch.manual_seed(int(dropout_seed))
+        loss = _accumulate(self._gradients, self._strategy(step), _share(self._task, rows, accelerator), settings)
+        _average(self._gradients, accelerator)
+        if settings.clip:
+            torch.nn.utils.clip_grad_norm_(list(self._gradients.parameters.values()), settings.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.learning_rate * learning_rate_factor(index, self.total, settings.warmup)
+        self.optimizer.step()
+        return loss
+
+    def close(self) -> None:
+        """Free the gradients."""
+        for parameter in self._gradients.parameters.values():
+            parameter.grad = None
 
 
 def parameter_groups(supernet: Supernet, weight_decay: float) -> list[dict[str, object]]:

@@ -1,4 +1,4 @@
-"""All that a report states. The command line fills it from the archive and run.json; the page and the picture only draw."""
+"""All that a report states: the command line fills it from the archive and run.json, page and picture draw it."""
 
 from __future__ import annotations
 

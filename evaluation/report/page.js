@@ -36,7 +36,10 @@ const picked = () => (state.key === null ? best() : named(state.key));
 
 // ---- the address
 
+let waiting = 0;
+
 function readAddress() {
+  clearTimeout(waiting);
   const given = new URLSearchParams(location.hash.slice(1));
   const axis = facts.axes.find((one) => one.name === given.get("axis")) ?? state.axis;
   const changed = axis !== state.axis;
@@ -48,7 +51,6 @@ function readAddress() {
   else if (changed || Number.isNaN(state.budget)) state.budget = defaultBudget();
 }
 
-let waiting = 0;
 function writeAddress() {
   clearTimeout(waiting); // browsers refuse a page that writes its address all the time
   const choice = state.key === null ? `budget=${state.budget}` : `key=${state.key}`;
@@ -97,13 +99,15 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
 function hover(point) {
-  const rows = (numbers) => numbers.flatMap((n, i) => (i && i % 8 === 0 ? ["<br>     ", n] : [n])).join(" ");
+  const rows = (numbers) => numbers.flatMap((n, i) => (i && i % 6 === 0 ? ["<br>     ", n] : [n])).join(" "); // a phone's width
   const { shown } = point;
   return [
     point === facts.full ? "<b>full model</b>" : `<b>${plain(point.key)}</b>  ${plain(point.method)}`,
     `error ${shown.error_selection} selection, ${shown.error_report} report`,
-    `encoder ${shown.encoder_parameters}, all ${shown.parameters} parameters, ${shown.macs} MACs`,
-    `latency ${shown.latency_ms} ms predicted, ${shown.latency_measured_ms} ms measured`,
+    `parameters ${shown.encoder_parameters} encoder, ${shown.parameters} all`,
+    `MACs ${shown.macs}`,
+    `latency ${shown.latency_ms} ms predicted`,
+    `measured ${shown.latency_measured_ms} ms`,
     `heads ${rows(point.heads)}`,
     `neurons ${rows(point.neurons)}`,
     point.hidden === facts.full.hidden ? "" : `width ${point.hidden}`,
@@ -181,11 +185,11 @@ function layout() {
   const edge = Math.max(...[...usable(), facts.full].map((point) => cost(point) ?? 0), state.budget) / divisor;
   return {
     font, paper_bgcolor: "transparent", plot_bgcolor: "transparent", margin: { l: 62, r: 14, t: 30, b: 54 },
-    xaxis: { ...grid, title: { text: unit ? `${label} (${unit})` : label }, rangemode: "tozero", range: [0, edge * 1.04] },
+    xaxis: { ...grid, title: { text: unit ? `${label} (${unit})` : label, standoff: 10 }, automargin: true, range: [0, edge * 1.04] },
     yaxis: { ...grid, title: { text: `Error (1 − ${plain(facts.metric)})` }, automargin: true },
     legend: { orientation: "h", x: 0, y: 0, yref: "container", yanchor: "bottom", font: { size: 12 } },
     modebar: { bgcolor: "transparent", color: colour("soft"), activecolor: colour("ink") },
-    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("soft"), font: { ...font, size: 12 }, align: "left" },
+    hoverlabel: { bgcolor: colour("card"), bordercolor: colour("soft"), font: { ...font, size: 11 }, align: "left" },
     dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom", // a finger scrolls the page
     shapes: [
       { ...whole, x0: at, x1: edge * 2, fillcolor: colour("shade") },
@@ -243,14 +247,14 @@ function heading(name) {
 }
 
 function note(pick) {
-  if (state.key !== null) return pick.on_front ? "A point of the front, chosen by its key." : "An evaluated point that is not on the front.";
+  if (state.key !== null) return pick.on_front ? "A point of the front, chosen by its key." : "An evaluated point that is not one of the front's.";
   const { name, unit } = state.axis;
   const measured = pick.values.latency_measured_ms;
   if (name === "latency_ms" && measured !== null && measured > state.budget) {
     return `Measured, it takes ${pick.shown.latency_measured_ms} ms, more than this budget: the budget is compared with the table's prediction.`;
   }
   if (pick.on_front) return "Lowest selection error within the budget.";
-  return "Lowest selection error within the budget. It is not on the front that the run reports, which was drawn for another cost.";
+  return "Lowest selection error within the budget. It is not one of the points that the run reports.";
 }
 
 function showPanel() {

@@ -1,4 +1,4 @@
-"""The report as one self-contained HTML page: nothing is fetched when it is opened, and a policy in it forbids it to."""
+"""The report as one self-contained HTML page: opened, it fetches nothing, and a policy in it forbids it to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import math
 import shlex
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -16,7 +15,7 @@ from plotly.offline import get_plotlyjs
 
 from .facts import Point, ReportFacts
 
-DASH = "–"
+DASH = "\N{EN DASH}"
 # Costs that the front can be drawn against, the first being the default: name, label, what is counted.
 _AXES = (
     ("latency_ms", "Latency, predicted by the table", "ms"),
@@ -38,8 +37,7 @@ def write_page(path: Path, facts: ReportFacts) -> None:
         path: the HTML file, about 5 MB, most of it plotly.js.
         facts: what it says.
     """
-    ours = files(__package__)
-    page = Template(ours.joinpath("page.html").read_text(encoding="utf-8")).substitute(
+    page = Template(_part("page.html")).substitute(
         title=escape(facts.title),
         about=_about(facts),
         lede=_lede(facts),
@@ -47,8 +45,8 @@ def write_page(path: Path, facts: ReportFacts) -> None:
         front=_front_table(facts),
         cost=_cost_tables(facts),
         environment=_table(("", ""), [(escape(k), escape(v)) for k, v in facts.environment.items()], head=False),
-        style=ours.joinpath("page.css").read_text(encoding="utf-8"),
-        script=ours.joinpath("page.js").read_text(encoding="utf-8"),
+        style=_part("page.css"),
+        script=_part("page.js"),
         plotly=get_plotlyjs(),
         facts=_payload(facts),
     )
@@ -64,23 +62,24 @@ def number(value: float | None, digits: int = 3) -> str:
     """
     if value is None or not math.isfinite(value):
         return DASH
+    rounded = float(f"{value:.{digits - 1}e}")
     for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= size:
-            return _significant(value / size, digits) + unit
-    return _significant(value, digits)
+        if abs(rounded) >= size:
+            return _fixed(rounded / size, digits) + unit
+    return _fixed(rounded, digits)
 
 
 def duration(seconds: float) -> str:
     """Write seconds for people: `8.2 s`, `3 min 05 s`, `2 h 10 min`; a dash if not known."""
     if not math.isfinite(seconds):
         return DASH
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _significant(value: float, digits: int) -> str:
+def _fixed(value: float, digits: int) -> str:
     if value == 0:
         return "0"
     return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
@@ -102,12 +101,12 @@ def _measured(point: Point) -> str:
     middle, low, high = point.latency_measured_ms, point.latency_low_ms, point.latency_high_ms
     if DASH in (number(low), number(high)) or number(middle) == DASH:
         return number(middle)
-    return f"{number(middle)} ({number(low)}–{number(high)})"
+    return f"{number(middle)} ({number(low)}{DASH}{number(high)})"
 
 
 def _architecture(point: Point, full: Point) -> str:
-    layers = f"{point.layers} layer{'' if point.layers == 1 else 's'}"
-    text = f"{layers}, {sum(point.heads)} heads, {sum(point.neurons):,} neurons"
+    counts = {"layer": point.layers, "head": sum(point.heads), "neuron": sum(point.neurons)}
+    text = ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
     return text + (f", width {point.hidden}" if point.hidden != full.hidden else "")
 
 
@@ -179,17 +178,17 @@ def _lede(facts: ReportFacts) -> str:
 def _notes(facts: ReportFacts) -> str:
     table = _percent(facts.table_error)
     off = f"; on whole networks it was not fitted on, its median error is {table}" if table != DASH else ""
-    notes = [
-        f"<b>Which data.</b> {escape(facts.splits)}",
-        "<b>The error</b> is 1 − " + escape(facts.metric) + ". Picks are made on the selection error, and a front picked from "
-        "many points flatters that error a little. The report error had no part in it: quote that one, and do not pick by "
-        "it, or it will flatter too.",
-        f"<b>Latency</b> belongs to {escape(facts.target)}. Evaluated points have a prediction from a table of measured "
+    notes = {
+        "Which data:": escape(facts.splits),
+        "The error": f"is 1 \N{MINUS SIGN} {escape(facts.metric)}. Picks are made on the selection error, and the best "
+        "of many points looks a little better there than it is. The report error had no part in the choice: quote that "
+        "one, and do not choose by it.",
+        "Latency": f"belongs to {escape(facts.target)}. Evaluated points have a prediction from a table of measured "
         f"parts{off}. Measured latencies are medians of the extracted model's own runs, with quartiles in brackets.",
-        "<b>Encoder parameters</b> are those of the layers; embeddings, pooler and head, which no subnetwork loses, count "
-        "in “all parameters” only. Multiply-accumulates are of one text at the target's length.",
-    ]
-    return "\n".join(f"<p>{note}</p>" for note in notes)
+        "Encoder parameters": "are those of the layers; embeddings, pooler and head count in “all parameters” only. "
+        "Multiply-accumulates are of one text at the target's length.",
+    }
+    return "\n".join(f"<p><b>{name}</b> {note}</p>" for name, note in notes.items())
 
 
 def _front_table(facts: ReportFacts) -> str:
@@ -201,10 +200,10 @@ def _front_table(facts: ReportFacts) -> str:
         "Error, report",
         "Encoder parameters",
         "Share of encoder",
-        "All parameters",
-        "MACs",
         "Latency, predicted (ms)",
         "Latency, measured (ms)",
+        "MACs",
+        "All parameters",
     )
     rows = [_front_row(point, facts.full) for point in facts.front]
     if not rows:
@@ -224,10 +223,10 @@ def _front_row(point: Point, full_point: Point, *, full: bool = False) -> list[s
         (_error(point.error_report), point.error_report),
         (number(point.encoder_parameters), point.encoder_parameters),
         (_percent(share), share),
-        (number(point.parameters), point.parameters),
-        (number(point.macs), point.macs),
         (number(point.latency_ms), point.latency_ms),
         (_measured(point), point.latency_measured_ms),
+        (number(point.macs), point.macs),
+        (number(point.parameters), point.parameters),
     ]
     numbers = []
     for shown, value in sortable:
@@ -252,14 +251,20 @@ def _cost_tables(facts: ReportFacts) -> str:
 
 def _table(names: Sequence[str], rows: Iterable[Sequence[str]], *, head: bool = True, numeric: int = -1) -> str:
     """Return a plain table; cells are HTML already, the column `numeric` is set in figures of equal width."""
+    kind = [' class="number"' if i == numeric else "" for i in range(len(names))]
     lines = ["<table>"]
     if head:
-        lines.append("<thead><tr>" + "".join(f'<th scope="col">{name}</th>' for name in names) + "</tr></thead>")
+        titles = (f'<th scope="col"{look}>{name}</th>' for name, look in zip(names, kind, strict=True))
+        lines.append(f"<thead><tr>{''.join(titles)}</tr></thead>")
     lines.append("<tbody>")
     for first, *rest in rows:
-        cells = (f"<td{' class=number' if i == numeric else ''}>{cell}</td>" for i, cell in enumerate(rest, start=1))
+        cells = (f"<td{look}>{cell}</td>" for cell, look in zip(rest, kind[1:], strict=True))
         lines.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
     return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def _part(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 def _replace(path: Path, text: str) -> None:

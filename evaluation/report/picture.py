@@ -32,7 +32,7 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     _draw(left, facts, lambda p: 100 * p.encoder_parameters / whole if whole else None)
     _draw(right, facts, lambda p: p.latency_measured_ms, quartiles=True)
     left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=_INK)
-    left.set_ylabel(f"error, report split (1 − {_plain(facts.metric)})", fontsize=11, color=_INK)
+    left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {_plain(facts.metric)})", fontsize=11, color=_INK)
     right.set_xlabel("measured latency (ms)", fontsize=11, color=_INK)
     figure.suptitle(_plain(facts.title), fontsize=12, color=_INK, x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -51,24 +51,17 @@ def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None],
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_SOFT)
-    drawn = [p for p in facts.front if _known(cost(p)) and _known(p.error_report)]
     methods = sorted({p.method for p in facts.front})
+    drawn = 0
     for i, method in enumerate(methods):
-        mine = [p for p in drawn if p.method == method]
         colour, marker = _METHODS[i % len(_METHODS)]
-        if quartiles:
-            _bars(axes, mine, colour)
-        x, y = [cost(p) for p in mine], [p.error_report for p in mine]
+        mine = [p for p in facts.front if p.method == method]
         label = f"front, {_plain(method)}" if len(methods) > 1 else "front"
-        axes.plot(x, y, marker, color=colour, markersize=5.5, markeredgecolor="white", markeredgewidth=0.6, label=label)
-    full = facts.full
-    if _known(full.error_report):
-        axes.axhline(full.error_report, color=_FULL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        if _known(cost(full)):
-            axes.plot(
-                [cost(full)], [full.error_report], "*", color=_FULL, markersize=14, markeredgecolor="white", label="full model"
-            )
-            drawn = [*drawn, full]
+        drawn += _mark(axes, mine, cost, colour, marker, size=5.5, label=label, quartiles=quartiles)
+    error = _number(facts.full.error_report)
+    if math.isfinite(error):
+        axes.axhline(error, color=_FULL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    drawn += _mark(axes, [facts.full], cost, _FULL, "*", size=14, label="full model", quartiles=quartiles)
     if not drawn:
         text = "not measured"
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=_SOFT)
@@ -78,15 +71,35 @@ def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None],
         axes.legend(fontsize=10, frameon=False, labelcolor=_INK, loc="upper right")
 
 
-def _bars(axes: Axes, points: Sequence[Point], colour: str) -> None:
-    """Mark the quartiles of measured latencies, where they are known."""
-    for p in points:
-        if _known(p.latency_low_ms) and _known(p.latency_high_ms):
-            axes.plot([p.latency_low_ms, p.latency_high_ms], [p.error_report] * 2, color=colour, linewidth=1.3, alpha=0.6)
+def _mark(
+    axes: Axes,
+    points: Sequence[Point],
+    cost: Callable[[Point], float | None],
+    colour: str,
+    marker: str,
+    *,
+    size: float,
+    label: str,
+    quartiles: bool,
+) -> int:
+    """Draw the points that have both numbers; returns how many."""
+    xy = [(_number(cost(p)), _number(p.error_report), p) for p in points]
+    xy = [(x, y, p) for x, y, p in xy if math.isfinite(x) and math.isfinite(y)]
+    if not xy:
+        return 0
+    if quartiles:
+        for _, y, p in xy:
+            ends = [_number(p.latency_low_ms), _number(p.latency_high_ms)]
+            axes.plot(ends, [y, y], color=colour, linewidth=1.3, alpha=0.6)  # nothing is drawn between NaN
+    x, y = [x for x, _, _ in xy], [y for _, y, _ in xy]
+    axes.plot(
+        x, y, marker, color=colour, markersize=size, markeredgecolor="white", markeredgewidth=0.6, zorder=3, label=label
+    )
+    return len(xy)
 
 
-def _known(value: float | None) -> bool:
-    return value is not None and math.isfinite(value)
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _plain(text: str) -> str:

@@ -4,12 +4,13 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from secateur.search_space import EncoderShape, SubnetMask
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=5, hidden_size=20, intermediate_size=24)
+quick = settings(deadline=None, derandomize=True, database=None, max_examples=40)
 
 
 @st.composite
@@ -21,6 +22,7 @@ def masks(draw) -> SubnetMask:
     return SubnetMask(heads, neurons, hidden)
 
 
+@quick
 @given(masks())
 def test_json_round_trip(mask):
     again = SubnetMask.from_json(json.loads(json.dumps(mask.to_json())))
@@ -31,6 +33,7 @@ def test_json_round_trip(mask):
     assert hash(again) == hash(mask)
 
 
+@quick
 @given(masks(), st.data())
 def test_key_is_of_the_content(mask, data):
     assert SubnetMask(mask.heads.copy(), mask.neurons.tolist(), mask.hidden.copy()).key == mask.key
@@ -51,6 +54,7 @@ def test_key_tells_shapes_with_equal_bits_apart():
     assert few.key != many.key
 
 
+@quick
 @given(masks())
 def test_counts(mask):
     assert mask.heads_per_layer == tuple(list(row).count(True) for row in mask.heads)
@@ -61,6 +65,7 @@ def test_counts(mask):
     assert mask.depth == (max(used) + 1 if used else 0)
 
 
+@quick
 @given(masks(), st.integers(0, 5))
 def test_truncated(mask, depth):
     cut = mask.truncated(depth)
@@ -90,6 +95,7 @@ def test_masks_cannot_be_changed():
         mask.heads[0, 0] = False
 
 
+@quick
 @given(st.lists(st.integers(0, 4), min_size=3, max_size=3), st.lists(st.integers(0, 24), min_size=3, max_size=3))
 def test_counts_keep_prefixes(heads, neurons):
     mask = SubnetMask.from_counts(SHAPE, heads, neurons, 7)
@@ -102,9 +108,7 @@ def test_counts_keep_prefixes(heads, neurons):
 def test_full_is_the_hugging_face_encoder():
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(
-        vocab_size=10, hidden_size=20, num_hidden_layers=3, num_attention_heads=4, intermediate_size=24
-    )
+    config = BertConfig(vocab_size=10, hidden_size=20, num_hidden_layers=3, num_attention_heads=4, intermediate_size=24)
     count = sum(p.numel() for p in BertModel(config).encoder.parameters())
     assert SubnetMask.full(SHAPE).encoder_parameters(SHAPE) == SHAPE.encoder_parameters == count
 
@@ -114,6 +118,7 @@ def test_bert_base_has_the_published_size():
     assert EncoderShape(12, 12, 64, 768, 3072).encoder_parameters == 108_311_810 - 22_665_216 - 590_592 - 1_538
 
 
+@quick
 @given(masks(), st.integers(1, 6))
 def test_parameters_are_those_of_real_layers(mask, head_size):
     from torch import nn
@@ -157,7 +162,12 @@ def test_shapes_that_do_not_fit(heads, neurons, hidden, message):
 @pytest.mark.parametrize(
     ("heads", "neurons", "hidden", "message"),
     [
-        ([4, 4, 5], [1, 1, 1], None, "heads keeps 5 heads of layer 2, but this encoder has 4 per layer; build the mask"),
+        (
+            [4, 4, 5],
+            [1, 1, 1],
+            None,
+            "heads keeps 5 heads of layer 2, but this encoder has 4 per layer; build",
+        ),
         ([4, 4, 4], [1, -1, 1], None, "neurons keeps -1 neurons of layer 1, but this encoder has 24 per layer"),
         ([4, 4], [1, 1, 1], None, r"heads needs 3 counts, one per layer, got shape \(2,\)"),
         ([4, 4, 4], [1, 1, 1], 21, "hidden keeps 21 dimensions, but this encoder has 20"),

@@ -26,9 +26,7 @@ def test_distillation_by_hand(temperature, label_weight):
     teacher = torch.tensor([[temperature * log(3.0), 0.0]])  # softened: (3/4, 1/4)
     soft = -(0.75 * log(0.25) + 0.25 * log(0.75))
     hard = log(1 + 3.0**-temperature)  # of class 1, at temperature 1
-    got = distillation_loss(
-        student, teacher, torch.tensor([1]), temperature=temperature, label_weight=label_weight
-    )
+    got = distillation_loss(student, teacher, torch.tensor([1]), temperature=temperature, label_weight=label_weight)
     assert float(got) == pytest.approx(temperature**2 * soft + label_weight * hard, rel=1e-5)
 
 

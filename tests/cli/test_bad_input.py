@@ -1,0 +1,568 @@
+"""Bad input and faults from outside: one line on stderr that says what to do, exit code 2, nothing lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from secateur.cli import run_command
+
+from .conftest import FINETUNE, SEARCH, SUPERNET, archive_rows, message_of, record, sentences, write_csv
+
+
+@pytest.fixture
+def out(tmp_path) -> Path:
+    return tmp_path / "run"
+
+
+def snapshot(run: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(run)): path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--task", "sst3"], r"unknown task 'sst3'; known: cola, demo, local, mnli, mrpc, .*wnli$"),
+        (["--supernet-strategy", "best"], r"unknown strategy 'best'; known: full, inplace_kd, .*standard$"),
+        (["--supernet-space", "huge"], r"unknown space 'huge'; known: large, layer, medium, small$"),
+        (["--search-searcher", "luck"], r"unknown searcher 'luck'; known: ehvi, gp, local, nsga2, random$"),
+        (
+            ["--search-objectives", "error,speed"],
+            r"unknown objective 'speed'; known: encoder_parameters, error, latency_ms, macs, parameters$",
+        ),
+        (["--search-objectives", "error"], r"--search-objectives needs at least two different objectives, got 'error'"),
+        (["--metric", "bleu"], r"unknown metric 'bleu'; known: accuracy, f1, matthews, pearson, spearman$"),
+        (["--metric", "spearman"], r"metric spearman judges a regression, but the labels are a classification; use"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_unknown_names(fails, inputs, out, options, expected):
+    assert re.search(expected, fails(*inputs.run(out), *options))
+    assert not out.exists()  # refused before anything is computed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["supernet", "RUN", "--supernet-strategy", "best"], "unknown strategy 'best'"),
+        (["supernet", "RUN", "--supernet-space", "huge"], "unknown space 'huge'"),
+        (["search", "RUN", "--search-searcher", "luck"], "unknown searcher 'luck'"),
+        (["search", "RUN", "--search-objectives", "error,speed"], "unknown objective 'speed'"),
+    ],
+)
+def test_unknown_names_of_a_stage(fails, finished, arguments, expected):
+    before = snapshot(finished)
+    assert expected in fails(*[finished if argument == "RUN" else argument for argument in arguments])
+    assert snapshot(finished) == before
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--supernet-k", "0"], r"--supernet-k: .*greater than or equal to 1, got 0"),
+        (["--supernet-k", "0.5"], r"--supernet-k"),
+        (["--search-budget", "x"], r"--search-budget.*valid integer.*, got 'x'; see `secateur run --help`"),
+        (["--search-budget", "-3"], r"--search-budget: .*greater than or equal to 1, got -3"),
+        (["--search-latency-threads", "0"], r"--search-latency-threads: .*greater than or equal to 1, got 0"),
+        (["--search-precision", "fp8"], r"--search-precision.*'fp8' is not one of 'auto', 'float32', 'bfloat16'"),
+        (["--selection-fraction", "1.5"], r"--selection-fraction: .*less than 1, got 1.5"),
+        (["--supernet-epochs", "nan"], r"--supernet-epochs: .*greater than 0, got nan"),
+        (["--finetune-learning-rate", "-1"], r"--finetune-learning-rate: .*greater than 0, got -1"),
+        (["--suprenet-k", "2"], r"[Nn]o such option.*--suprenet-k.*--supernet-k"),
+        (["--search-latency-sequence-length", "99"], r"--search-latency-sequence-length is 99, but the model has 24 "),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_bad_options(fails, inputs, out, options, expected):
+    assert re.search(expected, fails(*inputs.run(out), *options))
+    assert not out.exists()
+
+
+def test_a_missing_option_and_a_missing_command(fails, inputs, out):
+    assert re.search(r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model))
+    assert re.match("No such command 'prune'.*secateur --help", fails("prune", out))
+    assert "Missing argument 'run'; see `secateur front --help`" in fails("front")
+
+
+# Models
+
+
+def test_a_folder_that_is_no_model(fails, inputs, out, tmp_path):
+    (tmp_path / "empty").mkdir()
+    message = fails(*inputs.run(out, model=tmp_path / "empty"))
+    assert message.startswith(f"{tmp_path / 'empty'} is no model: it has no config.json; expected a folder with")
+    message = fails(*inputs.run(out, model=tmp_path / "nothing"))
+    assert (
+        message
+        == f"there is no folder '{tmp_path}/nothing'; give a model's folder, or its name on the Hugging Face hub"
+    )
+    assert "is a file and no model" in fails(*inputs.run(out, model=inputs.data / "train.csv"))
+    assert not out.exists()
+
+
+def test_a_model_without_a_tokenizer(fails, inputs, out, tmp_path):
+    model = shutil.copytree(inputs.model, tmp_path / "model", ignore=shutil.ignore_patterns("tokenizer*"))
+    assert "has a model but no tokenizer; expected tokenizer.json or vocab.txt" in fails(*inputs.run(out, model=model))
+
+
+def test_an_unsupported_family(fails, inputs, out, tmp_path):
+    from transformers import AlbertConfig
+
+    AlbertConfig().save_pretrained(tmp_path / "albert")
+    message = fails(*inputs.run(out, model=tmp_path / "albert"))
+    assert re.search(r"'albert' are not supported \(ALBERT shares one set of weights.*bert, distilbert", message)
+
+
+def fine_tuned(inputs, tiny_tokenizer, folder: Path, labels: list[str]) -> Path:
+    """A classifier with a head for these labels."""
+    from transformers import BertForSequenceClassification
+
+    model = BertForSequenceClassification.from_pretrained(inputs.model, num_labels=len(labels))
+    model.config.id2label = dict(enumerate(labels))
+    model.config.label2id = {name: i for i, name in enumerate(labels)}
+    model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_labels_that_do_not_fit_the_model(fails, inputs, out, tiny_tokenizer, tmp_path):
+    model = fine_tuned(inputs, tiny_tokenizer, tmp_path / "three", ["neg", "so-so", "pos"])
+    message = fails(*inputs.run(out, model=model))
+    assert (
+        "the model has a head for 3 labels, but the task 'local' has 2 (neg, pos); give a model fine-tuned" in message
+    )
+    model = fine_tuned(inputs, tiny_tokenizer, tmp_path / "swapped", ["pos", "neg"])
+    message = fails(*inputs.run(out, model=model))
+    assert "the model's labels are pos, neg, in this order, but those of the task 'local' are neg, pos" in message
+    assert not out.exists()
+
+
+# Data
+
+
+def test_a_missing_column(fails, inputs, out):
+    message = fails(*inputs.run(out, text_column="sentence"))
+    assert message == f"{inputs.data / 'train.csv'} has no column 'sentence'; its columns: text, label"
+    message = fails(*inputs.run(out, label_column="stars"))
+    assert message == f"{inputs.data / 'train.csv'} has no column 'stars'; its columns: text, label"
+
+
+def test_missing_data(fails, inputs, out, tmp_path):
+    arguments = inputs.run(out)
+    at = arguments.index("--data")
+    assert "the task 'local' needs --data" in fails(*arguments[:at], *arguments[at + 2 :])
+    assert "nothing.csv does not exist" in fails(*inputs.run(out, data=tmp_path / "nothing.csv"))
+    assert "validation.csv" in fails(*inputs.run(out, data=inputs.data, task="sst2"))
+    (tmp_path / "data").mkdir()
+    assert "lacks train.csv, train.jsonl or train.parquet" in fails(*inputs.run(out, data=tmp_path / "data"))
+
+
+def test_an_empty_data_set(fails, inputs, out, tmp_path):
+    data = write_csv(tmp_path / "data.csv", ["text", "label"], [])
+    assert f"{data} holds no rows; a data set needs" in fails(*inputs.run(out, data=data))
+    data.write_bytes(b"")
+    assert f"{data} holds no rows; a data set needs" in fails(*inputs.run(out, data=data))
+    (tmp_path / "data.jsonl").write_text("")
+    assert "holds no rows" in fails(*inputs.run(out, data=tmp_path / "data.jsonl"))
+
+
+def test_one_class(fails, inputs, out, tmp_path):
+    data = write_csv(tmp_path / "data.csv", ["text", "label"], [(text, "pos") for text, _ in sentences(50)])
+    message = fails(*inputs.run(out, data=data))
+    assert message == f"all 50 labels of {data} are the same; a task needs at least two different ones"
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_nan_labels(fails, inputs, out, tmp_path, ending):
+    data = tmp_path / f"data.{ending}"
+    rows = [(text, float("nan") if i in (6, 9) else i % 2) for i, (text, _) in enumerate(sentences(50))]
+    if ending == "csv":
+        write_csv(data, ["text", "label"], rows)
+    elif ending == "jsonl":
+        data.write_text("".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows))
+    else:
+        import pyarrow
+        import pyarrow.parquet
+
+        table = pyarrow.table({"text": [text for text, _ in rows], "label": [float(label) for _, label in rows]})
+        pyarrow.parquet.write_table(table, data)
+    message = fails(*inputs.run(out, data=data))
+    assert message == f"column 'label' of {data} lacks 2 of 50 labels, first in row 7; drop these rows or label them"
+
+
+def test_long_texts_are_cut_counted_and_told(call, inputs, out, tmp_path):
+    rows = [(f"{text} {'film ' * 40 * (i < 3)}", label) for i, (text, label) in enumerate(sentences(60))]
+    data = write_csv(tmp_path / "data.csv", ["text", "label"], rows)
+    result = call("finetune", *inputs.project(out, data=data), "--finetune-epochs", "0.1")
+    assert result.code == 0
+    assert "; 3 texts were longer than the model's positions and are cut" in result.err
+
+
+# Budgets
+
+
+@pytest.mark.parametrize("option", ["latency-ms", "parameters", "encoder-parameters", "macs", "error"])
+@pytest.mark.parametrize("command", ["pick", "extract"])
+def test_an_impossible_budget_names_the_nearest(fails, call, copied, command, option):
+    """With the best and the cheapest model gone from the front's ends, there is none that costs nothing."""
+    name = option.replace("-", "_")
+    points = json.loads(call("front", copied, "--json").out)
+    worst = "encoder_parameters" if name == "error" else "error_selection"
+    limits = {name: 1e-9, worst.removesuffix("_selection"): 1e-9}
+    options = [part for key, limit in limits.items() for part in (f"--{key.replace('_', '-')}", limit)]
+    message = fails(command, copied, *options)
+    assert re.match(rf"nothing on the front keeps {name} <= 1e-09|nothing on the front keeps", message)
+    found = re.search(r"; the nearest is (\w{16}) with (.*)$", message)
+    assert found is not None
+    assert found.group(1) in {point["key"] for point in points}
+    assert all(f"{key} " in found.group(2) for key in limits)
+
+
+def test_other_bad_budgets(fails, finished):
+    assert "give a budget: one or more of --latency-ms, --parameters" in fails("pick", finished)
+    assert "--latency-ms: Input should be greater than 0, got -1" in fails("pick", finished, "--latency-ms", -1)
+    message = fails("extract", finished, "--key", "0123")
+    assert message == "the archive has no subnetwork '0123'; `secateur front` lists the keys"
+
+
+def test_extract_never_replaces_something_else(fails, finished, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    message = fails("extract", finished, "--error", 0.3, "--to", tmp_path)
+    assert message == f"{tmp_path} exists and is no extracted model; choose another folder, or remove it yourself"
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+
+
+# Run folders
+
+
+def test_a_run_folder_of_another_run(fails, inputs, copied, finished, tmp_path):
+    before = snapshot(copied)
+    message = fails(*inputs.run(copied, model=finished / "finetuned"))
+    assert f"{copied} is a run with model '{inputs.model}', not '{finished / 'finetuned'}'; choose another" in message
+    assert f"{copied} is a run with seed 0, not 1; choose another --out" in fails(*inputs.run(copied, seed=1))
+    other = write_csv(tmp_path / "data.csv", ["text", "label"], sentences(64, seed=5))
+    message = fails(*inputs.run(copied, data=other))
+    assert f"the data or the model's tokenizer have changed since the run {copied} began" in message
+    message = fails(*inputs.run(copied), "--supernet-epochs", "7")
+    assert f"the supernet stage of {copied} was run with epochs 6.0, not 7.0; choose another --out" in message
+    message = fails("search", copied, *SEARCH, "--search-precision", "bfloat16")
+    assert "were computed with --search-precision float32, not bfloat16; search with that again" in message
+    message = fails("search", copied, *SEARCH, "--search-latency-batch-size", "2")
+    assert re.search(r"latencies in .* are of cpu-t\d+-b1-s24-float32, these would be of cpu-t\d+-b2-s24", message)
+    assert snapshot(copied) == before
+
+
+def test_another_model_of_the_same_name(fails, inputs, out, call, tmp_path):
+    model = shutil.copytree(inputs.model, tmp_path / "model")
+    short = ["--finetune-epochs", "0.1"]
+    assert call("finetune", *inputs.project(out, model=model), *short).code == 0
+    with (model / "model.safetensors").open("r+b") as file:
+        file.seek(-4, os.SEEK_END)
+        file.write(b"\0\0\0\0")
+    message = fails("finetune", *inputs.project(out, model=model), *short)
+    assert f"the model's weights have changed since the run {out} began; bring back what it began with" in message
+
+
+def test_data_that_changed_between_stages(fails, inputs, out, call, tmp_path):
+    data = shutil.copytree(inputs.data, tmp_path / "data")
+    assert call("finetune", *inputs.project(out, data=data), "--finetune-epochs", "0.1").code == 0
+    write_csv(data / "train.csv", ["text", "label"], sentences(64, seed=5))
+    message = fails("supernet", out)
+    assert f"the data or the tokenizer of {out} have changed since the run began; restore them" in message
+
+
+def test_a_folder_that_is_no_run(fails, inputs, tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    message = fails(*inputs.run(tmp_path))
+    assert message == f"{tmp_path} exists and is no run folder; choose a new folder for --out"
+    assert "exists and is no run folder" in fails(*inputs.run(tmp_path / "thesis.tex"))
+    assert os.listdir(tmp_path) == ["thesis.tex"]
+    for command in ("supernet", "search", "front", "pick", "extract"):
+        message = fails(command, tmp_path)
+        assert message.startswith(f"{tmp_path} is no run folder (it has no run.json); `secateur run --out {tmp_path}`")
+
+
+def test_a_run_that_was_killed_before_its_first_line(call, inputs, out):
+    out.mkdir()
+    (out / "run.json.tmp").write_text("{")
+    assert call("finetune", *inputs.project(out), "--finetune-epochs", "0.1").code == 0
+
+
+def test_stages_before_their_predecessors(fails, call, inputs, out):
+    assert call("finetune", *inputs.project(out), "--finetune-epochs", "0.1").code == 0
+    assert f"{out} has no supernet stage yet; run `secateur supernet` on it first" in fails("search", out)
+    for command in (["front"], ["pick", "--error", "0.5"], ["extract", "--error", "0.5"]):
+        message = fails(command[0], out, *command[1:])
+        assert message == f"{out} has no archive yet; run `secateur search {out}` first"
+    shutil.rmtree(out / "finetuned")
+    assert f"{out} has no complete finetune stage; run `secateur finetune` on it first" in fails("supernet", out)
+
+
+def test_a_front_that_was_not_scored_to_the_end(fails, copied):
+    import sqlite3
+
+    with sqlite3.connect(copied / "archive.db") as db:
+        db.execute("DELETE FROM evaluations WHERE id = (SELECT max(id) FROM evaluations WHERE split = 'report')")
+    db.close()
+    messages = [fails("front", copied, "--against", cost) for cost in ("latency_ms",)]
+    assert "have no report score yet; run `secateur search` again" in messages[0]
+
+
+# Damage
+
+
+def cut(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("stage", ["finetuned", "supernet"])
+def test_a_damaged_checkpoint(fails, call, inputs, finished, copied, stage):
+    cut(copied / stage / "model.safetensors")
+    if stage == "finetuned":
+        shutil.rmtree(copied / "supernet")
+    arguments = inputs.run(copied)
+    before = snapshot(copied)
+    message = fails(*arguments)
+    assert f"cannot load the model '{copied / stage}': its files are damaged" in message
+    assert f"or delete {copied / stage}, and the same `secateur run` makes it again" in message
+    after = snapshot(copied)
+    assert {name: after[name] for name in before if name != "run.json"} == {
+        name: before[name] for name in before if name != "run.json"
+    }
+    shutil.rmtree(copied / stage)
+    assert call(*arguments).code == 0  # as the message says
+    assert archive_rows(copied) == archive_rows(finished)
+    assert (copied / "supernet/model.safetensors").read_bytes() == (
+        finished / "supernet/model.safetensors"
+    ).read_bytes()
+
+
+def interrupted(command: list[str], sign: Path, pattern: str) -> int:
+    """Run a command in this process and interrupt it as Ctrl-C does when a file appears."""
+
+    def watch() -> None:
+        until = time.monotonic() + 60
+        while not list(sign.glob(pattern)) and time.monotonic() < until:
+            time.sleep(0.005)
+        signal.raise_signal(signal.SIGINT)
+
+    thread = threading.Thread(target=watch)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job may ignore it
+    thread.start()
+    try:
+        return run_command(command)
+    finally:
+        thread.join()
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize("stage", ["finetune", "supernet"])
+def test_a_damaged_resume_point(fails, call, inputs, out, capsys, stage):
+    folder = out / {"finetune": "finetuned.state", "supernet": "supernet.state"}[stage]
+    options = {
+        "finetune": [*inputs.project(out), "--finetune-epochs", "1000", "--finetune-save-seconds", "0"],
+        "supernet": [str(out), "--supernet-epochs", "1000", "--supernet-save-seconds", "0"],
+    }
+    if stage == "supernet":
+        assert call("finetune", *inputs.project(out), "--finetune-epochs", "0.1").code == 0
+    command = [stage, *options[stage]]
+    assert interrupted(command, folder, "step-*") == 130
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == "secateur: interrupted; the same command goes on from here"
+    for path in next(folder.glob("step-*")).iterdir():
+        cut(path)
+    message = fails(*command)
+    assert re.match(rf"the checkpoint {folder}/step-\d+ cannot be read \(\w+\); delete that folder and", message)
+
+
+@pytest.mark.parametrize("damage", ["garbage", "half"])
+def test_a_damaged_archive(fails, inputs, copied, damage):
+    path = copied / "archive.db"
+    if damage == "half":
+        cut(path)
+    else:
+        path.write_bytes(b"garbage " * 1000)
+    before = snapshot(copied)
+    commands = [inputs.run(copied), ["search", copied, *SEARCH], ["front", copied], ["pick", copied, "--error", "0.5"]]
+    for command in [*commands, ["extract", copied, "--error", "0.5"]]:
+        message = fails(*command)
+        assert re.match(rf"the archive {path} is damaged or is no archive \(.*\); move it away and the", message)
+    assert snapshot(copied) == before
+
+
+def test_an_empty_archive(fails, call, inputs, finished, copied):
+    """To SQLite a file of no bytes is a new one."""
+    (copied / "archive.db").write_bytes(b"")
+    for command in (["front", copied], ["pick", copied, "--error", "0.5"], ["extract", copied, "--macs", "9"]):
+        assert f"archive.db is empty; run `secateur search {copied}` first" in fails(*command)
+    assert call(*inputs.run(copied)).code == 0
+    assert archive_rows(copied) == archive_rows(finished)
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "{}", '{"project": {}}', '{"project": 3, "facts": {}, "stages": {}}']
+)
+def test_a_damaged_run_json(fails, inputs, copied, content):
+    (copied / "run.json").write_text(content)
+    before = snapshot(copied)
+    for command in (inputs.run(copied), ["search", copied], ["front", copied]):
+        message = fails(*command)
+        assert re.match(
+            rf"{copied}/run.json is damaged \(.*\); put back a copy of it, or choose another --out", message
+        )
+    assert snapshot(copied) == before
+
+
+def test_a_run_json_without_its_stages(fails, copied):
+    content = record(copied)
+    for change in ({"stages": {"supernet": {}}}, {"facts": {}}, {"stages": None}):
+        (copied / "run.json").write_text(json.dumps({**content, **change}))
+        assert "run.json is damaged" in fails("search", copied)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\xfe", b'{"target": 1}'])
+def test_a_damaged_latency_table(fails, call, inputs, copied, content):
+    (table,) = (copied / "latency").iterdir()
+    table.write_bytes(content)
+    longer = [*inputs.run(copied), "--search-budget", "10"]
+    message = fails(*longer)
+    assert message == f"the latency table {table} is damaged; delete it and it is measured again"
+    table.unlink()
+    assert call(*longer).code == 0
+
+
+def test_damaged_tokens_are_made_again(call, inputs, out):
+    assert call("finetune", *inputs.project(out), "--finetune-epochs", "0.1").code == 0
+    assert call("supernet", out, "--supernet-epochs", "0.1").code == 0
+    for path in (out / "tokens").iterdir():
+        cut(path)
+    assert call("search", out, "--search-budget", "1").code == 0
+
+
+# The machine
+
+
+@contextmanager
+def no_file_larger_than(size: int) -> Iterator[None]:
+    """Make writing beyond a size fail, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+@pytest.mark.parametrize("size", [100, 2000, 10_000, 15_000, 24_000])
+def test_a_full_disk(call, inputs, out, size):
+    """Whatever is written first beyond that size fails: run.json, a resume point, a model, the archive, a page."""
+    often = ["--finetune-save-seconds", "0", "--supernet-save-seconds", "0"]
+    command = [*inputs.run(out), *often, "--finetune-epochs", "1", "--supernet-epochs", "1"]
+    with no_file_larger_than(size):
+        message = message_of(call(*command))
+    assert "the disk is full" in message
+    assert call(*command).code == 0
+
+
+@pytest.mark.parametrize("size", [1000, 30_000])
+def test_a_full_disk_keeps_what_is_there(call, inputs, copied, finished, size):
+    with no_file_larger_than(size):
+        message = message_of(call(*inputs.run(copied), "--search-budget", "40"))
+    assert re.search("the disk is full|disk I/O error; check that", message)  # SQLite cannot tell this from a fault
+    before, after = archive_rows(finished, "selection"), archive_rows(copied, "selection")
+    assert [row[0] for row in after[: len(before)]] == [row[0] for row in before]
+    for name in ("finetuned", "supernet"):
+        assert (copied / name / "model.safetensors").read_bytes() == (
+            finished / name / "model.safetensors"
+        ).read_bytes()
+    assert call(*inputs.run(copied), "--search-budget", "40").code == 0
+
+
+SMALL_DISK = """
+import json, os, subprocess, sys
+from secateur.cli import run_command
+disk, command = sys.argv[1], sys.argv[2:]
+codes = [run_command(command)]
+subprocess.run(["mount", "-o", "remount,size=64m", "tmpfs", disk], check=True)
+codes.append(run_command(command))
+print(json.dumps(codes))
+"""
+
+
+def test_a_full_file_system(inputs, tmp_path):
+    """On a file system of 80 kB the run stops; with more room the same command comes to its end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    alone = ["unshare", "--user", "--map-root-user", "--mount"]
+    can_mount = [*alone, "mount", "-t", "tmpfs", "tmpfs", str(disk)]
+    if not shutil.which("unshare") or subprocess.run(can_mount, capture_output=True, check=False).returncode:
+        pytest.skip("this machine lets nobody mount a small file system")
+    inside = 'mount -t tmpfs -o size=80k tmpfs "$1" && shift && exec "$@"'
+    python = [sys.executable, "-c", SMALL_DISK, str(disk), *inputs.run(disk / "run")]
+    command = [*alone, "sh", "-c", inside, "sh", str(disk), *python]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == [2, 0]
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("secateur: ")]
+    assert "the disk is full" in message
+
+
+def test_no_network(fails, inputs, out, monkeypatch, tmp_path):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")  # nobody listens there
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    begin = time.monotonic()
+    message = fails(*inputs.run(out, model="nobody/no-such-model"))
+    assert "no folder 'nobody/no-such-model', and no model of that name in the local cache; the Hugging Face" in message
+    arguments = inputs.run(out, task="sst2")
+    at = arguments.index("--data")
+    message = fails(*arguments[:at], *arguments[at + 2 :])
+    assert "cannot reach the hub for GLUE's sst2" in message
+    assert "give a folder that holds sst2/train.parquet with --data, or go online once" in message
+    assert time.monotonic() - begin < 10
+
+
+def test_a_place_that_cannot_be_written(fails, inputs, tmp_path):
+    (tmp_path / "file").touch()
+    message = fails(*inputs.run(tmp_path / "file" / "run"))
+    assert "choose another --out" in message
+
+
+def test_ctrl_c(inputs, out):
+    """A process that is told to stop ends with one line and 130, and the same command goes on."""
+    command = [sys.executable, "-m", "secateur", *inputs.run(out), "--finetune-epochs", "500"]
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job may ignore it
+    )
+    until = time.monotonic() + 60
+    while not (out / "run.json").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "secateur: interrupted; the same command goes on from here"
+    assert "Traceback" not in err
+    assert record(out)["stages"].get("finetune", {}).get("complete") in (None, False)

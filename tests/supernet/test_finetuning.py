@@ -1,0 +1,199 @@
+"""Fine-tuning by the Trainer; what it shares with the supernet's training is tested in test_training."""
+
+import copy
+import logging
+import warnings
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from secateur.errors import InputError
+from secateur.search_space import SubnetMask
+from secateur.supernet.extraction import extract
+from secateur.supernet.finetuning import check_labels, finetune, head_labels
+from secateur.supernet.settings import FinetuneSettings
+from secateur.supernet.supernet import Supernet
+from secateur.tasks.task import METRICS
+from secateur.tests.supernet import toy
+from secateur.tests.tiny import tiny_model
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForSequenceClassification,
+    BertForTokenClassification,
+    BertModel,
+)
+
+QUICK = FinetuneSettings(learning_rate=2e-3, batch_size=8, epochs=0.3)
+
+
+def test_a_model_learns(model):
+    model, losses = copy.deepcopy(model), []
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=4)
+    finetune(model, toy.toy_task(400), settings, seed=0, report=lambda p: losses.append((p.done, p.total, p.loss)))
+    assert [done for done, _, _ in losses] == list(range(1, 101))
+    assert {total for _, total, _ in losses} == {100}
+    assert np.mean([loss for _, _, loss in losses[-20:]]) < 0.8 * np.mean([loss for _, _, loss in losses[:20]])
+
+
+def test_seeds(tmp_path):
+    one, same, other = tiny_model("bert"), tiny_model("bert"), tiny_model("bert")
+    torch.manual_seed(1)
+    finetune(one, toy.toy_task(), QUICK, seed=5)
+    torch.manual_seed(2)
+    np.random.seed(2)
+    finetune(same, toy.toy_task(), QUICK, seed=5)
+    finetune(other, toy.toy_task(), QUICK, seed=6)
+    for p, q in zip(one.parameters(), same.parameters(), strict=True):
+        assert torch.equal(p, q)
+    assert any(not torch.equal(p, r) for p, r in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_only_the_weights_change(model, training, capfd):
+    model = copy.deepcopy(model).train(training)
+    config, names, attention = model.config.to_dict(), set(vars(model)), model.config._attn_implementation
+    verbosity, levels = transformers.logging.get_verbosity(), logging.root.level
+    before = copy.deepcopy(model.state_dict())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        finetune(model, toy.toy_task(), QUICK, seed=0)
+    assert all(not torch.equal(before[name], p) for name, p in model.named_parameters() if "key" not in name)
+    assert model.config.to_dict() == config
+    assert set(vars(model)) == names
+    assert model.config._attn_implementation == attention
+    assert model.training == training
+    assert all(p.grad is None for p in model.parameters())
+    assert (transformers.logging.get_verbosity(), logging.root.level) == (verbosity, levels)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_one_step_is_adamw(tmp_path):
+    """One whole batch, one step: the weights that PyTorch's AdamW gives on autograd's gradients of the mean loss."""
+    task, model = toy.toy_task(8), tiny_model("bert")
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+    for layer in model.bert.encoder.layer:
+        layer.attention.self.dropout.p = 0.0
+    expected = copy.deepcopy(model)
+    settings = FinetuneSettings(learning_rate=1e-2, batch_size=8, epochs=1, warmup=0.0, weight_decay=0.1)
+    finetune(model, task, settings, seed=0)
+
+    longest = max(map(len, task.train.input_ids))
+    ids = torch.zeros(8, longest, dtype=torch.int64)
+    for i, row in enumerate(task.train.input_ids):
+        ids[i, : len(row)] = torch.from_numpy(row)
+    loss = expected(input_ids=ids, attention_mask=(ids > 0).long(), labels=torch.from_numpy(task.train.labels)).loss
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(expected.parameters(), 1.0)
+    named = dict(expected.named_parameters())
+    decaying = [p for name, p in named.items() if not name.endswith("bias") and "LayerNorm" not in name]
+    rest = [p for name, p in named.items() if name.endswith("bias") or "LayerNorm" in name]
+    groups = [{"params": decaying, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
+    torch.optim.AdamW(groups, lr=1e-2).step()
+    agreeing = [(model.get_parameter(name) - p).abs() < 2e-3 for name, p in named.items() if "key.bias" not in name]
+    # In bfloat16 a few of the smallest gradients change their sign, and with it AdamW's first step.
+    assert torch.cat([one.flatten() for one in agreeing]).float().mean() > 0.97
+
+
+def test_regression():
+    task = toy.toy_task(200)
+    train = type(task.train)(task.train.input_ids, None, task.train.labels.astype(np.float32))
+    changes = {"train": train, "kind": "regression", "label_names": ("score",), "metric": METRICS["pearson"]}
+    model = BertForSequenceClassification(tiny_config(num_labels=1))
+    losses: list[float] = []
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=6)
+    finetune(model, type(task)(**(vars(task) | changes)), settings, seed=0, report=lambda p: losses.append(p.loss))
+    assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
+
+
+def test_an_extracted_model_can_be_fine_tuned():
+    supernet = Supernet(tiny_model("bert"))
+    mask = SubnetMask.from_counts(supernet.shape, [1, 0, 3], [5, 24, 0])
+    losses: list[float] = []
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=6)
+    smaller = extract(supernet.model, mask)
+    finetune(smaller, toy.toy_task(200), settings, seed=0, report=lambda p: losses.append(p.loss))
+    assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
+
+
+def test_weights_of_a_short_precision_become_float32():
+    model = tiny_model("bert").bfloat16()
+    finetune(model, toy.toy_task(), QUICK, seed=0)
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+# Heads and labels
+
+
+def tiny_config(**more) -> BertConfig:
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    return BertConfig(intermediate_size=8, max_position_embeddings=24, **(sizes | more))
+
+
+def test_head_of_every_family(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert head_labels(tmp_path) == head_labels(str(tmp_path)) == 3
+
+
+def test_head_of_an_extracted_model(model, tmp_path):
+    supernet = Supernet(model)
+    extract(model, SubnetMask.from_counts(supernet.shape, [1, 0, 3], [5, 24, 0], 9)).save_pretrained(tmp_path)
+    assert head_labels(tmp_path) == 3
+
+
+@pytest.mark.parametrize("kind", [BertModel, BertForMaskedLM, BertForTokenClassification])
+def test_no_head(kind, tmp_path):
+    config = tiny_config(num_labels=5)
+    model = kind(config, add_pooling_layer=True) if kind is BertModel else kind(config)
+    model.save_pretrained(tmp_path)
+    assert head_labels(tmp_path) is None
+
+
+def test_head_in_several_files(tmp_path):
+    BertForSequenceClassification(tiny_config(num_labels=5)).save_pretrained(tmp_path, max_shard_size="2KB")
+    assert not (tmp_path / "model.safetensors").exists()
+    assert head_labels(tmp_path) == 5
+
+
+def test_head_in_an_old_file(tmp_path):
+    model = BertForSequenceClassification(tiny_config(num_labels=5))
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    assert head_labels(tmp_path) == 5
+
+
+def test_checkpoints_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match="there is no folder"):
+        head_labels(tmp_path / "absent")
+    BertForSequenceClassification(tiny_config()).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(InputError, match=r"cannot load the model .* damaged, incomplete") as caught:
+        head_labels(tmp_path)
+    assert "\n" not in str(caught.value)
+    weights.unlink()
+    with pytest.raises(InputError, match=r"cannot load the model .* no model\.safetensors"):
+        head_labels(tmp_path)
+
+
+def named(*names: str) -> BertConfig:
+    return tiny_config(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
+
+
+@pytest.mark.parametrize(
+    "names", [("red", "green", "blue"), ("Red", "GREEN", "blue"), ("LABEL_0", "LABEL_1", "LABEL_2"), ("x", "y", "z")]
+)
+def test_labels_that_may_be_the_tasks(names):
+    check_labels(named(*names), toy.toy_task())
+
+
+def test_labels_that_are_not_the_tasks():
+    with pytest.raises(InputError, match=r"a head for 2 labels, but the task 'toy' has 3 \(red, green, blue\)"):
+        check_labels(named("red", "green"), toy.toy_task())
+    with pytest.raises(InputError, match="labels are blue, red, green, in this order, but those of the task 'toy' are"):
+        check_labels(named("BLUE", "Red", "green"), toy.toy_task())
+    with pytest.raises(InputError, match="a head for 2 labels"):
+        finetune(BertForSequenceClassification(tiny_config()), toy.toy_task(), QUICK, seed=0)

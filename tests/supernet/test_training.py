@@ -1,0 +1,263 @@
+"""The supernet's training: it learns, repeats itself, survives a kill, and runs on two processes."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from secateur.errors import InputError
+from secateur.search_space import SPACES
+from secateur.supernet import Supernet
+from secateur.supernet.settings import SupernetSettings
+from secateur.supernet.strategies import STRATEGIES
+from secateur.supernet.training import batch_rows, learning_rate_factor, parameter_groups, train_supernet
+from secateur.tasks.batches import sorted_batches
+from secateur.tasks.task import METRICS, Split, Task
+from secateur.tests.supernet import toy
+from secateur.tests.tiny import tiny_model
+
+STAGES = ("supernet", "finetune")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Bitwise equal results need as many threads as the other process has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def outputs_of(supernet: Supernet, x: list[int], task: Task) -> np.ndarray:
+    subnet = supernet.subnet(SPACES["small"](supernet.shape).mask(np.array(x)))
+    outputs = np.zeros((len(task.selection), supernet.model.config.num_labels))
+    for batch in sorted_batches(task.selection, tokens=512, pad_token_id=0):
+        outputs[batch.index] = subnet(batch.input_ids, batch.attention_mask).numpy()
+    return outputs
+
+
+def accuracy(supernet: Supernet, x: list[int], task: Task) -> float:
+    return task.metric.score(outputs_of(supernet, x, task), task.selection.labels)
+
+
+def assert_same_weights(one, other) -> None:
+    for (name, p), q in zip(one.named_parameters(), other.parameters(), strict=True):
+        assert torch.equal(p, q), name
+
+
+LEARNING = SupernetSettings(learning_rate=4e-3, batch_size=16, epochs=6, dropout="none", precision="float32")
+
+
+@pytest.mark.parametrize("strategy", ["sandwich", "full"])
+def test_small_subnetworks_learn_a_separable_task(strategy):
+    task, supernet = toy.toy_task(400), Supernet(tiny_model("bert"))
+    settings = LEARNING.model_copy(update={"strategy": strategy})
+    small, whole = [1, 2, 8], [3, 4, 24]
+    assert accuracy(supernet, small, task) < 0.6  # a third are right by chance
+    losses: list[float] = []
+    train_supernet(
+        supernet, SPACES["small"](supernet.shape), task, settings, seed=0, report=lambda p: losses.append(p.loss)
+    )
+    assert len(losses) == 6 * 25
+    # With distillation at T = 10 a loss is mostly the constant 100 * entropy of the teacher.
+    assert np.mean(losses[-20:]) < (0.6 if strategy == "sandwich" else 0.99) * np.mean(losses[:20])
+    assert accuracy(supernet, small, task) > 0.8
+    assert accuracy(supernet, whole, task) > 0.9
+    assert all(p.grad is None for p in supernet.model.parameters())
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+def test_strategies_repeat_themselves(strategy):
+    settings = toy.SUPERNET.model_copy(update={"strategy": strategy, "epochs": 0.5})
+
+    def train(seed: int):
+        supernet = Supernet(tiny_model("bert"))
+        space = SPACES["medium"](supernet.shape)
+        train_supernet(supernet, space, toy.toy_task(), settings, seed=seed)
+        return supernet.model
+
+    first, second, other = train(1), train(1), train(2)
+    assert_same_weights(first, second)
+    differing = [not torch.equal(p, q) for p, q in zip(first.parameters(), other.parameters(), strict=True)]
+    assert sum(differing) > len(differing) / 2
+    assert all(p.isfinite().all() for p in first.parameters())
+
+
+def test_learning_of_numbers():
+    task = toy.toy_task(400)
+    train = Split(task.train.input_ids, None, task.train.labels.astype(np.float32))
+    numbers = replace(task, train=train, kind="regression", label_names=("score",))
+    model = tiny_model("bert")
+    model.classifier, model.config.num_labels = torch.nn.Linear(16, 1), 1
+    supernet = Supernet(model)
+    train_supernet(supernet, SPACES["small"](supernet.shape), numbers, LEARNING, seed=0)
+    for x in ([1, 3, 16], [3, 4, 24]):
+        outputs = outputs_of(supernet, x, task)
+        assert METRICS["pearson"].score(outputs, task.selection.labels) > 0.8
+
+
+def test_weights_of_a_short_precision_become_float32():
+    model = tiny_model("bert").bfloat16()
+    supernet = Supernet(model)
+    settings = toy.SUPERNET.model_copy(update={"epochs": 0.2})
+    train_supernet(supernet, SPACES["small"](supernet.shape), toy.toy_task(), settings, seed=0)
+    assert all(p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_each_epoch_has_every_text_once_in_an_order_of_its_own():
+    task = toy.toy_task()
+    steps = list(batch_rows(task, 8, seed=3, first=0, total=21))
+    assert [index for index, _ in steps] == list(range(21))
+    epochs = [np.concatenate([rows for _, rows in steps[i : i + 7]]) for i in (0, 7, 14)]
+    assert all(sorted(rows.tolist()) == list(range(50)) for rows in epochs)
+    assert not np.array_equal(epochs[0], epochs[1])
+    for first in (1, 7, 11, 20):
+        rest = list(batch_rows(task, 8, seed=3, first=first, total=21))
+        assert [index for index, _ in rest] == list(range(first, 21))
+        assert all(np.array_equal(a[1], b[1]) for a, b in zip(rest, steps[first:], strict=True))
+    other = np.concatenate([rows for _, rows in batch_rows(task, 8, seed=4, first=0, total=7)])
+    assert not np.array_equal(other, epochs[0])
+
+
+def test_learning_rate_rises_and_falls_linearly():
+    factors = [learning_rate_factor(step, 10, 0.4) for step in range(10)]
+    assert factors == pytest.approx([1 / 5, 2 / 5, 3 / 5, 4 / 5, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+    assert [learning_rate_factor(step, 4, 0.0) for step in range(4)] == pytest.approx([1, 3 / 4, 2 / 4, 1 / 4])
+    assert learning_rate_factor(0, 1, 1.0) > 0
+
+
+def test_vectors_do_not_decay():
+    supernet = Supernet(tiny_model("bert"))
+    supernet.model.bert.embeddings.requires_grad_(False)
+    matrices, vectors = parameter_groups(supernet, 0.3)
+    assert (matrices["weight_decay"], vectors["weight_decay"]) == (0.3, 0.0)
+    names = {id(p): name for name, p in supernet.model.named_parameters()}
+    decaying = {names[id(p)] for p in matrices["params"]}
+    assert all("LayerNorm" not in name and name.endswith(".weight") for name in decaying)
+    rest = {names[id(p)] for p in vectors["params"]}
+    assert decaying | rest == {n for n, p in supernet.model.named_parameters() if "embeddings" not in n}
+
+
+def test_unknown_strategy():
+    supernet = Supernet(tiny_model("bert"))
+    settings = SupernetSettings(strategy="sandwitch")
+    with pytest.raises(InputError, match="unknown strategy 'sandwitch'; known: full, inplace_kd, random,"):
+        train_supernet(supernet, SPACES["small"](supernet.shape), toy.toy_task(), settings, seed=0)
+
+
+# What both stages must do alike.
+
+
+def start(function: str, *arguments: str, **world: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "secateur.tests.supernet.toy", function, *arguments]
+    environment = os.environ | world | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_training_resumes_bit_for_bit(stage, tmp_path):
+    process = start("until killed", stage, str(tmp_path / "state"))
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) == 10:  # in the second epoch
+            break
+    process.send_signal(signal.SIGKILL)
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+
+    steps: list[int] = []
+    resumed = toy.train(stage, tmp_path / "state", lambda progress: steps.append(progress.done))
+    assert 9 <= steps[0] < toy.STEPS  # it saves after each step
+    assert steps == list(range(steps[0], toy.STEPS + 1))
+    assert_same_weights(resumed, toy.train(stage, None))
+    assert len(list((tmp_path / "state").iterdir())) == 1
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_half_written_checkpoint_is_passed_over(stage, tmp_path):
+    toy.train(stage, tmp_path)
+    (last,) = tmp_path.iterdir()
+    assert last.name == "step-20"
+    for name in ("incomplete", "checkpoint-21"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.safetensors").write_bytes(b"half")
+    steps: list[int] = []
+    resumed = toy.train(stage, tmp_path, lambda progress: steps.append(progress.done))
+    assert steps == [21]
+    assert_same_weights(resumed, toy.train(stage, None))
+
+
+DAMAGES = [("supernet", "model.safetensors"), ("supernet", "optimizer.bin"), ("supernet", "custom_checkpoint_0.pkl")]
+DAMAGES += [("finetune", "model.safetensors"), ("finetune", "optimizer.pt"), ("finetune", "rng_state.pth")]
+DAMAGES += [("finetune", "scheduler.pt"), ("finetune", "trainer_state.json")]
+
+
+@pytest.mark.parametrize("how", ["cut", "removed"])
+@pytest.mark.parametrize(("stage", "name"), DAMAGES)
+def test_a_damaged_checkpoint(stage, name, how, tmp_path, finished_states):
+    state = tmp_path / "state"
+    shutil.copytree(finished_states[stage], state)
+    file = state / "step-20" / name
+    if how == "cut":
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    else:
+        file.unlink()
+    with pytest.raises(InputError) as caught:
+        toy.train(stage, state)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.startswith(f"the checkpoint {state / 'step-20'} cannot be read (")
+    assert text.endswith("delete that folder and the training starts again")
+
+
+@pytest.fixture(scope="module")
+def finished_states(tmp_path_factory) -> dict[str, Path]:
+    folders = {stage: tmp_path_factory.mktemp(stage) for stage in STAGES}
+    for stage, folder in folders.items():
+        toy.train(stage, folder)
+    return folders
+
+
+def test_no_state_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for stage in STAGES:
+        toy.train(stage, None)
+    assert not list(tmp_path.iterdir())
+
+
+def test_checkpoints_wait_for_the_clock(tmp_path):
+    for stage, settings in (("supernet", toy.SUPERNET), ("finetune", toy.FINETUNE)):
+        folder = tmp_path / stage
+        toy.train(stage, folder, settings=settings.model_copy(update={"save_seconds": 1000.0}))
+        assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_two_processes_are_as_good_as_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    processes = []
+    for rank in ("0", "1"):
+        world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+        processes.append(start("both stages", str(tmp_path / rank), **world))
+    toy.both_stages(str(tmp_path / "alone"))
+    for process in processes:
+        process.communicate(timeout=120)
+    assert [process.returncode for process in processes] == [0, 0]
+    alone, first, second = (safetensors.torch.load_file(tmp_path / name) for name in ("alone", "0", "1"))
+    assert [int(found.pop("processes")) for found in (alone, first, second)] == [1, 2, 2]
+    kinds = {name.split()[0] for name in alone}
+    assert kinds == {"fine-tuned", "supernet", "1", "2", "3", "4", "5"}
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name]), name
+        # The keys' biases have no effect, so their gradients are rounding errors, which AdamW makes steps of full size.
+        if "key.bias" not in name:
+            torch.testing.assert_close(first[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: name + text)
