@@ -44,12 +44,13 @@ class MaskedModel:
         handles = []
         for layer, heads, neurons in zip(self.layers, mask.heads, mask.neurons, strict=True):
             by_dimension = torch.tensor(np.repeat(heads, self.shape.head_size), dtype=torch.float32)
+            by_neuron = torch.tensor(neurons, dtype=torch.float32)
             if heads.any():
                 handles.append(layer.attention.output.dense.register_forward_pre_hook(_multiply(by_dimension)))
             else:
                 handles.append(layer.attention.register_forward_hook(lambda _, args, out: (args[0], *out[1:])))
             if neurons.any():
-                handles.append(layer.output.register_forward_pre_hook(_multiply(torch.tensor(neurons, dtype=torch.float32))))
+                handles.append(layer.output.register_forward_pre_hook(_multiply(by_neuron)))
             else:
                 handles.append(layer.output.register_forward_hook(lambda _, args, out: args[1]))
         try:

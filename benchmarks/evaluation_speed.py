@@ -2,9 +2,9 @@
 
     python -m secateur.benchmarks.evaluation_speed [--data GLUE_FOLDER] [--rounds 7] [--json]
 
-MiniLM on the validation sentences of SST-2 and RTE, points drawn uniformly in size, both sides on the same masks in turn.
-Seconds are per architecture: in `small` one pass evaluates all depths of a point, 1 to L, and they share its time; in
-`medium` the one architecture that was asked for pays for the whole pass.
+MiniLM on the validation sentences of SST-2 and RTE, points drawn uniformly in size, both sides in turn. Seconds are per
+architecture: in `small` one pass evaluates all depths of a point, 1 to L, and they share its time; in `medium` the one
+architecture that was asked for pays for the whole pass.
 """
 
 from __future__ import annotations

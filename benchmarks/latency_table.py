@@ -59,7 +59,7 @@ def main(
     values = {
         "median_error": float(np.median(errors)),
         "worst_error": float(errors.max()),
-        "kendall_tau": float(kendalltau(predicted, measured)[0]),
+        "kendall_tau": float(np.asarray(kendalltau(predicted, measured))[0]),
         "calibration_seconds": took,
     }
     if json:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from itertools import pairwise
 
 
 def main() -> None:
@@ -25,7 +26,9 @@ def run_command(arguments: list[str]) -> int:
 
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # its place differs between typer's versions
     try:
-        make_app()(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
+        code = make_app()(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
+        if code == 130:  # what newer versions of typer make of a KeyboardInterrupt
+            raise KeyboardInterrupt
     except InputError as error:
         return fail(str(error))
     except usage_error as error:
@@ -51,17 +54,18 @@ def run_command(arguments: list[str]) -> int:
 def _value_of(arguments: list[str], names: list[str]) -> str | None:
     """Return the value that the command line gives to an option."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
-    return next((value for name, value in zip(words, words[1:]) if name in names), None)
+    return next((value for name, value in reversed(list(pairwise(words))) if name in names), None)
 
 
 def _disk_is_full(error: BaseException | None) -> bool:
-    """Tell whether an error, or what it came from, is a full disk; the writers in Rust and C++ have their own errors."""
+    """Tell whether an error, or what it came from, is a full disk; the writers in Rust and C++ have own errors."""
     codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    signs = [f"(os error {code})" for code in codes]  # safetensors and tokenizers
+    signs += ["PytorchStreamWriter failed", "inline_container.cc", "iostream error"]  # torch.save
     while error is not None:
-        text = str(error)
         if isinstance(error, OSError) and error.errno in codes:
             return True
-        if any(f"(os error {code})" in text for code in codes) or "PytorchStreamWriter failed writing" in text:
+        if any(sign in str(error) for sign in signs):
             return True
         error = error.__cause__ or error.__context__
     return False

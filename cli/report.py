@@ -104,7 +104,7 @@ def _hypervolumes(archive: Archive, full_key: str) -> dict[str, float]:
     """Return each method's hypervolume of (error, encoder parameters) on the selection split, between fixed bounds.
 
     From the whole network's error and no encoder (1) to the error of no encoder and the whole network's size (0), so
-    that it does not depend on which other methods are compared (nas.md 3.4).
+    that it does not depend on which other methods are compared.
     """
     by_method: dict[str, list[tuple[float, float]]] = {}
     for one in archive.evaluations(split=SELECTION):

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -73,6 +74,7 @@ class RunFolder:
                         f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
                         "another --out"
                     )
+            folder._tidy()
             return folder
         if path.exists() and (not path.is_dir() or any(item.name != _UNFINISHED for item in path.iterdir())):
             raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
@@ -165,6 +167,7 @@ class RunFolder:
     def stage(self, stage: str, settings: BaseModel, **notes: Any) -> Iterator[None]:
         """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
         before = self.seconds(stage)
+        self._tidy()
         entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
         self.record["stages"][stage] = {**entry, "seconds": before}
         self._write()
@@ -175,6 +178,14 @@ class RunFolder:
         finally:
             self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
             self._write()
+
+    def _tidy(self) -> None:
+        """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
+        for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old"):
+            for path in self.path.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+        for path in self.path.glob("tokens/*.tmp"):
+            path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

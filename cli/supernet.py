@@ -20,6 +20,7 @@ from .workspace import load_supernet, make_space, open_task
 def supernet(settings: SupernetCommand) -> None:
     """Train the supernet of a run."""
     folder = RunFolder.open(settings.run)
+    check(settings.supernet)
     supernet_stage(folder, open_task(folder), settings.supernet)
 
 

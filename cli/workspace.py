@@ -125,7 +125,7 @@ def latency_target(config: PreTrainedConfig, settings: LatencySettings) -> Laten
     length = settings.sequence_length or min(128, positions)
     if length > positions:
         raise InputError(
-            f"--latency-sequence-length is {length}, but the model has {positions} positions; give at most that"
+            f"--search-latency-sequence-length is {length}, but the model has {positions} positions; give at most that"
         )
     return LatencyTarget(
         machine=machine_name(device),

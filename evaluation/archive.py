@@ -163,8 +163,9 @@ class Archive:
             self._db.executemany("INSERT INTO objective_values VALUES (?, ?, ?)", values)
         elif e.asked:
             self._db.execute(
-                "UPDATE evaluations SET asked = 1 WHERE key = ? AND split = ? AND method = ? AND seed = ?",
-                (e.key, e.split, e.method, int(e.seed)),
+                "UPDATE evaluations SET asked = 1, x = coalesce(x, ?) "
+                "WHERE key = ? AND split = ? AND method = ? AND seed = ?",
+                (x, e.key, e.split, e.method, int(e.seed)),
             )
 
     def searcher_state(self, name: str) -> bytes | None:

@@ -56,7 +56,7 @@ class SplitError:
     def logits(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, np.ndarray]:
         """Return the logits `(n, C)` in the split's order after each depth, from one pass over the split.
 
-        The logits after d layers are those of `mask.truncated(d)`, exactly (nas.md 1.1).
+        The logits after d layers are those of `mask.truncated(d)`, exactly.
         """
         subnet = self.supernet.subnet(mask, self.dtype)
         wanted = tuple(depths)

@@ -30,8 +30,8 @@ class Evaluator:
     """Evaluates masks on a split and remembers them.
 
     Args:
-        errors: one per data set of the split, by name; the error is their mean, and where there are several (MNLI reports
-            on two) each is a value of its own, `error_<name>`.
+        errors: one per data set of the split, by name; the error is their mean, and where there are several (MNLI
+            reports on two) each is a value of its own, `error_<name>`.
         objectives: what else is asked, functions of the mask.
         known: values of masks evaluated before, by key: they are not run again.
     """

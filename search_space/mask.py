@@ -82,6 +82,7 @@ class SubnetMask:
         """Keep the first ``heads[l]`` heads and ``neurons[l]`` neurons of layer l, and the first ``hidden`` dimensions.
 
         Args:
+            shape: the encoder's sizes.
             heads: `(L,)` int, 0 to `shape.num_heads`.
             neurons: `(L,)` int, 0 to `shape.intermediate_size`.
             hidden: 1 to `shape.hidden_size`; all of them if None.

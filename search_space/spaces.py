@@ -99,7 +99,9 @@ class SearchSpace(ABC):
         Uniform in each coordinate for `small` and `medium`; for `layer` and `large`, whose coordinates are bits, the
         number of kept ones is drawn first. Medium points are all of about half size: see :meth:`sample_by_size`.
         """
-        xs = np.array([self._sample_one(rng) for _ in range(n)], dtype=np.int64).reshape(n, -1)
+        xs = np.array([self._sample_one(rng) for _ in range(n)], dtype=np.int64).reshape(
+            n, self.dimensions - self.elastic_hidden
+        )
         if self.elastic_hidden:
             widths = rng.integers(1, self.shape.hidden_size, size=(n, 1), endpoint=True)
             xs = np.hstack([xs, widths])
@@ -111,8 +113,8 @@ class SearchSpace(ABC):
         """Draw `(n, d)` points whose sizes are uniform between the smallest and the largest subnetwork's.
 
         A target is drawn first. Each coordinate gets a uniform number u, and the exponent g is found by bisection with
-        which `lower + (upper - lower + 1) * u**g` has the target's size: g = 0 gives the largest point, g to infinity the
-        lower ends, and between them the coordinates keep the diversity of the u.
+        which `lower + (upper - lower + 1) * u**g` has the target's size: g = 0 gives the largest point, g to infinity
+        the lower ends, and between them the coordinates keep the diversity of the u.
 
         Args:
             n: how many points.

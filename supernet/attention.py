@@ -21,7 +21,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
 
     Args:
         query: `(B, H, S, d)`.
-        key, value: `(B, H, T, d)`.
+        key: `(B, H, T, d)`.
+        value: `(B, H, T, d)`.
         keep: `(B, T)` bool, False for padding; None if there is none.
         dropout: probability of zeroing an attention weight.
 
@@ -69,7 +70,7 @@ def drop(x: Tensor, probability: float) -> Tensor:
         return x
     if x.device.type != "cpu":
         return functional.dropout(x, probability)
-    threshold = max(1, round(probability * 256))
+    threshold = min(max(1, round(probability * 256)), 255)
     words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
     kept = words.view(torch.uint8)[: x.numel()].view(x.shape) >= threshold
     return x * kept.to(x.dtype).mul_(256 / (256 - threshold))

@@ -33,8 +33,9 @@ class Checkpoint:
         self._step = _Counter()
         if folder is not None:
             # evaluation_mode: gradients are averaged once per step, so no distributed wrapper may hook every pass.
-            accelerator.prepare_model(supernet.model, evaluation_mode=True)
-            accelerator.prepare_optimizer(optimizer)
+            # No device_placement: from "cpu" to "cpu:0" it would copy, and views of the parameters would go stale.
+            accelerator.prepare_model(supernet.model, device_placement=False, evaluation_mode=True)
+            accelerator.prepare_optimizer(optimizer, device_placement=False)
             accelerator.register_for_checkpointing(self._step)
 
     def save(self, step: int) -> None:

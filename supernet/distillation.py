@@ -31,7 +31,7 @@ def distillation_loss(
         temperature: T; the paper's is 10.
         label_weight: 1 in the paper; 0 teaches subnetworks from the teacher only, as BigNAS does.
 
-    Source: Klein et al., TMLR 2024, section 3 (nas.md 2.1); Hinton et al., 2015.
+    Source: Klein et al., TMLR 2024, section 3; Hinton et al., 2015.
     """
     student, target = logits.float(), teacher.detach().float()
     if labels.is_floating_point():

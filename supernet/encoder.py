@@ -66,9 +66,9 @@ def encode(
 ) -> dict[int, Tensor]:
     """Run the kept blocks and return the first token's state after the layers asked for.
 
-    Dropped blocks pass their input through, so the state after layer d is exactly what the subnetwork cut after d layers
-    computes: one pass serves all depths (nas.md 1.1). The deepest layer computes its output for the first token only,
-    which is all that a sequence classifier reads.
+    Dropped blocks pass their input through, so the state after layer d is exactly what the subnetwork cut after d
+    layers computes: one pass serves all depths (Klein et al., TMLR 2024: removed layers are the identity). The deepest
+    layer computes its output for the first token only, which is all that a sequence classifier reads.
 
     Args:
         architecture: family and sizes.
@@ -141,7 +141,7 @@ def _attention(
     *,
     first_only: bool,
 ) -> Tensor:
-    batch, length, _ = x.shape
+    batch = len(x)
     weight, bias = weights[f"{layer}.qkv.weight"], weights[f"{layer}.qkv.bias"]
     width = len(bias) // 3
     if first_only:

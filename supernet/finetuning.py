@@ -92,8 +92,7 @@ def check_labels(config: PreTrainedConfig, task: Task) -> None:
     Raises:
         InputError: another number of labels, or the same names in another order.
     """
-    given = config.id2label or {}
-    names = [str(given[i]).casefold() for i in sorted(given)]
+    names = [str(name).casefold() for _, name in sorted((config.id2label or {}).items())]
     expected = [name.casefold() for name in task.label_names]
     if len(names) != len(expected):
         raise InputError(

@@ -8,8 +8,8 @@ import torch
 def resolve_precision(precision: str, device: torch.device) -> torch.dtype:
     """Turn `auto`, `float32` or `bfloat16` into a dtype.
 
-    `auto` takes bfloat16 where the hardware multiplies matrices in it: AMX or AVX-512 BF16 on an Intel or AMD processor,
-    Ampere and later on NVIDIA. Elsewhere PyTorch emulates it, slower than float32.
+    `auto` takes bfloat16 where the hardware multiplies matrices in it: AMX or AVX-512 BF16 on an Intel or AMD
+    processor, Ampere and later on NVIDIA. Elsewhere PyTorch emulates it, slower than float32.
     """
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]

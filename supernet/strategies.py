@@ -1,6 +1,6 @@
 """Which subnetworks a training step runs, and what each learns from: functions from a step to passes.
 
-Source: Klein et al., TMLR 2024, section 3, as their experiments had it (nas.md 2.1). The losses of a step's passes are
+Source: Klein et al., TMLR 2024, section 3, as their experiments had it. The losses of a step's passes are
 added up and one optimiser step follows.
 """
 

@@ -119,11 +119,18 @@ class TrainingLoop:
         loss = _accumulate(self._gradients, self._strategy(step), _share(self._task, rows, accelerator), settings)
         _average(self._gradients, accelerator)
         if settings.clip:
-            torch.nn.utils.clip_grad_norm_(list(self._gradients.parameters.values()), settings.clip)
+            self._clip(settings.clip)
         for group in self.optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_factor(index, self.total, settings.warmup)
         self.optimizer.step()
         return loss
+
+    def _clip(self, largest: float) -> None:
+        # The fused optimiser divides gradients by `grad_scale` as it reads them (made for loss scaling): scaling them
+        # beforehand would be one more pass over all parameters.
+        norm = torch.nn.utils.get_total_norm(self._gradients.gradients.values())
+        scale, finite = (norm / largest).clamp(min=1.0), torch.zeros_like(norm)
+        vars(self.optimizer).update(grad_scale=scale, found_inf=finite)
 
     def close(self) -> None:
         """Free the gradients."""

@@ -1,8 +1,8 @@
 """A table of measured parts that predicts any subnetwork's latency.
 
-A subnetwork's time is the time of embeddings and head plus, per layer, the time of an attention block with its number of
-heads and of a feed-forward block with its number of neurons. The parts are differences between whole extracted models
-that were run end to end, so what they cost inside a network, caches and framework included, is in them.
+A subnetwork's time is the time of embeddings and head plus, per layer, the time of an attention block with its number
+of heads and of a feed-forward block with its number of neurons. The parts are differences between whole extracted
+models that were run end to end, so what they cost inside a network, caches and framework included, is in them.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Bench:
         return len(self._ratios) - 1
 
     def milliseconds(self) -> np.ndarray:
-        """Return `(n,)` times of all that was added: ratios to the reference times its median over the whole session."""
+        """Return `(n,)` times of all that was added: ratios to the reference times its median over the session."""
         return np.array(self._ratios) * float(np.median(self._references))
 
 

@@ -11,8 +11,8 @@ def macs(supernet: Supernet, sequence_length: int) -> Objective:
     """Count the multiply-accumulates of matrix products for one text of `sequence_length` tokens.
 
     Per layer with h heads of size s and u neurons, residual width d, T tokens: `4 T d h s` for the projections,
-    `2 T^2 h s` for attention, `2 T d u` for the feed-forward block; then the projection of the embeddings, where there is
-    one, and the head on one token.
+    `2 T^2 h s` for attention, `2 T d u` for the feed-forward block; then the projection of the embeddings, where there
+    is one, and the head on one token.
     """
     shape, family, everything = supernet.shape, supernet.family, supernet.parameters
     dense, classifier = (everything[f"{path}.weight"] for path in (family.head.dense, family.head.classifier))

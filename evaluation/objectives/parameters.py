@@ -16,7 +16,7 @@ def encoder_parameters(supernet: Supernet) -> Objective:
 def parameters(supernet: Supernet) -> Objective:
     """Count all parameters of the extracted model: embeddings and head as well as the encoder.
 
-    The authors' formula charges attention's output projection in full; this one counts what is there (nas.md 1.1).
+    The authors' formula charges attention's output projection in full; this one counts what is there.
     """
     family, everything = supernet.family, supernet.parameters
     paths = family.embeddings

@@ -13,7 +13,7 @@ FAMILIES: dict[str, ModelFamily] = {family.model_type: family for family in (BER
 
 # Why a family that users may well try is not there.
 _REFUSED = {
-    "albert": "ALBERT shares one set of weights among all its layers, so layers cannot keep different heads and neurons",
+    "albert": "ALBERT shares one set of weights among its layers, so they cannot keep different heads and neurons",
     "deberta": "DeBERTa's relative positions add projections that are not sliced yet",
     "deberta-v2": "DeBERTa's relative positions add projections that are not sliced yet",
     "modernbert": "ModernBERT normalises before its blocks and gates its feed-forward layers",

@@ -114,7 +114,7 @@ def test_full_is_the_hugging_face_encoder():
 
 
 def test_bert_base_has_the_published_size():
-    # 108,311,810 parameters less embeddings 22,665,216, pooler 590,592 and a classifier of 2 * 768 + 2 (nas.md 1.1)
+    # 108,311,810 parameters less embeddings 22,665,216, pooler 590,592 and a classifier of 2 * 768 + 2
     assert EncoderShape(12, 12, 64, 768, 3072).encoder_parameters == 108_311_810 - 22_665_216 - 590_592 - 1_538
 
 

@@ -1,4 +1,4 @@
-"""The four spaces: boxes, decoding, sampling (nas.md 1)."""
+"""The four spaces: boxes, decoding, sampling (Klein et al., TMLR 2024)."""
 
 import math
 
@@ -102,7 +102,7 @@ def test_large_has_a_bit_per_unit(number):
 def test_ends(name, elastic):
     space = SPACES[name](TINY, elastic_hidden=elastic)
     hidden = 1 if elastic else 16
-    smallest = {  # nas.md 1.2: what the paper's experiments trained as the smallest
+    smallest = {  # what the paper's experiments trained as the smallest
         "small": SubnetMask.from_counts(TINY, [1, 0, 0], [1, 0, 0], hidden),
         "medium": SubnetMask.from_counts(TINY, [1, 1, 1], [1, 1, 1], hidden),
         "layer": SubnetMask.from_counts(TINY, [4, 0, 0], [24, 0, 0], hidden),
@@ -151,7 +151,7 @@ def kept_neurons(name: str, count: int) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("name", "count", "mean", "low", "high"),
-    [  # nas.md 1.2: mean and 5th to 95th percentile of the kept neurons' share
+    [  # mean and 5th to 95th percentile of the kept neurons' share
         ("small", 2000, 0.25, 0.00, 0.725),
         ("medium", 2000, 0.50, 0.37, 0.64),
         ("layer", 2000, 0.46, 0.00, 0.92),

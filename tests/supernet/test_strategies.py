@@ -1,4 +1,4 @@
-"""What each strategy runs in a step (nas.md 2.1)."""
+"""What each strategy runs in a step."""
 
 import numpy as np
 import pytest

@@ -19,7 +19,7 @@ from secateur.supernet import Supernet
 from secateur.supernet.settings import SupernetSettings
 from secateur.supernet.strategies import STRATEGIES
 from secateur.supernet.training import batch_rows, learning_rate_factor, parameter_groups, train_supernet
-from secateur.tasks.batches import sorted_batches
+from secateur.tasks.batches import collate, sorted_batches
 from secateur.tasks.task import METRICS, Split, Task
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
@@ -146,6 +146,35 @@ def test_vectors_do_not_decay():
     assert decaying | rest == {n for n, p in supernet.model.named_parameters() if "embeddings" not in n}
 
 
+@pytest.mark.parametrize("clip", [0.0, 0.2])
+def test_the_standard_strategy_is_plain_fine_tuning(clip):
+    """Against autograd on the Hugging Face model, PyTorch's clipping and its plain AdamW."""
+    task, supernet = toy.toy_task(), Supernet(tiny_model("bert"))
+    options = {"strategy": "standard", "dropout": "none", "clip": clip, "weight_decay": 0.3, "epochs": 1.0}
+    settings = toy.SUPERNET.model_copy(update=options)
+    train_supernet(supernet, SPACES["small"](supernet.shape), task, settings, seed=7)
+
+    model = tiny_model("bert")
+    decays = {
+        name: 0.0 if name.endswith("bias") or "LayerNorm" in name else 0.3 for name, _ in model.named_parameters()
+    }
+    groups = [{"params": [p], "weight_decay": decays[name]} for name, p in model.named_parameters()]
+    optimizer, norms = torch.optim.AdamW(groups, lr=1.0, foreach=False), []
+    for index, rows in batch_rows(task, 8, seed=7, first=0, total=7):
+        batch = collate(task.train, rows, 0)
+        attention_mask = None if batch.attention_mask is None else batch.attention_mask.long()
+        model(input_ids=batch.input_ids, attention_mask=attention_mask, labels=batch.labels).loss.backward()
+        norms.append(float(torch.nn.utils.clip_grad_norm_(model.parameters(), clip or float("inf"))))
+        for group in optimizer.param_groups:
+            group["lr"] = 2e-3 * learning_rate_factor(index, 7, settings.warmup)
+        optimizer.step()
+        optimizer.zero_grad()
+    assert min(norms) > 0.2
+    for name, p in model.named_parameters():
+        if "key.bias" not in name:  # without effect: its gradient is rounding
+            torch.testing.assert_close(supernet.model.get_parameter(name), p, atol=2e-5, rtol=0)
+
+
 def test_unknown_strategy():
     supernet = Supernet(tiny_model("bert"))
     settings = SupernetSettings(strategy="sandwitch")
@@ -256,8 +285,23 @@ def test_two_processes_are_as_good_as_one(tmp_path):
     assert [int(found.pop("processes")) for found in (alone, first, second)] == [1, 2, 2]
     kinds = {name.split()[0] for name in alone}
     assert kinds == {"fine-tuned", "supernet", "1", "2", "3", "4", "5"}
-    for name, value in alone.items():
-        assert torch.equal(first[name], second[name]), name
-        # The keys' biases have no effect, so their gradients are rounding errors, which AdamW makes steps of full size.
-        if "key.bias" not in name:
+    assert all(torch.equal(first[name], second[name]) for name in alone)
+
+    saved = {str(path.relative_to(tmp_path / "state of two")) for path in (tmp_path / "state of two").glob("*/*")}
+    assert saved == {"finetune/step-4", "supernet/step-4"}
+    assert {path.name for path in (tmp_path / "state of two/finetune/step-4").glob("rng*")} == {
+        "rng_state_0.pth",
+        "rng_state_1.pth",
+    }
+
+    # Keys' biases have no effect: their gradients are rounding errors, which AdamW turns into steps of full size.
+    named = {name: value for name, value in alone.items() if "key.bias" not in name}
+    for name, value in named.items():
+        if not name.startswith("fine-tuned"):
             torch.testing.assert_close(first[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: name + text)
+    # Fine-tuning may compute in bfloat16, so its weights are compared with the way they went.
+    initial = dict(tiny_model("bert").named_parameters())
+    tuned = [name for name in named if name.startswith("fine-tuned")]
+    way = torch.cat([(alone[name] - initial[name.split()[1]]).detach().flatten() for name in tuned])
+    difference = torch.cat([(first[name] - alone[name]).flatten() for name in tuned])
+    assert difference.norm() < 0.1 * way.norm()

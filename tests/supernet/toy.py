@@ -3,6 +3,7 @@
 Run as a program it calls one of its functions, for tests that kill it or run two of it.
 """
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -91,7 +92,8 @@ def both_stages(file: str) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    finetune(model, toy_task(), FINETUNE.model_copy(update={"epochs": 0.7}), seed=7)
+    state = Path(file).parent / f"state of {'two' if 'WORLD_SIZE' in os.environ else 'one'}"
+    finetune(model, toy_task(), FINETUNE.model_copy(update={"epochs": 0.7}), seed=7, state=state / "finetune")
     found = {f"fine-tuned {name}": p.detach().clone() for name, p in model.named_parameters()}
 
     model = tiny_model("bert")
@@ -102,7 +104,8 @@ def both_stages(file: str) -> None:
         found.update({name: gradient.clone() for name, gradient in gradients.items() if gradient is not None})
 
     settings = SUPERNET.model_copy(update={"dropout": "none", "epochs": 0.7})
-    train_supernet(supernet, SPACES["medium"](supernet.shape), toy_task(), settings, seed=7, report=note)
+    space = SPACES["medium"](supernet.shape)
+    train_supernet(supernet, space, toy_task(), settings, seed=7, state=state / "supernet", report=note)
     found["processes"] = torch.tensor(PartialState().num_processes)
     found |= {f"supernet {name}": p.detach() for name, p in model.named_parameters()}
     safetensors.torch.save_file(found, file)

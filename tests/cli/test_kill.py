@@ -1,0 +1,211 @@
+"""A run that is killed at any moment and started again ends as if nothing had happened, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from .conftest import FINETUNE, SUPERNET, archive_rows, record
+
+STAGES = ("finetune", "supernet", "latency", "search", "front", "extract")
+SLOW = ["--finetune-save-seconds", "0", "--supernet-save-seconds", "0"]  # a resume point after each step
+SEARCH = ["--search-budget", "40", "--search-precision", "float32"]
+
+# Starting Python and importing torch takes seconds, so one process does it, and each run is a fork of it: a process of
+# its own, in a group of its own, that shares nothing with any other and dies of SIGKILL like any other.
+LAUNCHER = """
+import json, os, sys
+import torch, transformers, accelerate, pymoo, matplotlib
+import secateur.cli.app
+from secateur.cli import run_command
+torch.set_num_threads(1)
+for line in sys.stdin:
+    child = os.fork()
+    if not child:
+        os.setpgid(0, 0)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        log = os.open(json.loads(line)["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+        code = 99
+        try:
+            code = run_command(json.loads(line)["command"])
+        finally:
+            os._exit(code)
+    os.setpgid(child, child)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Launcher:
+    """Starts commands one after another, each in a process of its own."""
+
+    def __init__(self, log: Path) -> None:
+        self.log = log
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def run(self, command: list[str], moment: Callable[[], bool] | None = None) -> int:
+        """Run a command, kill it when its moment has come, and return its exit code: -9 if it was killed."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps({"command": command, "log": str(self.log)}), file=self._process.stdin, flush=True)
+        child = int(self._process.stdout.readline())
+        while moment is not None and _alive(child):
+            if moment():
+                with suppress(ProcessLookupError):  # it came to its end just now
+                    os.killpg(child, signal.SIGKILL)
+                break
+            time.sleep(0.001)
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def _alive(process: int) -> bool:
+    try:
+        return os.getpgid(process) >= 0
+    except ProcessLookupError:
+        return False
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory) -> Iterator[Launcher]:
+    made = Launcher(tmp_path_factory.mktemp("launcher") / "log")
+    yield made
+    made.close()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is: its stage, and how much of it is done."""
+
+    stage: str
+    done: int
+
+    def reached(self, other: Place) -> bool:
+        """Tell whether this is at the other place or beyond it."""
+        return (STAGES.index(self.stage), self.done) >= (STAGES.index(other.stage), other.done)
+
+
+def place(run: Path) -> Place:
+    """Find out from its files where a run is."""
+    try:
+        stages = record(run)["stages"]
+    except (OSError, ValueError):
+        return Place("finetune", -1)
+    for name, state in (("finetune", "finetuned.state"), ("supernet", "supernet.state")):
+        if not stages.get(name, {}).get("complete"):
+            steps = [int(path.name.split("-")[1]) for path in (run / state).glob("step-*")]
+            return Place(name, max(steps, default=0))
+    if not list((run / "latency").glob("*.json")):
+        return Place("latency", 0)
+    if stages.get("search", {}).get("complete"):
+        return Place("extract", len(list(run.glob("report.html"))) + len(list(run.glob("front.png"))))
+    selection, report = _counted(run / "archive.db")
+    return Place("front", report) if report else Place("search", selection)
+
+
+def _counted(archive: Path) -> tuple[int, int]:
+    """Return how many points were asked and how many models were scored on the report split."""
+    try:
+        db = sqlite3.connect(f"file:{archive}?mode=ro", uri=True, timeout=0.1)
+        try:
+            rows = dict(db.execute("SELECT split, count(*) FROM evaluations WHERE asked GROUP BY split"))
+        finally:
+            db.close()
+    except sqlite3.Error:  # not made yet, or being written
+        return 0, 0
+    return rows.get("selection", 0), rows.get("report", 0)
+
+
+def after(seconds: float, run: Path | None = None, there: Place | None = None) -> Callable[[], bool]:
+    """Return a moment: so many seconds after a place of a run is reached, or after the start."""
+    since = None if there else time.monotonic()
+
+    def come() -> bool:
+        nonlocal since
+        if since is None and run is not None and there is not None and place(run).reached(there):
+            since = time.monotonic()
+        return since is not None and time.monotonic() - since >= seconds
+
+    return come
+
+
+def test_a_run_killed_ten_times_is_the_same(inputs, launcher, tmp_path):
+    killed, calm = tmp_path / "killed", tmp_path / "calm"
+    draw = np.random.default_rng(2024)
+    moments: list[tuple[Place | None, float]] = [(None, draw.uniform(0, 0.5))]
+    for stage, steps, longest in (
+        ("finetune", 54, 0.03),
+        ("supernet", 40, 0.03),
+        ("latency", 0, 0.5),
+        ("search", 28, 0.01),
+    ):
+        counts = np.sort(draw.choice(np.arange(1, steps), 2, replace=False)) if steps else [0]
+        moments += [(Place(stage, int(count)), draw.uniform(0, longest)) for count in counts]
+    moments.append((Place("front", 1), draw.uniform(0, 0.05)))
+    moments.append((Place("extract", 0), draw.uniform(0, 0.3)))
+    assert len(moments) == 10
+
+    command = ["run", *inputs.project(killed), *FINETUNE, *SUPERNET, *SEARCH, *SLOW]
+    hit: list[Place] = []
+    for there, seconds in moments:
+        assert launcher.run(command, after(seconds, killed, there)) == -signal.SIGKILL, launcher.log.read_text()
+        hit.append(place(killed))
+        print(f"killed in {hit[-1].stage}, {hit[-1].done} done")
+    assert {one.stage for one in hit} == set(STAGES)
+    assert launcher.run(command) == 0, launcher.log.read_text()
+
+    # What a clock measures is never the same twice, and decides which models are on the front of latency.
+    assert launcher.run(["finetune", *inputs.project(calm), *FINETUNE]) == 0
+    shutil.copytree(killed / "latency", calm / "latency")
+    assert launcher.run(["run", *inputs.project(calm), *FINETUNE, *SUPERNET, *SEARCH]) == 0
+    for name in ("finetuned", "supernet"):
+        weights = Path(name, "model.safetensors")
+        assert (killed / weights).read_bytes() == (calm / weights).read_bytes(), name
+    assert archive_rows(killed) == archive_rows(calm)
+    assert {row[5] for row in archive_rows(killed)} == {"selection", "report"}
+    assert files(killed) == files(calm)
+
+
+def files(run: Path) -> set[str]:
+    return {str(path.relative_to(run)) for path in run.rglob("*") if "tokens" not in path.parts}
+
+
+@pytest.mark.parametrize("searcher", ["random", "local", "nsga2", "gp", "ehvi"])
+def test_a_search_killed_three_times_is_the_same(finished, launcher, tmp_path, searcher):
+    if searcher == "ehvi":
+        pytest.importorskip("syne_tune", reason="the extra `syne-tune` is not installed")
+    killed, calm = (
+        shutil.copytree(finished, tmp_path / name, ignore=shutil.ignore_patterns("archive.db"))
+        for name in ("killed", "calm")
+    )
+    options = ["--search-searcher", searcher, "--search-precision", "float32", "--search-budget", "20"]
+    command = ["search", str(killed), *options]
+    for count in (2, 7, 13):
+        moment = lambda count=count: _counted(killed / "archive.db")[0] >= count  # noqa: E731
+        assert launcher.run(command, moment) == -signal.SIGKILL, launcher.log.read_text()
+    assert launcher.run(command) == 0, launcher.log.read_text()
+    assert launcher.run(["search", str(calm), *options]) == 0
+    assert archive_rows(killed) == archive_rows(calm)
