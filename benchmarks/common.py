@@ -7,8 +7,10 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import torch
+import typer
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +18,9 @@ from ..evaluation.latency import machine_name
 from ..supernet import Supernet
 from ..supernet.storage import load_model, load_tokenizer
 from ..tasks import Task, demo_model_folder, load_task
+
+DataOption = Annotated[Path | None, typer.Option(help="folder of GLUE's parquet files; the hub if not given")]
+JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 console = Console(width=120, highlight=False)
 

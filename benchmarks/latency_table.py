@@ -21,7 +21,7 @@ from ..search_space import Medium, Small
 from ..supernet import Supernet
 from ..supernet.storage import load_model
 from ..tasks import demo_model_folder
-from .common import show, show_json
+from .common import JsonOption, show, show_json
 
 
 def main(
@@ -30,7 +30,7 @@ def main(
     threads: Annotated[int | None, typer.Option(help="threads; all cores if not given")] = None,
     precision: Annotated[str, typer.Option(help="float32 or bfloat16")] = "float32",
     subnets: Annotated[int, typer.Option(help="subnetworks to measure")] = 30,
-    json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Make a table, measure subnetworks, compare."""
     supernet = Supernet(load_model(demo_model_folder(), label_names=("no", "yes")).float())

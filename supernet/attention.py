@@ -17,7 +17,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
 
     On a CPU, short texts (and bfloat16 training at any length: the backward pass of PyTorch's fused kernel was measured
     4 times slower there) take a softmax without the row maximum, whose sum comes out of the product with V as one more
-    column; scores beyond what exp() can hold are looked for first and take the fused kernel.
+    column; scores beyond what exp() can hold are looked for first, and only then the maximum is subtracted.
 
     Args:
         query: `(B, H, S, d)`.
@@ -34,15 +34,22 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
     if query.device.type == "cpu" and (key.shape[2] <= _SHORT or slow_backward):
         scores = torch.matmul(query * size**-0.5, key.transpose(2, 3))
         low, high = torch.aminmax(scores.detach())
-        if low > -_SAFE_SCORE and high < _SAFE_SCORE:
-            out = _exponential(scores, value, keep, dropout)
-            return out.transpose(1, 2).reshape(batch, length, heads * size)
+        if not (low > -_SAFE_SCORE and high < _SAFE_SCORE):
+            scores = _bounded(scores, keep)
+        out = _exponential(scores, value, keep, dropout)
+        return out.transpose(1, 2).reshape(batch, length, heads * size)
     bias = None
     if keep is not None:
         bias = torch.zeros(keep.shape, dtype=query.dtype, device=query.device)
         bias = bias.masked_fill_(~keep, float("-inf"))[:, None, None, :].expand(-1, -1, length, -1)
     out = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     return out.transpose(1, 2).reshape(batch, length, heads * size)
+
+
+def _bounded(scores: Tensor, keep: Tensor | None) -> Tensor:
+    if keep is not None:
+        scores = scores.masked_fill(~keep[:, None, None, :], float("-inf"))
+    return scores - scores.detach().amax(dim=-1, keepdim=True)
 
 
 def _exponential(scores: Tensor, value: Tensor, keep: Tensor | None, dropout: float) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -23,35 +24,45 @@ class Piece:
     Attributes:
         names: parameters' names; several are stacked, as the query, key and value projections are.
         rows, columns: what is kept of them.
+        real: how many of the columns are; those after them only fill up to a round width and count as zero.
     """
 
     names: tuple[str, ...]
     rows: Index = None
     columns: Index = None
+    real: int | None = None
 
     @property
     def whole(self) -> bool:
         """Whether nothing is left out."""
-        return self.rows is None and self.columns is None
+        return self.rows is None and self.columns is None and self.real is None
 
     def take(self, parameters: Mapping[str, Tensor]) -> Tensor:
         """Read the piece: a view of the parameter where rows and columns are slices and one name is given."""
         parts = [cut(parameters[name], self.rows, self.columns) for name in self.names]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        taken = parts[0] if len(parts) == 1 else torch.cat(parts)
+        if self.real is not None:
+            taken = taken.clone(memory_format=torch.contiguous_format)
+            taken[..., self.real :] = 0.0
+        return taken
 
     def add_to(self, targets: Mapping[str, Tensor], values: Tensor) -> None:
         """Add `values`, of the shape :meth:`take` returns, to the places they came from."""
+        columns = self.columns
+        if self.real is not None:
+            values = values[..., : self.real]
+            columns = columns[: self.real] if isinstance(columns, Tensor) else slice(0, self.real)
         parts = values.chunk(len(self.names)) if len(self.names) > 1 else (values,)
         for name, part in zip(self.names, parts, strict=True):
             target = targets[name]
-            if isinstance(self.rows, Tensor) and isinstance(self.columns, Tensor):
-                target[self.rows[:, None], self.columns] += part.to(target.dtype)
+            if isinstance(self.rows, Tensor) and isinstance(columns, Tensor):
+                target[self.rows[:, None], columns] += part.to(target.dtype)
             elif isinstance(self.rows, Tensor):
-                cut(target, None, self.columns).index_add_(0, self.rows, part.to(target.dtype))
-            elif isinstance(self.columns, Tensor):
-                cut(target, self.rows).index_add_(1, self.columns, part.to(target.dtype))
+                cut(target, None, columns).index_add_(0, self.rows, part.to(target.dtype))
+            elif isinstance(columns, Tensor):
+                cut(target, self.rows).index_add_(1, columns, part.to(target.dtype))
             else:
-                cut(target, self.rows, self.columns).add_(part)
+                cut(target, self.rows, columns).add_(part)
 
 
 def cut(tensor: Tensor, rows: Index, columns: Index = None) -> Tensor:
@@ -67,12 +78,21 @@ Pieces = dict[str, Piece]
 
 
 def pieces(
-    family: ModelFamily, shape: EncoderShape, mask: SubnetMask, *, projection: bool, device: torch.device | None = None
+    family: ModelFamily,
+    shape: EncoderShape,
+    mask: SubnetMask,
+    *,
+    projection: bool,
+    device: torch.device | None = None,
+    multiple: int = 1,
 ) -> Pieces:
     """List what a subnetwork uses of its supernet, without the embedding tables.
 
     Keys are `embeddings.norm.weight`, `{layer}.qkv.weight`, `{layer}.attention_output.bias`, ..., `head.dense.weight`.
     A dropped block has no keys.
+
+    Feed-forward widths can be filled up to a round number with neurons whose outgoing weights count as zero: outputs
+    and gradients stay what they are.
 
     Args:
         family: where the parameters are.
@@ -80,6 +100,7 @@ def pieces(
         mask: the subnetwork.
         projection: the embeddings are projected to the encoder's width (ELECTRA-small).
         device: where index tensors live.
+        multiple: of which a feed-forward block's width is, unless it is the whole block's.
 
     Raises:
         ValueError: a mask of another encoder.
@@ -94,8 +115,10 @@ def pieces(
     hidden = index_of(mask.hidden, device)
     found: Pieces = {}
 
-    def add(key: str, paths: tuple[str, ...], rows: Index = None, columns: Index = None) -> None:
-        found[f"{key}.weight"] = Piece(tuple(f"{path}.weight" for path in paths), rows, columns)
+    def add(
+        key: str, paths: tuple[str, ...], rows: Index = None, columns: Index = None, real: int | None = None
+    ) -> None:
+        found[f"{key}.weight"] = Piece(tuple(f"{path}.weight" for path in paths), rows, columns, real)
         found[f"{key}.bias"] = Piece(tuple(f"{path}.bias" for path in paths), rows)
 
     def add_norm(key: str, path: str, rows: Index) -> None:
@@ -112,9 +135,9 @@ def pieces(
             add(f"{layer}.attention_output", (family.layer_path(layer, "attention_output"),), hidden, width)
             add_norm(f"{layer}.attention_norm", family.layer_path(layer, "attention_norm"), hidden)
         if mask.neurons[layer].any():
-            neurons = index_of(mask.neurons[layer], device)
+            neurons, real = _filled_up(mask.neurons[layer], multiple, device)
             add(f"{layer}.ffn_in", (family.layer_path(layer, "ffn_in"),), neurons, hidden)
-            add(f"{layer}.ffn_out", (family.layer_path(layer, "ffn_out"),), hidden, neurons)
+            add(f"{layer}.ffn_out", (family.layer_path(layer, "ffn_out"),), hidden, neurons, real)
             add_norm(f"{layer}.ffn_norm", family.layer_path(layer, "ffn_norm"), hidden)
     add("head.dense", (family.head.dense,), None, hidden)
     add("head.classifier", (family.head.classifier,))
@@ -127,6 +150,18 @@ def index_of(kept: np.ndarray, device: torch.device | None = None) -> Index:
     if kept[:count].all():
         return None if count == len(kept) else slice(0, count)
     return torch.from_numpy(np.flatnonzero(kept)).to(device)
+
+
+def _filled_up(kept: np.ndarray, multiple: int, device: torch.device | None) -> tuple[Index, int | None]:
+    """Return the positions kept, others behind them up to a multiple, and how many are real (None: all)."""
+    count = int(kept.sum())
+    width = min(len(kept), math.ceil(count / multiple) * multiple)
+    if width == count:
+        return index_of(kept, device), None
+    if kept[:count].all():
+        return (None if width == len(kept) else slice(0, width)), count
+    others = np.flatnonzero(~kept)[: width - count]
+    return torch.from_numpy(np.concatenate([np.flatnonzero(kept), others])).to(device), count
 
 
 def hidden_index(mask: SubnetMask, device: torch.device | None = None) -> Index:

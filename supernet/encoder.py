@@ -6,7 +6,7 @@ once) and any method that computes weights of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -55,6 +55,36 @@ def embed(architecture: Architecture, parameters: Weights, input_ids: Tensor, to
     return total
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """First tokens' states, all that a sequence classifier reads, with the deepest layer not yet finished.
+
+    What is left of that layer acts on first tokens only, a single row of each text, so the batches of an evaluation
+    are joined for it: one matrix product in place of many thin ones.
+
+    Attributes:
+        states: `{depth: (B, D)}` before the deepest layer with blocks; the last of them is its input.
+        layer: that layer, counted from 0; None if all are dropped.
+        context: `(B, H * d)`, its attention's output before the output projection; None if it has no heads.
+        wanted: the depths asked for.
+    """
+
+    states: dict[int, Tensor]
+    layer: int | None
+    context: Tensor | None
+    wanted: tuple[int, ...]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Encoded]) -> Encoded:
+        """Join the texts of several batches of one subnetwork."""
+        first = parts[0]
+        if len(parts) == 1:
+            return first
+        states = {depth: torch.cat([part.states[depth] for part in parts]) for depth in first.states}
+        contexts = [part.context for part in parts if part.context is not None]
+        return cls(states, first.layer, torch.cat(contexts) if contexts else None, first.wanted)
+
+
 def encode(
     architecture: Architecture,
     weights: Weights,
@@ -63,12 +93,12 @@ def encode(
     *,
     dropout: Dropout = NO_DROPOUT,
     readouts: Iterable[int] | None = None,
-) -> dict[int, Tensor]:
-    """Run the kept blocks and return the first token's state after the layers asked for.
+) -> Encoded:
+    """Run the kept blocks and keep the first token's state after the layers asked for.
 
     Dropped blocks pass their input through, so the state after layer d is exactly what the subnetwork cut after d
     layers computes: one pass serves all depths (Klein et al., TMLR 2024: removed layers are the identity). The deepest
-    layer computes its output for the first token only, which is all that a sequence classifier reads.
+    layer is left at its attention, for the first token; :func:`finish` does the rest.
 
     Args:
         architecture: family and sizes.
@@ -76,24 +106,38 @@ def encode(
         embedded: `(B, T, E)`, :func:`embed`'s sum, columns already cut to the kept residual width.
         keep: `(B, T)` bool, False for padding, or None.
         dropout: rates while training.
-        readouts: depths wanted; None for the whole subnetwork's only, under the key `num_layers`.
-
-    Returns:
-        `{depth: (B, D)}`.
+        readouts: depths wanted; None for the whole subnetwork's only, `num_layers`.
     """
-    wanted = {architecture.num_layers} if readouts is None else set(readouts)
+    wanted = (architecture.num_layers,) if readouts is None else tuple(readouts)
     x = _norm(architecture, weights, "embeddings.norm", embedded)
     x = drop(x, dropout.hidden)
     if "embeddings.projection.weight" in weights:
         x = _linear(weights, "embeddings.projection", x)
+    with_blocks = [layer for layer in range(max(wanted)) if _has_blocks(weights, layer)]
+    last = with_blocks[-1] if with_blocks else None
     states: dict[int, Tensor] = {}
-    last = max((d for d in range(1, max(wanted) + 1) if _has_blocks(weights, d - 1)), default=0)
-    for depth in range(max(wanted) + 1):
-        if depth and _has_blocks(weights, depth - 1):
-            x = _layer(architecture, weights, depth - 1, x, keep, dropout, first_only=depth == last)
-        if depth in wanted:
-            states[depth] = x[:, 0]
-    return states
+    for layer in range(max(wanted) if last is None else last):
+        if layer in wanted:
+            states[layer] = x[:, 0].contiguous()  # a view would keep all tokens' states alive
+        if _has_blocks(weights, layer):
+            context = _attention(architecture, weights, layer, x, keep, dropout.attention)
+            x = _block(architecture, weights, layer, x, context, dropout)
+    if last is None:
+        return Encoded({0: x[:, 0]}, None, None, wanted)
+    states[last] = x[:, 0].contiguous()
+    context = _attention(architecture, weights, last, x, keep, dropout.attention, first_only=True)
+    return Encoded(states, last, None if context is None else context[:, 0], wanted)
+
+
+def finish(
+    architecture: Architecture, weights: Weights, encoded: Encoded, dropout: Dropout = NO_DROPOUT
+) -> dict[int, Tensor]:
+    """Do what :func:`encode` left of the deepest layer: `{depth: (B, D)}` for the depths that were asked for."""
+    states = encoded.states
+    deepest = states[max(states)]
+    if encoded.layer is not None:
+        deepest = _block(architecture, weights, encoded.layer, deepest, encoded.context, dropout)
+    return {depth: states[depth] if depth <= max(states) else deepest for depth in encoded.wanted}
 
 
 def classify(architecture: Architecture, weights: Weights, state: Tensor, dropout: Dropout = NO_DROPOUT) -> Tensor:
@@ -109,26 +153,18 @@ def _has_blocks(weights: Weights, layer: int) -> bool:
     return f"{layer}.qkv.weight" in weights or f"{layer}.ffn_in.weight" in weights
 
 
-def _layer(
-    architecture: Architecture,
-    weights: Weights,
-    layer: int,
-    x: Tensor,
-    keep: Tensor | None,
-    dropout: Dropout,
-    *,
-    first_only: bool,
+def _block(
+    architecture: Architecture, weights: Weights, layer: int, x: Tensor, context: Tensor | None, dropout: Dropout
 ) -> Tensor:
-    queries = x[:, :1] if first_only else x
-    if f"{layer}.qkv.weight" in weights:
-        context = _attention(architecture, weights, layer, x, keep, dropout.attention, first_only=first_only)
+    """Do a layer's work after attention on states `(..., D)`; each row by itself."""
+    if context is not None:
         output = drop(_linear(weights, f"{layer}.attention_output", context), dropout.hidden)
-        queries = _norm(architecture, weights, f"{layer}.attention_norm", _add(output, queries))
+        x = _norm(architecture, weights, f"{layer}.attention_norm", _add(output, x))
     if f"{layer}.ffn_in.weight" in weights:
-        inner = functional.gelu(_linear(weights, f"{layer}.ffn_in", queries))
+        inner = functional.gelu(_linear(weights, f"{layer}.ffn_in", x))
         output = drop(_linear(weights, f"{layer}.ffn_out", inner), dropout.hidden)
-        queries = _norm(architecture, weights, f"{layer}.ffn_norm", _add(output, queries))
-    return queries
+        x = _norm(architecture, weights, f"{layer}.ffn_norm", _add(output, x))
+    return x
 
 
 def _attention(
@@ -139,8 +175,11 @@ def _attention(
     keep: Tensor | None,
     dropout: float,
     *,
-    first_only: bool,
-) -> Tensor:
+    first_only: bool = False,
+) -> Tensor | None:
+    """Return the heads' outputs `(B, T, H * d)`, or `(B, 1, H * d)` for the first tokens only; None without heads."""
+    if f"{layer}.qkv.weight" not in weights:
+        return None
     batch = len(x)
     weight, bias = weights[f"{layer}.qkv.weight"], weights[f"{layer}.qkv.bias"]
     width = len(bias) // 3

@@ -8,13 +8,14 @@ looking up the embeddings and carrying their gradient back into the tables.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from ..search_space import SubnetMask
 from .elastic import Piece, cut
-from .encoder import NO_DROPOUT, classify, embed, embedding_rows, encode
+from .encoder import NO_DROPOUT, classify, embed, embedding_rows, encode, finish
 from .families import Dropout
 from .supernet import Supernet
 
@@ -74,7 +75,7 @@ class GradientStep:
             loss: from logits `(B, C)` to a scalar.
             dropout: rates of this pass.
         """
-        taken = self.supernet.pieces(mask)
+        taken = self.supernet.pieces(mask, self.dtype)
         leaves = {key: piece.take(self._shared).detach().requires_grad_() for key, piece in taken.items()}
         columns = self.supernet.embedding_columns(mask)
         embedded = cut(self._embedded, None, columns).detach().requires_grad_()
@@ -95,7 +96,7 @@ class GradientStep:
     @torch.no_grad()
     def predict(self, mask: SubnetMask, dropout: Dropout = NO_DROPOUT) -> Tensor:
         """Return a subnetwork's logits `(B, C)` on the step's batch; nothing is learnt."""
-        weights = {key: piece.take(self._shared) for key, piece in self.supernet.pieces(mask).items()}
+        weights = {key: piece.take(self._shared) for key, piece in self.supernet.pieces(mask, self.dtype).items()}
         columns = self.supernet.embedding_columns(mask)
         return self._forward(weights, cut(self._embedded, None, columns), dropout)
 
@@ -123,6 +124,15 @@ class GradientStep:
                 gradient[padding] = 0.0
             self._touched[path] = rows.unique()
 
+    @torch.no_grad()
+    def norm(self) -> Tensor:
+        """Return the norm of all gradients, a scalar; of an embedding table only the rows it can come from are read."""
+        parts = []
+        for name, gradient in self.gradients.items():
+            touched = self._touched.get(name.removesuffix(".weight"))
+            parts.append(gradient if touched is None else gradient.index_select(0, touched))
+        return torch.nn.utils.get_total_norm(parts)
+
     def forget_rows(self) -> None:
         """Tell that the embeddings' gradients were written from outside: the next step clears the whole tables."""
         self._touched.clear()
@@ -139,9 +149,10 @@ class GradientStep:
                 continue
             if fresh:
                 target.zero_()
-            Piece((name,), piece.rows, piece.columns).add_to(self.gradients, part)
+            replace(piece, names=(name,)).add_to(self.gradients, part)
 
     def _forward(self, weights: dict[str, Tensor], embedded: Tensor, dropout: Dropout) -> Tensor:
         architecture = self.supernet.architecture
-        states = encode(architecture, weights, embedded, self._keep, dropout=dropout)
-        return classify(architecture, weights, states[architecture.num_layers], dropout)
+        encoded = encode(architecture, weights, embedded, self._keep, dropout=dropout)
+        state = finish(architecture, weights, encoded, dropout)[architecture.num_layers]
+        return classify(architecture, weights, state, dropout)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 
 import torch
@@ -10,8 +11,9 @@ from transformers import PreTrainedModel
 
 from ..search_space import EncoderShape, SubnetMask
 from .elastic import Index, Pieces, cut, hidden_index, pieces
-from .encoder import Architecture, Weights, classify, embed, encode
+from .encoder import Architecture, Encoded, Weights, classify, embed, encode, finish
 from .families import Dropout, family_of
+from .precision import width_multiple
 
 
 class Supernet:
@@ -69,13 +71,24 @@ class Supernet:
             pad_token_id=config.pad_token_id or 0,
         )
 
-    def pieces(self, mask: SubnetMask) -> Pieces:
+    def pieces(self, mask: SubnetMask, dtype: torch.dtype = torch.float32) -> Pieces:
         """List the slices of the parameters that a subnetwork uses, without the embedding tables.
+
+        Args:
+            mask: what it keeps.
+            dtype: what they will be computed in; feed-forward blocks are filled up to a width that is fast in it.
 
         Raises:
             ValueError: a mask of another encoder.
         """
-        return pieces(self.family, self.shape, mask, projection=self.projected, device=self.device)
+        return pieces(
+            self.family,
+            self.shape,
+            mask,
+            projection=self.projected,
+            device=self.device,
+            multiple=width_multiple(dtype, self.device),
+        )
 
     def embedding_columns(self, mask: SubnetMask) -> Index:
         """Return which columns of the embedding tables a subnetwork uses; all where a projection follows them."""
@@ -103,10 +116,11 @@ class Subnet:
     def __init__(self, supernet: Supernet, mask: SubnetMask, dtype: torch.dtype | None = None) -> None:
         self.supernet = supernet
         self.mask = mask
+        dtype = dtype or supernet.model.dtype
         with torch.no_grad():
             self.weights: Weights = {
                 key: piece.take(supernet.parameters).to(dtype=dtype).contiguous()
-                for key, piece in supernet.pieces(mask).items()
+                for key, piece in supernet.pieces(mask, dtype).items()
             }
 
     @torch.inference_mode()
@@ -126,23 +140,27 @@ class Subnet:
         embedded = embed(self.supernet.architecture, self.supernet.parameters, input_ids, token_type_ids)
         keep = None if attention_mask is None else attention_mask.bool()
         depth = self.supernet.shape.num_layers
-        return self.readout(embedded, keep, (depth,))[depth]
+        return self.readouts([(embedded, keep)], (depth,))[depth]
 
     @torch.inference_mode()
-    def readout(self, embedded: Tensor, keep: Tensor | None, depths: tuple[int, ...]) -> dict[int, Tensor]:
-        """Return the logits after each of the given depths, from one pass.
+    def readouts(self, batches: Iterable[tuple[Tensor, Tensor | None]], depths: tuple[int, ...]) -> dict[int, Tensor]:
+        """Return the logits after each of the given depths, from one pass over all batches.
 
         Args:
-            embedded: `(B, T, E)`, the embedding tables' sum (`encoder.embed`).
-            keep: `(B, T)` bool, False for padding, or None.
+            batches: of each `(B, T, E)`, the embedding tables' sum (`encoder.embed`), and `(B, T)` bool, False for
+                padding, or None.
             depths: 0 to `num_layers`; the logits after d layers are those of `mask.truncated(d)`.
 
         Returns:
-            `{depth: (B, C)}`.
+            `{depth: (N, C)}` for the N texts of all batches, in their order.
         """
-        architecture = self.supernet.architecture
-        x = cut(embedded, None, self.supernet.embedding_columns(self.mask)).to(
-            self.weights["head.classifier.bias"].dtype
+        architecture, columns = self.supernet.architecture, self.supernet.embedding_columns(self.mask)
+        dtype = self.weights["head.classifier.bias"].dtype
+        encoded = Encoded.joined(
+            [
+                encode(architecture, self.weights, cut(embedded, None, columns).to(dtype), keep, readouts=depths)
+                for embedded, keep in batches
+            ]
         )
-        states = encode(architecture, self.weights, x, keep, readouts=depths)
-        return {depth: classify(architecture, self.weights, state) for depth, state in states.items()}
+        states = finish(architecture, self.weights, encoded)
+        return {depth: classify(architecture, self.weights, states[depth]) for depth in depths}

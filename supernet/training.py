@@ -128,7 +128,7 @@ class TrainingLoop:
     def _clip(self, largest: float) -> None:
         # The fused optimiser divides gradients by `grad_scale` as it reads them (made for loss scaling): scaling them
         # beforehand would be one more pass over all parameters.
-        norm = torch.nn.utils.get_total_norm(self._gradients.gradients.values())
+        norm = self._gradients.norm()
         scale, finite = (norm / largest).clamp(min=1.0), torch.zeros_like(norm)
         vars(self.optimizer).update(grad_scale=scale, found_inf=finite)
 

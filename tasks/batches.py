@@ -15,7 +15,7 @@ CHUNK = 50  # batches whose texts are sorted by length together: little padding,
 
 @dataclass(frozen=True)
 class Batch:
-    """Texts of one batch, padded on the right to its longest.
+    """Texts of one batch, padded on the right to one length.
 
     Attributes:
         input_ids: `(B, T)` int64.
@@ -49,11 +49,20 @@ class Batch:
         )
 
 
-def collate(split: Split, index: NDArray[np.int64], pad_token_id: int) -> Batch:
-    """Build the batch of the texts at ``index`` `(B,)`, in that order."""
+def collate(split: Split, index: NDArray[np.int64], pad_token_id: int, *, length: int | None = None) -> Batch:
+    """Build the batch of the texts at ``index`` `(B,)`, in that order.
+
+    Args:
+        split: where they are.
+        index: positions in it; one may occur twice.
+        pad_token_id: fills up short rows.
+        length: tokens of a row; if None the longest row's, rounded up (:func:`round_length`).
+    """
     rows = [split.input_ids[i] for i in index]
     lengths = np.array([len(row) for row in rows])
-    real = np.arange(lengths.max()) < lengths[:, None]  # (B, T)
+    if length is None:
+        length = round_length(int(lengths.max()), int(split.lengths.max()))
+    real = np.arange(length) < lengths[:, None]  # (B, T)
 
     def padded(rows: list[NDArray[np.int32]], fill: int) -> torch.Tensor:
         filled = np.full(real.shape, fill, np.int64)
@@ -68,6 +77,17 @@ def collate(split: Split, index: NDArray[np.int64], pad_token_id: int) -> Batch:
         labels=torch.from_numpy(split.labels[index]),
         index=np.asarray(index, np.int64),
     )
+
+
+def round_length(longest: int, limit: int) -> int:
+    """Round a batch's length up, but not beyond the split's longest text: few lengths mean few shapes.
+
+    A library that compiles a kernel for each shape (oneDNN in bfloat16, `torch.compile`) spends more on compiling
+    than on running if every batch has a length of its own.
+    """
+    power = 1 << (longest - 1).bit_length()
+    eighths = (5, 6, 8) if power <= 64 else (5, 6, 7, 8)  # 8, 10, 12, 16, 20, ... 64, 80, 96, 112, 128, 160, ...
+    return min(next(n * power // 8 for n in eighths if n * power // 8 >= longest), limit)
 
 
 def sorted_batches(split: Split, *, tokens: int, pad_token_id: int) -> list[Batch]:
@@ -89,10 +109,10 @@ def sorted_batches(split: Split, *, tokens: int, pad_token_id: int) -> list[Batc
     start = 0
     for end, longest in enumerate(lengths[order]):  # texts start..end-1 are waiting; `longest` would join them
         if end > start and (end - start + 1) * longest > tokens:
-            batches.append(collate(split, order[start:end], pad_token_id))
+            batches.append(collate(split, order[start:end], pad_token_id, length=int(lengths[order[end - 1]])))
             start = end
     if start < len(order):
-        batches.append(collate(split, order[start:], pad_token_id))
+        batches.append(collate(split, order[start:], pad_token_id, length=int(lengths[order[-1]])))
     return batches
 
 

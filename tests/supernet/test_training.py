@@ -39,7 +39,7 @@ def one_thread():
 def outputs_of(supernet: Supernet, x: list[int], task: Task) -> np.ndarray:
     subnet = supernet.subnet(SPACES["small"](supernet.shape).mask(np.array(x)))
     outputs = np.zeros((len(task.selection), supernet.model.config.num_labels))
-    for batch in sorted_batches(task.selection, tokens=512, pad_token_id=0):
+    for batch in sorted_batches(task.selection, tokens=[512], pad_token_id=0):
         outputs[batch.index] = subnet(batch.input_ids, batch.attention_mask).numpy()
     return outputs
 
@@ -96,6 +96,7 @@ def test_learning_of_numbers():
     train = Split(task.train.input_ids, None, task.train.labels.astype(np.float32))
     numbers = replace(task, train=train, kind="regression", label_names=("score",))
     model = tiny_model("bert")
+    torch.manual_seed(1)
     model.classifier, model.config.num_labels = torch.nn.Linear(16, 1), 1
     supernet = Supernet(model)
     train_supernet(supernet, SPACES["small"](supernet.shape), numbers, LEARNING, seed=0)
