@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 
 from rich.table import Table
 
 from ..errors import InputError
 from ..evaluation.archive import Archive, Evaluation
 from ..evaluation.objectives import ERROR
+from ..search_space import SubnetMask
+from ..supernet.families import family_of
+from ..supernet.storage import load_config
 from .console import out
-from .rescore import REPORT
+from .rescore import REPORT, SELECTION
 from .run_folder import RunFolder
 from .settings import FrontCommand
 
@@ -42,8 +46,11 @@ class FrontPoint:
 def front(settings: FrontCommand) -> None:
     """Print the front of a run, the most accurate first."""
     folder = RunFolder.open(settings.run)
+    shares = None if settings.shares is None else parse_shares(settings.shares)
     with open_archive(folder) as archive:
         points = front_points(archive, settings.against)
+        if shares is not None:
+            points = within_shares(whole_point(folder, archive), points, settings.against, shares)
     if settings.as_json:
         out.print_json(json.dumps([asdict(point) for point in points]))
     else:
@@ -78,6 +85,52 @@ def front_points(archive: Archive, against: str) -> list[FrontPoint]:
             "again, it goes on where it stopped"
         )
     return [front_point(one, reported[one.key]) for one in chosen]
+
+
+def whole_point(folder: RunFolder, archive: Archive) -> FrontPoint:
+    """Return the whole network, which every search evaluates and scores on both splits."""
+    config = load_config(folder.supernet)
+    key = SubnetMask.full(family_of(config).shape(config)).key
+    selection, report = archive.lookup(key, SELECTION), archive.lookup(key, REPORT)
+    if selection is None or report is None:
+        raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
+    return front_point(selection, report)
+
+
+def within_shares(
+    whole: FrontPoint, points: list[FrontPoint], against: str, shares: tuple[Fraction, ...]
+) -> list[FrontPoint]:
+    """Return the whole network and, for each share of its cost, the model of the lowest selection error within it.
+
+    Raises:
+        InputError: nothing on the front is so small.
+    """
+    chosen = [whole]
+    for share in shares:
+        within = [p for p in points if getattr(p, against) <= share * Fraction(getattr(whole, against))]
+        if not within:
+            least = min(getattr(p, against) for p in points) / getattr(whole, against)
+            raise InputError(f"nothing on the front has at most {share} of the {against}; the least is {least:.3g}")
+        chosen.append(min(within, key=lambda p: (p.error_selection, getattr(p, against))))
+    return chosen
+
+
+def parse_shares(text: str) -> tuple[Fraction, ...]:
+    """Read shares such as `3/4,1/2,0.1`.
+
+    Raises:
+        InputError: something that is not a number above 0 and at most 1.
+    """
+    shares = []
+    for part in text.split(","):
+        try:
+            share = Fraction(part.strip())
+        except (ValueError, ZeroDivisionError):
+            share = Fraction(0)
+        if not 0 < share <= 1:
+            raise InputError(f"--shares needs numbers above 0 and at most 1, such as 3/4,1/2,0.1; got {part.strip()!r}")
+        shares.append(share)
+    return tuple(shares)
 
 
 def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:

@@ -7,7 +7,7 @@ from ..evaluation.archive import Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from .console import out
 from .front import FrontPoint, front_points, front_table, open_archive
-from .rescore import REPORT
+from .rescore import REPORT, SELECTION
 from .run_folder import RunFolder
 from .settings import Budgets, PickCommand
 
@@ -81,7 +81,7 @@ def evaluation_of(archive: Archive, key: str) -> tuple[Evaluation, Evaluation | 
     Raises:
         InputError: no such key.
     """
-    selection = archive.lookup(key, "selection")
+    selection = archive.lookup(key, SELECTION)
     if selection is None:
         raise InputError(f"the archive has no subnetwork {key!r}; `secateur front` lists the keys")
     return selection, archive.lookup(key, REPORT)

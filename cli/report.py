@@ -11,9 +11,8 @@ from ..evaluation.archive import Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import normalised_hypervolume
 from ..evaluation.report import Point, ReportFacts, StageCost, write_page, write_picture
-from .rescore import COSTS, REPORT
+from .rescore import COSTS, REPORT, SELECTION
 from .run_folder import RunFolder
-from .search import SELECTION
 from .workspace import searched_latency_table
 
 _SPLITS = (

@@ -20,7 +20,7 @@ from .run_folder import RunFolder
 from .settings import SearchSettings
 from .workspace import make_evaluator
 
-REPORT = "report"
+SELECTION, REPORT = "selection", "report"  # as the archive names the splits
 METHOD = "front"  # of evaluations on the report split: they choose nothing
 COSTS = tuple(OBJECTIVES)
 

@@ -11,7 +11,7 @@ from .finetune import finetune_stage
 from .front import front_points, front_table
 from .pick import choose
 from .report import write_report
-from .rescore import REPORT
+from .rescore import REPORT, SELECTION
 from .search import check as check_search
 from .search import search_stage
 from .settings import Budgets, RunCommand
@@ -38,7 +38,7 @@ def run(settings: RunCommand) -> None:
         whole = archive.lookup(SubnetMask.full(supernet.shape).key, REPORT)
         assert whole is not None
         chosen, _ = choose(archive, Budgets(encoder_parameters=whole.values["encoder_parameters"] / 2))
-        selection, report = archive.lookup(chosen.key, "selection"), archive.lookup(chosen.key, REPORT)
+        selection, report = archive.lookup(chosen.key, SELECTION), archive.lookup(chosen.key, REPORT)
         assert selection is not None
         page = write_report(folder, archive, whole.key)
     to = folder.path / "subnets" / chosen.key

@@ -12,12 +12,10 @@ from ..search_space import SearchSpace
 from ..searchers import SEARCHERS, Searcher, make_searcher
 from ..tasks import Task
 from .console import duration, progress, say
-from .rescore import rescore
+from .rescore import SELECTION, rescore
 from .run_folder import RunFolder, file_digest
 from .settings import SearchCommand, SearchSettings
 from .workspace import latency_target, make_evaluator, open_latency_table, open_supernet, open_task
-
-SELECTION = "selection"
 
 
 def search(settings: SearchCommand) -> None:

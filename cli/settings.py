@@ -91,6 +91,10 @@ class FrontCommand(_Settings):
     """Settings of `front`."""
 
     run: RunArgument
+    shares: Annotated[
+        str | None,
+        Field(description="only the whole network and the best within such shares of its cost: 3/4,1/2,1/4,0.1"),
+    ] = None
     against: Annotated[
         Literal["encoder_parameters", "parameters", "macs", "latency_ms"],
         Field(description="the objective beside the error"),

@@ -37,7 +37,7 @@ from .checkpoint import SaveClock, complete, damaged, publish
 from .distillation import label_loss
 from .precision import resolve_precision
 from .settings import FinetuneSettings
-from .storage import _family, _find, _one_line, _quiet
+from .storage import find_source, known_family, one_line_errors, quiet
 from .training import Progress, batch_rows
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
@@ -73,7 +73,7 @@ def finetune(
     """
     check_labels(model.config, task)
     total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
-    with tempfile.TemporaryDirectory() as temporary, _quiet(progress=False):
+    with tempfile.TemporaryDirectory() as temporary, quiet(progress=False):
         arguments = _arguments(state or Path(temporary), settings, seed, total)
         precision = resolve_precision("auto", arguments.device)
         with _left_as_it_was(model, fast_bfloat16=arguments.device.type == "cpu" and precision == torch.bfloat16):
@@ -117,18 +117,18 @@ def head_labels(path_or_id: str | Path) -> int | None:
     Raises:
         InputError: no such model, a damaged one, or another family.
     """
-    source = _find(path_or_id)
-    with _quiet(progress=not source.local):
-        with _one_line(source):
+    source = find_source(path_or_id)
+    with quiet(progress=not source.local):
+        with one_line_errors(source):
             config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
-        head = _family(config).head
+        head = known_family(config).head
 
         def find(name: str) -> str | None:
             return cached_file(
                 source.name, name, local_files_only=source.offline, _raise_exceptions_for_missing_entries=False
             )
 
-        with _one_line(source):
+        with one_line_errors(source):
             sizes = _head_sizes(find, [f"{head.dense}.weight", f"{head.classifier}.weight"])
     return sizes[1][0] if len(sizes) == 2 else None  # a token classifier has no dense layer
 

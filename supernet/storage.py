@@ -49,14 +49,14 @@ def load_model(
     Raises:
         InputError: no such model, a damaged or incomplete one, no head, or another family.
     """
-    source = _find(path_or_id)
+    source = find_source(path_or_id)
     config = load_config(path_or_id)
-    family = _family(config)
-    with _quiet(progress=not source.local):
+    family = known_family(config)
+    with quiet(progress=not source.local):
         if label_names is not None:
             config.id2label = dict(enumerate(label_names))
             config.label2id = {name: i for i, name in enumerate(label_names)}
-        with _one_line(source):
+        with one_line_errors(source):
             model, info = AutoModelForSequenceClassification.from_pretrained(
                 source.name,
                 config=config,
@@ -74,8 +74,8 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
     Raises:
         InputError: none there, or a damaged one.
     """
-    source = _find(path_or_id)
-    with _quiet(progress=not source.local), _one_line(source, what="tokenizer"):
+    source = find_source(path_or_id)
+    with quiet(progress=not source.local), one_line_errors(source, what="tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source.name, local_files_only=source.offline)
     # Without its files transformers makes an empty tokenizer of the model's kind, which maps all words to "unknown".
     if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
@@ -89,10 +89,10 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
     Raises:
         InputError: no such model, a damaged configuration, or another family.
     """
-    source = _find(path_or_id)
-    with _quiet(progress=False), _one_line(source):
+    source = find_source(path_or_id)
+    with quiet(progress=False), one_line_errors(source):
         config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
-    _family(config)
+    known_family(config)
     return config
 
 
@@ -127,7 +127,7 @@ def save_model(
     part, old = (folder.with_name(f".{folder.name}.{unique}.{state}") for state in ("part", "old"))
     try:
         part.mkdir(parents=True)
-        with _quiet(progress=False):
+        with quiet(progress=False):
             model.save_pretrained(part)
             tokenizer.save_pretrained(part)
         if card is not None:
@@ -164,27 +164,37 @@ def _disk_is_full(error: Exception) -> bool:
 
 
 @dataclass(frozen=True)
-class _Source:
-    """Where a model comes from: a folder, or the hub, of which only the local cache may be in reach."""
+class Source:
+    """Where a model comes from: a folder, or the hub, of which only the local cache may be in reach.
+
+    Attributes:
+        name: the folder's path, or the name on the hub.
+        local: a folder.
+        offline: the hub is out of reach.
+    """
 
     name: str
     local: bool
     offline: bool
 
 
-def _find(path_or_id: str | Path) -> _Source:
-    """Tell a folder from a name on the hub, and check that the folder can be a model's."""
+def find_source(path_or_id: str | Path) -> Source:
+    """Tell a folder from a name on the hub, and check that the folder can be a model's.
+
+    Raises:
+        InputError: no such folder, or one without a model.
+    """
     text, path = str(path_or_id), Path(path_or_id).expanduser()
     if not text or not path.exists():
         if isinstance(path_or_id, Path) or not text or text.startswith((".", "/", "~")) or text.count("/") > 1:
             raise InputError(f"there is no folder {text!r}; give a model's folder, or its name on the Hugging Face hub")
-        return _Source(text, local=False, offline=_offline())
+        return Source(text, local=False, offline=_offline())
     expected = "expected a folder with config.json and model.safetensors, as save_pretrained writes"
     if not path.is_dir():
         raise InputError(f"{text} is a file and no model; {expected}")
     if not (path / "config.json").is_file():
         raise InputError(f"{text} is no model: it has no config.json; {expected}")
-    return _Source(str(path), local=True, offline=False)
+    return Source(str(path), local=True, offline=False)
 
 
 def _offline() -> bool:
@@ -202,7 +212,7 @@ def _offline() -> bool:
 
 
 @contextmanager
-def _quiet(*, progress: bool) -> Iterator[None]:
+def quiet(*, progress: bool) -> Iterator[None]:
     """Silence transformers' log, and its progress bars unless something may be downloaded, then restore both."""
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity(CRITICAL)
@@ -217,7 +227,7 @@ def _quiet(*, progress: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _one_line(source: _Source, what: str = "model") -> Iterator[None]:
+def one_line_errors(source: Source, what: str = "model") -> Iterator[None]:
     """Turn whatever transformers, safetensors or a damaged file raise into one InputError of one line."""
     try:
         yield
@@ -245,7 +255,12 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {text if len(text) <= 200 else text[:200].rstrip() + '...'}"
 
 
-def _family(config: PreTrainedConfig) -> ModelFamily:
+def known_family(config: PreTrainedConfig) -> ModelFamily:
+    """Return the family of an ordinary or an extracted model.
+
+    Raises:
+        InputError: the family is not supported.
+    """
     return family_of_extracted(config) if isinstance(config, tuple(CONFIGS.values())) else family_of(config)
 
 

@@ -314,6 +314,17 @@ def test_stages_before_their_predecessors(fails, call, inputs, out):
     assert f"{out} has no complete finetune stage; run `secateur finetune` on it first" in fails("supernet", out)
 
 
+@pytest.mark.parametrize("shares", ["half", "1/0", "0", "-1/2", "3/2", "", "1/2,,1/4"])
+def test_shares_that_are_none(fails, finished, shares):
+    message = fails("front", finished, "--shares", shares)
+    assert message.startswith("--shares needs numbers above 0 and at most 1, such as 3/4,1/2,0.1; got '")
+
+
+def test_a_share_that_nothing_keeps(fails, finished):
+    message = fails("front", finished, "--against", "parameters", "--shares", "1/1000")
+    assert re.fullmatch(r"nothing on the front has at most 1/1000 of the parameters; the least is 0\.\d+", message)
+
+
 def test_a_front_that_was_not_scored_to_the_end(fails, copied):
     import sqlite3
 

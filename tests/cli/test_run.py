@@ -81,6 +81,18 @@ def test_nothing_on_the_front_beats_another(finished, call, cost):
         assert a["error_selection"] > b["error_selection"] or a[predicted] > b[predicted]
 
 
+@pytest.mark.parametrize("cost", ["encoder_parameters", "macs", "latency_ms"])
+def test_front_prints_the_best_within_shares_of_the_whole_network(finished, call, cost):
+    points = front_of(call, finished, "--against", cost)
+    whole, *best = front_of(call, finished, "--against", cost, "--shares", "1,3/4,0.5")
+    assert min(whole["heads"]) == max(p["heads"][0] for p in [*points, whole])
+    assert min(whole["neurons"]) == max(p["neurons"][0] for p in [*points, whole])
+    for share, one in zip((1, 0.75, 0.5), best, strict=True):
+        within = [p for p in points if p[cost] <= share * whole[cost]]
+        assert one in within
+        assert one["error_selection"] == min(p["error_selection"] for p in within)
+
+
 def test_front_prints_a_table(finished, call):
     result = call("front", finished)
     assert result.code == 0
