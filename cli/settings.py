@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ..searchers import SEARCHERS
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
 from .options import ARGUMENT
 
@@ -55,7 +56,7 @@ class LatencySettings(_Settings):
 class SearchSettings(_Settings):
     """How the search goes."""
 
-    searcher: Annotated[str, Field(description="random, local, nsga2, gp or ehvi")] = "nsga2"
+    searcher: Annotated[str, Field(description=", ".join(SEARCHERS))] = "nsga2"
     budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
     objectives: Annotated[
         str, Field(description="comma-separated: error, parameters, encoder_parameters, macs, latency_ms")

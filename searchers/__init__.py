@@ -5,18 +5,34 @@ from __future__ import annotations
 from numpy.typing import ArrayLike
 
 from ..errors import unknown_name
+from .agemoea2 import AGEMOEA2
 from .base import Sampler, Searcher
 from .ehvi import EHVI
 from .gp import GaussianProcess
 from .local_search import LocalSearch
+from .moead import MOEAD
+from .morea import MOREA
 from .nsga2 import NSGA2
+from .nsga3 import NSGA3
+from .predictor import Predictor
+from .random_scalarization import RandomScalarization
 from .random_search import RandomSearch
+from .smsemoa import SMSEMOA
+from .stratified import Stratified
 
 SEARCHERS: dict[str, type[Searcher]] = {
     "random": RandomSearch,
+    "stratified": Stratified,
     "local": LocalSearch,
+    "morea": MOREA,
     "nsga2": NSGA2,
+    "nsga3": NSGA3,
+    "agemoea2": AGEMOEA2,
+    "smsemoa": SMSEMOA,
+    "moead": MOEAD,
+    "predictor": Predictor,
     "gp": GaussianProcess,
+    "random_scalarization": RandomScalarization,
     "ehvi": EHVI,
 }
 
@@ -45,13 +61,21 @@ def make_searcher(
 
 
 __all__ = [
+    "AGEMOEA2",
     "EHVI",
+    "MOEAD",
+    "MOREA",
     "NSGA2",
+    "NSGA3",
     "SEARCHERS",
+    "SMSEMOA",
     "GaussianProcess",
     "LocalSearch",
+    "Predictor",
+    "RandomScalarization",
     "RandomSearch",
     "Sampler",
     "Searcher",
+    "Stratified",
     "make_searcher",
 ]

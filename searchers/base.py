@@ -180,6 +180,10 @@ class Searcher(ABC):
         self._seen.add(digest)
         return True
 
+    def _knows(self, x: Points) -> bool:
+        """Tell whether `x` was asked or told so far."""
+        return _digest(x) in self._seen
+
     def _random(self, n: int) -> list[Points]:
         """Draw and claim `n` points, new ones where they can be found."""
         return [self._random_point() for _ in range(n)]

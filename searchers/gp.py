@@ -6,12 +6,15 @@ import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from .base import Points, Sampler, Values
+from .base import Points, Values
 from .model_based import ModelBasedSearcher
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
 
 # Optuna tries all values of an integer with up to 16, but searches a wider one by a line search for every start and
 # round: 24 took over a minute for one point. As a real number, rounded at the end, it moves along the gradient with the
@@ -32,45 +35,52 @@ class GaussianProcess(ModelBasedSearcher):
     name = "gp"
     startup = 10
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
-        from optuna.distributions import BaseDistribution, FloatDistribution, IntDistribution
-
-        real = bool((self.upper - self.lower).max() >= _WIDE)
-        self._distributions: dict[str, BaseDistribution] = {
-            str(i): FloatDistribution(low - 0.499, high + 0.499) if real else IntDistribution(low, high)
-            for i, low, high in zip(self._free, self.lower[self._free].tolist(), self.upper[self._free].tolist())
-        }
-
     def _propose(self, xs: Points, values: Values, pending: Points, seed: int) -> Points:
-        import optuna
+        return most_promising(self.lower[self._free], self.upper[self._free], xs, values, pending, seed)
 
-        def trial(x: Points, row: Values | None = None) -> optuna.trial.FrozenTrial:
-            return optuna.trial.create_trial(
-                params=dict(zip(self._distributions, x.tolist(), strict=True)),
-                distributions=dict(self._distributions),
-                values=None if row is None else row.tolist(),
-                state=optuna.trial.TrialState.RUNNING if row is None else optuna.trial.TrialState.COMPLETE,
-            )
 
-        with _quiet():
-            study = optuna.create_study(
-                directions=["minimize"] * values.shape[1],
-                sampler=optuna.samplers.GPSampler(seed=seed, n_startup_trials=1),
-            )
-            study.add_trials([trial(x, row) for x, row in zip(xs, values, strict=True)])
-            study.add_trials([trial(x) for x in pending])
-            params = study.ask(self._distributions).params
-        return np.rint([params[name] for name in self._distributions]).astype(np.int64)
+def most_promising(lower: Points, upper: Points, xs: Points, values: Values, pending: Points, seed: int) -> Points:
+    """Return the point `(k,)` of the box that Optuna's Gaussian process expects most of.
+
+    Args:
+        lower: `(k,)` int, the lower ends of the box.
+        upper: `(k,)` int, the upper ends, inclusive.
+        xs: `(n, k)`, the points with results.
+        values: `(n, m)`, finite; one objective or several.
+        pending: `(p, k)`, points whose results are not there yet.
+        seed: for all randomness.
+    """
+    import optuna
+
+    distributions = _distributions(lower, upper)
+
+    def trial(x: Points, row: Values | None = None) -> optuna.trial.FrozenTrial:
+        return optuna.trial.create_trial(
+            params=dict(zip(distributions, x.tolist(), strict=True)),
+            distributions=dict(distributions),
+            values=None if row is None else row.tolist(),
+            state=optuna.trial.TrialState.RUNNING if row is None else optuna.trial.TrialState.COMPLETE,
+        )
+
+    with _quiet():
+        study = optuna.create_study(
+            directions=["minimize"] * values.shape[1],
+            sampler=optuna.samplers.GPSampler(seed=seed, n_startup_trials=1),
+        )
+        study.add_trials([trial(x, row) for x, row in zip(xs, values, strict=True)])
+        study.add_trials([trial(x) for x in pending])
+        params = study.ask(distributions).params
+    return np.rint([params[name] for name in distributions]).astype(np.int64)
+
+
+def _distributions(lower: Points, upper: Points) -> dict[str, BaseDistribution]:
+    from optuna.distributions import FloatDistribution, IntDistribution
+
+    real = bool((upper - lower).max() >= _WIDE)
+    return {
+        str(i): FloatDistribution(low - 0.499, high + 0.499) if real else IntDistribution(low, high)
+        for i, (low, high) in enumerate(zip(lower.tolist(), upper.tolist()))
+    }
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import torch
 
 # oneDNN, which multiplies matrices in bfloat16 on a CPU, compiles a kernel for each shape it meets: 1 to 3 ms where
 # running it takes 0.2 ms. It keeps the last 1024, too few for a supernet with its many widths and batch lengths even
-# where they are rounded; with this many (about 2 GB at most) a training finds nearly all of them there after some
+# where they are rounded; with this many (2 to 3 GB at most) a training finds nearly all of them there after some
 # hundred steps, and a step takes two thirds of the time. Read when the first kernel is compiled.
 KEPT_KERNELS = 4096
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_KERNELS))

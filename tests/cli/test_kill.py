@@ -193,7 +193,7 @@ def files(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if "tokens" not in path.parts}
 
 
-@pytest.mark.parametrize("searcher", ["random", "local", "nsga2", "gp", "ehvi"])
+@pytest.mark.parametrize("searcher", ["random", "local", "nsga2", "gp", "ehvi", "predictor"])
 def test_a_search_killed_three_times_is_the_same(finished, launcher, tmp_path, searcher):
     if searcher == "ehvi":
         pytest.importorskip("syne_tune", reason="the extra `syne-tune` is not installed")

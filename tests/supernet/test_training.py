@@ -39,7 +39,7 @@ def one_thread():
 def outputs_of(supernet: Supernet, x: list[int], task: Task) -> np.ndarray:
     subnet = supernet.subnet(SPACES["small"](supernet.shape).mask(np.array(x)))
     outputs = np.zeros((len(task.selection), supernet.model.config.num_labels))
-    for batch in sorted_batches(task.selection, tokens=[512], pad_token_id=0):
+    for batch in sorted_batches(task.selection, tokens=512, pad_token_id=0):
         outputs[batch.index] = subnet(batch.input_ids, batch.attention_mask).numpy()
     return outputs
 

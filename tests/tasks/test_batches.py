@@ -21,26 +21,14 @@ lengths_of_texts = st.lists(st.integers(1, 40), min_size=1, max_size=60)
 
 @given(lengths_of_texts, st.integers(1, 200))
 @settings(max_examples=60, deadline=None)
-def test_evaluation_sees_every_text_in_batches_of_one_size(lengths, tokens):
-    batches = sorted_batches(make_split(lengths), tokens=[tokens], pad_token_id=PAD)
+def test_evaluation_sees_every_text_once_within_the_bound(lengths, tokens):
+    batches = sorted_batches(make_split(lengths), tokens=tokens, pad_token_id=PAD)
     seen = np.concatenate([batch.index for batch in batches])
-    once, times = np.unique(seen, return_counts=True)
-    assert list(once) == list(range(len(lengths)))
-    assert np.all(times[once != seen[-1]] == 1)  # only the last text may fill up
+    assert sorted(seen) == list(range(len(lengths)))
     assert np.all(np.diff(np.array(lengths)[seen]) >= 0)
     for batch in batches:
-        longest = max(lengths[i] for i in batch.index)
-        assert longest <= batch.input_ids.shape[1] <= max(lengths)
-        assert batch.input_ids.numel() <= tokens or len(batch) == 1
-        if longest <= tokens and batch.input_ids.shape[1] < max(lengths):
-            assert batch.input_ids.numel() == tokens
-
-
-def test_evaluation_takes_the_size_that_pads_least():
-    split = make_split([6] * 5)
-    (batch,) = sorted_batches(split, tokens=[60, 30], pad_token_id=PAD)
-    assert batch.input_ids.shape == (5, 6)
-    assert [b.input_ids.shape for b in sorted_batches(split, tokens=[12], pad_token_id=PAD)] == [(2, 6)] * 3
+        assert len(batch) == 1 or batch.input_ids.numel() <= tokens
+        assert batch.input_ids.shape[1] == max(lengths[i] for i in batch.index)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +94,9 @@ def test_training_pads_little_and_epochs_differ():
     assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_batches_of_no_texts_are_refused():
+def test_sizes_below_one_are_refused():
     split = make_split([3])
+    with pytest.raises(ValueError, match="tokens=0"):
+        sorted_batches(split, tokens=0, pad_token_id=PAD)
     with pytest.raises(ValueError, match="batch_size=0"):
         training_order(split, batch_size=0, rng=np.random.default_rng(0))

@@ -1,0 +1,209 @@
+"""What genetic searchers share: a population, its offspring, and pymoo's operators between them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .base import TRIES, Points, Sampler, Searcher, Values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pymoo.core.population import Population
+
+
+class GeneticSearcher(Searcher):
+    """A searcher that breeds: simulated binary crossover and polynomial mutation, rounded to integers.
+
+    Only pymoo's operators are used, on a population of our own. Its ready-made algorithms work in whole generations
+    that must come back in one piece, stop giving points when a small box is exhausted, and are saved by pickling.
+
+    Offspring are handed out one after the other; when they are used up, the best of the population and of all that was
+    told since (points that were never asked included) become the parents of the next ones. What "the best" and "the
+    parents" are is all that one method adds.
+
+    Args:
+        population: points that survive, and that the first generation is filled up to with random points behind the
+            initial ones.
+
+    Attributes:
+        steady: breed one point at a time from the latest survivors, instead of as many as the population has.
+    """
+
+    steady = False
+
+    def __init__(
+        self,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        *,
+        num_objectives: int,
+        seed: int,
+        initial: ArrayLike | None = None,
+        sampler: Sampler | None = None,
+        population: int = 20,
+    ) -> None:
+        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+        if population < 2:
+            raise InputError(f"the searcher {self.name!r} needs a population of at least 2, got {population}")
+        self.population = population
+        self._operators = Operators(self.lower, self.upper, num_objectives)
+        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
+        self._values: Values = np.empty((0, num_objectives))
+        first = [self._draw() for _ in range(max(0, population - len(self._initial)))]
+        self._offspring: Points = np.array(first, dtype=np.int64).reshape(-1, len(self.lower))
+
+    @abstractmethod
+    def _generation(self, values: Values, offspring: int) -> tuple[NDArray[np.int64], Points]:
+        """Return the indices `(k,)` of the survivors, k <= `population`, and their offspring `(offspring, d)`.
+
+        Args:
+            values: `(n, m)` of the points `_xs`, n >= 2, all finite.
+            offspring: how many points to breed.
+        """
+
+    def _suggest(self, n: int) -> list[Points]:
+        return [self._child() for _ in range(n)]
+
+    def _child(self) -> Points:
+        for _ in range(TRIES):
+            if not len(self._offspring):
+                if len(self._xs) < 2:
+                    break
+                self._next_generation()
+            x, self._offspring = self._offspring[0], self._offspring[1:]
+            if self._claim(x):
+                return x
+        return self._random_point()
+
+    def _next_generation(self) -> None:
+        best, self._offspring = self._generation(self._values, 1 if self.steady else self.population)
+        self._xs, self._values = self._xs[best], self._values[best]
+
+    def _observe(self, xs: Points, values: Values) -> None:
+        usable = np.isfinite(values).all(axis=1)
+        pool = np.concatenate([self._xs, xs[usable]])
+        # A point told twice must not fill the population with copies of itself.
+        keep = latest(pool)
+        self._xs, self._values = pool[keep], np.concatenate([self._values, values[usable]])[keep]
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {"xs": self._xs, "values": self._values, "offspring": self._offspring}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]
+        self._offspring = arrays["offspring"].astype(np.int64)
+
+
+class Survival(Protocol):
+    """Who survives: pymoo's `Survival`, or what stands in for one."""
+
+    def do(self, problem: Any, pop: Any, *, n_survive: int, random_state: np.random.Generator) -> Any:
+        """Return the `n_survive` members of `pop` that live on, with what the tournament compares set."""
+        ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a method selects.
+
+    Attributes:
+        survival: who survives.
+        tournament: pymoo's function that decides between two would-be parents.
+        compare: what `binary_tournament` compares first, before crowding; others do not read it.
+    """
+
+    survival: Survival
+    tournament: Callable[..., NDArray[np.integer]]
+    compare: str = ""
+
+
+class SelectingSearcher(GeneticSearcher):
+    """A genetic searcher made of a survival and a tournament of pymoo's."""
+
+    @abstractmethod
+    def _selection(self) -> Selection:
+        """Return how the method selects. Nothing in it may remember an earlier generation: it would not be saved."""
+
+    def _generation(self, values: Values, offspring: int) -> tuple[NDArray[np.int64], Points]:
+        selection = self._selection()
+        everyone = self._operators.population(self._xs, values)
+        parents = selection.survival.do(
+            self._operators.problem,
+            everyone,
+            n_survive=min(self.population, len(values)),
+            random_state=self._rng,
+        )
+        children = self._operators.tournament(parents, selection, offspring, self._rng)
+        return np.asarray(parents.get("index"), dtype=np.int64), children
+
+
+class Operators:
+    """Mating of pymoo as a function of populations and a random generator."""
+
+    def __init__(self, lower: Points, upper: Points, num_objectives: int) -> None:
+        from pymoo.core.problem import Problem
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+        from pymoo.operators.repair.rounding import RoundingRepair
+
+        self.problem: Any = Problem(n_var=len(lower), n_obj=num_objectives, xl=lower, xu=upper, vtype=int)
+        # Crossover and mutation indices 3, as pymoo recommends for integers.
+        self._crossover = SBX(prob=1.0, eta=3, vtype=float, repair=RoundingRepair())
+        self._mutation = PM(prob=1.0, eta=3, vtype=float, repair=RoundingRepair())
+
+    def population(self, xs: Points, values: Values) -> Population:
+        """Return pymoo's view of points `(n, d)` with values `(n, m)`; `index` counts them."""
+        from pymoo.core.population import Population
+
+        return Population.new(X=xs, F=values, index=np.arange(len(xs)))
+
+    def tournament(self, parents: Population, selection: Selection, n: int, rng: np.random.Generator) -> Points:
+        """Return `(n, d)` offspring of parents that won a tournament of two."""
+        from pymoo.core.mating import Mating
+        from pymoo.operators.selection.tournament import TournamentSelection
+
+        mating = Mating(TournamentSelection(func_comp=selection.tournament), self._crossover, self._mutation)
+        algorithm = SimpleNamespace(tournament_type=selection.compare, random_state=rng)
+        children = mating.do(self.problem, parents, n, random_state=rng, algorithm=algorithm)
+        return np.asarray(children.get("X"), dtype=np.int64)
+
+    def offspring(self, xs: Points, pairs: NDArray[np.integer], rng: np.random.Generator) -> Points:
+        """Return `(n, d)` points, one of each pair `(n, 2)` of indices into `xs`."""
+        from pymoo.core.population import Population
+
+        children = self._crossover.do(self.problem, Population.new(X=xs)[pairs], random_state=rng)
+        # Each pair has two: the first ones of all pairs come first.
+        children = self._mutation.do(self.problem, children[: len(pairs)], random_state=rng)
+        return np.asarray(children.get("X"), dtype=np.int64)
+
+
+def reference_directions(num_objectives: int, most: int) -> Values:
+    """Return `(n, m)` weights that sum to one, evenly spread: the largest simplex lattice of at most `most` points.
+
+    Source: Das and Dennis, SIAM J. Optimization 1998; pymoo's construction.
+    """
+    from pymoo.util.reference_direction import UniformReferenceDirectionFactory, get_partition_closest_to_points
+
+    partitions = get_partition_closest_to_points(most, num_objectives)
+    return np.asarray(UniformReferenceDirectionFactory(num_objectives, n_partitions=partitions).do())
+
+
+def scaled(values: Values) -> Values:
+    """Return `(n, m)` with each objective mapped to 0 (its best) to 1; a constant one becomes 0."""
+    low = values.min(axis=0)
+    extent = values.max(axis=0) - low
+    return (values - low) / np.where(extent > 0, extent, 1.0)
+
+
+def latest(xs: Points) -> NDArray[np.int64]:
+    """Return, in order, the indices of the last occurrence of each distinct row of `xs`."""
+    # Not np.unique, which takes a tenth of a second for twenty points of the large space.
+    return np.sort(np.array(list({x.tobytes(): i for i, x in enumerate(xs)}.values()), dtype=np.int64))

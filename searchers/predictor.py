@@ -1,0 +1,152 @@
+"""Search on a cheap predictor of the objectives, in turns with real evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError, unknown_name
+from ..evaluation.pareto import is_front
+from .base import Points, Sampler, Searcher, Values
+from .genetic import latest
+from .nsga2 import NSGA2
+
+Model = Literal["ridge", "forest"]
+
+# NSGA-II on the predictor: its population, and its evaluations per point of the batch that is asked of them.
+_POPULATION = 40
+_EVALUATIONS = 1200
+# Squares and products of more coordinates than these would be thousands of features: then it is linear.
+_MOST_SQUARED = 64
+
+
+class Predictor(Searcher):
+    """Fits a predictor of each objective to all results, searches it with NSGA-II, and asks points of its front.
+
+    Until `startup` results are told, points are random. Then each round fits anew, evaluates 1,200 points on the
+    predictor from the present front onwards, and asks the `batch` of them, unknown so far, that are the best by
+    predicted rank and crowding distance. Not for the large space, of which it would hold thousands of points at once.
+
+    Args:
+        model: `"ridge"`: linear in the coordinates, their squares and products (more than 64 coordinates: linear), its
+            penalty chosen by cross-validation; `"forest"`: a random forest of 100 trees, for objectives with steps.
+        batch: points asked per fit. LINAS evaluates 50 at a time, in searches of hundreds.
+        startup: how many results the first predictor needs.
+
+    Source: Cummings et al., "A hardware-aware framework for accelerating neural architecture search across modalities",
+    2022 (LINAS); predictors from scikit-learn.
+    """
+
+    name = "predictor"
+
+    def __init__(
+        self,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        *,
+        num_objectives: int,
+        seed: int,
+        initial: ArrayLike | None = None,
+        sampler: Sampler | None = None,
+        model: Model = "ridge",
+        batch: int = 10,
+        startup: int = 20,
+    ) -> None:
+        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+        if model not in get_args(Model):
+            raise unknown_name("predictor model", model, get_args(Model))
+        if batch < 1 or startup < 2:
+            raise InputError(f"'predictor' needs a batch of at least 1 and 2 results, got {batch=}, {startup=}")
+        self.model: Model = model
+        self.batch = batch
+        self.startup = startup
+        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
+        self._values: Values = np.empty((0, num_objectives))
+        self._planned: Points = self._xs
+
+    def _suggest(self, n: int) -> list[Points]:
+        return [self._next() for _ in range(n)]
+
+    def _next(self) -> Points:
+        if len(self._xs) < self.startup:
+            return self._random_point()
+        for refill in (True, False):
+            while len(self._planned):
+                x, self._planned = self._planned[0], self._planned[1:]
+                if self._claim(x):
+                    return x
+            if refill and len(self._seen) < self._size:
+                self._planned = self._promising()
+        return self._random_point()
+
+    def _promising(self) -> Points:
+        """Return up to `(batch, d)` points that are not known, the best first by prediction."""
+        predict = _fitted(self.model, self._shares(self._xs), self._values, int(self._rng.integers(2**31)))
+        inner = NSGA2(
+            self.lower,
+            self.upper,
+            num_objectives=self.num_objectives,
+            seed=int(self._rng.integers(2**31)),
+            initial=self._xs[is_front(self._values)],
+            sampler=self._sampler,
+            population=_POPULATION,
+        )
+        found: list[Points] = []
+        for _ in range(_EVALUATIONS // _POPULATION):
+            xs = inner.ask(_POPULATION)
+            inner.tell(xs, predict(self._shares(xs)))
+            found += [x for x in xs if not self._knows(x)]
+        if not found:
+            return self._planned
+        xs = np.array(found)
+        xs = xs[latest(xs)]
+        return xs[_best(predict(self._shares(xs)), self.batch, self._rng)]
+
+    def _shares(self, xs: Points) -> Values:
+        return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
+
+    def _observe(self, xs: Points, values: Values) -> None:
+        usable = np.isfinite(values).all(axis=1)
+        everything = np.concatenate([self._xs, xs[usable]])
+        keep = latest(everything)
+        self._xs, self._values = everything[keep], np.concatenate([self._values, values[usable]])[keep]
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {"xs": self._xs, "values": self._values, "planned": self._planned}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]
+        self._planned = arrays["planned"].astype(np.int64)
+
+
+def _fitted(model: Model, shares: Values, values: Values, seed: int) -> Callable[[Values], Values]:
+    """Return a function from `(k, d)` in 0..1 to predicted `(k, m)`, fitted to `(n, d)` and `(n, m)`."""
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.linear_model import RidgeCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+    def make() -> Any:
+        if model == "forest":
+            return RandomForestRegressor(n_estimators=100, random_state=seed)
+        degree = 2 if shares.shape[1] <= _MOST_SQUARED else 1
+        features = PolynomialFeatures(degree, include_bias=False)
+        return make_pipeline(features, StandardScaler(), RidgeCV(alphas=np.logspace(-4, 3, 15)))
+
+    models = [make().fit(shares, column) for column in values.T]
+    return lambda xs: np.stack([one.predict(xs) for one in models], axis=1)
+
+
+def _best(values: Values, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the indices of the up to `n` best rows of `values` `(k, m)` by rank, then crowding distance."""
+    from pymoo.core.population import Population
+    from pymoo.core.problem import Problem
+    from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+    everyone = Population.new(F=values, index=np.arange(len(values)))
+    problem: Any = Problem(n_var=1, n_obj=values.shape[1])
+    best = RankAndCrowding().do(problem, everyone, n_survive=min(n, len(values)), random_state=rng)
+    return np.asarray(best.get("index"), dtype=np.int64)

@@ -1,0 +1,121 @@
+"""Random search that covers all sizes evenly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import InputError
+from .base import Points, Sampler, Searcher, Values
+
+# Candidates drawn for each point asked: among so many, one is close to any size.
+_CANDIDATES = 8
+# Directions of the box in which the told costs vary by less than this share say nothing: they are noise.
+_RESOLUTION = 1e-3
+
+
+class Stratified(Searcher):
+    """Draws one random point from each of equally wide strata of size, then again: every size is tried as often.
+
+    Uniform points of a box of many coordinates are all of about half size, and even draws of uniform size leave gaps.
+    Each round draws several candidates per stratum, from `sampler` or with a random size of their own, and
+    takes for a random target size in each stratum, in random order, the candidate closest to it.
+
+    A searcher sees integers and numbers, so size is what it can tell from them: the place along the box's diagonal
+    (the mean of the coordinates, each scaled to 0..1), or, with `cost`, that objective as a linear function of the
+    coordinates, fitted to the results by least squares. Of all fits it is the one of smallest norm, which is the
+    diagonal again as long as only the initial points are known.
+
+    Args:
+        strata: points of a round.
+        cost: index of the objective whose values are to be covered evenly; the diagonal if None.
+
+    Source: own; stratified sampling is Neyman, J. R. Statist. Soc. 1934.
+    """
+
+    name = "stratified"
+
+    def __init__(
+        self,
+        lower: ArrayLike,
+        upper: ArrayLike,
+        *,
+        num_objectives: int,
+        seed: int,
+        initial: ArrayLike | None = None,
+        sampler: Sampler | None = None,
+        strata: int = 10,
+        cost: int | None = None,
+    ) -> None:
+        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+        if strata < 1:
+            raise InputError(f"stratified draws need at least one stratum, got {strata=}")
+        if cost is not None and not 0 <= cost < num_objectives:
+            raise InputError(f"the cost to stratify over is one of objectives 0..{num_objectives - 1}, got {cost=}")
+        self.strata = strata
+        self.cost = cost
+        self._planned: Points = np.empty((0, len(self.lower)), dtype=np.int64)
+        self._xs = self._planned
+        self._costs: Values = np.empty(0)
+
+    def _suggest(self, n: int) -> list[Points]:
+        return [self._next() for _ in range(n)]
+
+    def _next(self) -> Points:
+        for _ in range(2 * self.strata):
+            if not len(self._planned):
+                self._planned = self._round()
+            x, self._planned = self._planned[0], self._planned[1:]
+            if self._claim(x):
+                return x
+        return self._random_point()
+
+    def _round(self) -> Points:
+        """Return `(strata, d)` points, one for each stratum, in random order."""
+        candidates = np.array([self._candidate() for _ in range(_CANDIDATES * self.strata)])
+        sizes = self._sizes(candidates)
+        targets = (self._rng.permutation(self.strata) + self._rng.random(self.strata)) / self.strata
+        targets = sizes.min() + np.ptp(sizes) * targets
+        chosen: list[int] = []
+        for target in targets:
+            distance = np.abs(sizes - target)
+            distance[chosen] = np.inf
+            chosen.append(int(np.argmin(distance)))
+        return candidates[chosen]
+
+    def _candidate(self) -> Points:
+        if self._sampler is not None:
+            return self._draw()
+        # The mean of u**g is 1 / (1 + g), so that this g gives a point of about the size drawn.
+        size = self._rng.uniform(1e-6, 1)
+        shares = self._rng.random(len(self.lower)) ** ((1 - size) / size)
+        return np.minimum(self.lower + ((self.upper - self.lower + 1) * shares).astype(np.int64), self.upper)
+
+    def _sizes(self, xs: Points) -> Values:
+        """Return the size, or the expected cost, of each point, `(n,)`."""
+        shares = self._shares(xs)
+        if len(self._costs) < 2 or not np.ptp(self._costs):
+            return shares.mean(axis=1)
+        told = self._shares(self._xs)
+        centre = told.mean(axis=0)
+        slopes = np.linalg.lstsq(told - centre, self._costs - self._costs.mean(), rcond=_RESOLUTION)[0]
+        return (shares - centre) @ slopes
+
+    def _shares(self, xs: Points) -> Values:
+        return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
+
+    def _observe(self, xs: Points, values: Values) -> None:
+        if self.cost is None:
+            return
+        known = np.isfinite(values[:, self.cost])
+        self._xs = np.concatenate([self._xs, xs[known]])
+        self._costs = np.concatenate([self._costs, values[known, self.cost]])
+
+    def _state(self) -> dict[str, NDArray[Any]]:
+        return {"planned": self._planned, "xs": self._xs, "costs": self._costs}
+
+    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
+        self._planned, self._xs = arrays["planned"].astype(np.int64), arrays["xs"].astype(np.int64)
+        self._costs = arrays["costs"]
