@@ -44,6 +44,9 @@ class LatencyTable(BaseModel):
         base: milliseconds of embeddings and head at each width.
         attention, ffn: parts of a layer at each width.
         scale: correction of the sum of parts, fitted on whole networks.
+        reference: milliseconds, while the table was made, of the network that all others were timed in turn with, the
+            one with half of all heads and neurons; NaN if unknown. What it takes later tells how the machine's speed
+            has changed.
         error: median relative error on networks it was not fitted on.
     """
 
@@ -55,6 +58,7 @@ class LatencyTable(BaseModel):
     attention: tuple[Part, ...]
     ffn: tuple[Part, ...]
     scale: float = 1.0
+    reference: float = float("nan")
     error: float = float("nan")
 
     def predict(self, mask: SubnetMask) -> float:
@@ -120,9 +124,14 @@ class Bench:
         self._references.append(reference.median)
         return len(self._ratios) - 1
 
+    @property
+    def reference(self) -> float:
+        """Milliseconds of the reference, the median over the session."""
+        return float(np.median(self._references))
+
     def milliseconds(self) -> np.ndarray:
         """Return `(n,)` times of all that was added: ratios to the reference times its median over the session."""
-        return np.array(self._ratios) * float(np.median(self._references))
+        return np.array(self._ratios) * self.reference
 
 
 def calibrate(
@@ -169,6 +178,7 @@ def calibrate(
         base=tuple(base),
         attention=tuple(Part(sizes=heads, milliseconds=_rising(row)) for row in attention),
         ffn=tuple(Part(sizes=neurons, milliseconds=_rising(row)) for row in ffn),
+        reference=bench.reference,
     )
     return _corrected(table, mixed, times[len(networks) :])
 
