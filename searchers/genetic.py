@@ -88,11 +88,8 @@ class GeneticSearcher(Searcher):
         self._xs, self._values = self._xs[best], self._values[best]
 
     def _observe(self, xs: Points, values: Values) -> None:
-        usable = np.isfinite(values).all(axis=1)
-        pool = np.concatenate([self._xs, xs[usable]])
         # A point told twice must not fill the population with copies of itself.
-        keep = latest(pool)
-        self._xs, self._values = pool[keep], np.concatenate([self._values, values[usable]])[keep]
+        self._xs, self._values = pooled(self._xs, self._values, xs, values)
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"xs": self._xs, "values": self._values, "offspring": self._offspring}
@@ -201,6 +198,14 @@ def scaled(values: Values) -> Values:
     low = values.min(axis=0)
     extent = values.max(axis=0) - low
     return (values - low) / np.where(extent > 0, extent, 1.0)
+
+
+def pooled(xs: Points, values: Values, more: Points, values_of_more: Values) -> tuple[Points, Values]:
+    """Add results to `(n, d)` points and `(n, m)` values: each point once, its latest values, without failed ones."""
+    usable = np.isfinite(values_of_more).all(axis=1)
+    together = np.concatenate([xs, more[usable]])
+    keep = latest(together)
+    return together[keep], np.concatenate([values, values_of_more[usable]])[keep]
 
 
 def latest(xs: Points) -> NDArray[np.int64]:

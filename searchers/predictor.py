@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError, unknown_name
 from ..evaluation.pareto import is_front
 from .base import Points, Sampler, Searcher, Values
-from .genetic import latest
+from .genetic import latest, pooled
 from .nsga2 import NSGA2
 
 Model = Literal["ridge", "forest"]
@@ -109,10 +109,7 @@ class Predictor(Searcher):
         return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
 
     def _observe(self, xs: Points, values: Values) -> None:
-        usable = np.isfinite(values).all(axis=1)
-        everything = np.concatenate([self._xs, xs[usable]])
-        keep = latest(everything)
-        self._xs, self._values = everything[keep], np.concatenate([self._values, values[usable]])[keep]
+        self._xs, self._values = pooled(self._xs, self._values, xs, values)
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"xs": self._xs, "values": self._values, "planned": self._planned}

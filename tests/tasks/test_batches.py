@@ -56,7 +56,7 @@ def test_a_batch_holds_its_texts_and_pads_the_rest(lengths):
     split = make_split(lengths)
     batch = collate(split, np.arange(len(lengths)), PAD)
     mask = batch.attention_mask
-    assert batch.input_ids.shape[1] == round_length(max(lengths), max(lengths))
+    assert batch.input_ids.shape[1] == max(lengths)  # of a whole split: never longer than its longest text
     assert (mask is None) == (len(set(lengths)) == 1)
     for row, i in enumerate(batch.index):
         kept = slice(None) if mask is None else mask[row]
@@ -64,6 +64,12 @@ def test_a_batch_holds_its_texts_and_pads_the_rest(lengths):
         if mask is not None:
             assert (batch.input_ids[row][~kept] == PAD).all()
             assert (batch.token_type_ids[row][~kept] == 0).all()
+
+
+def test_a_batch_is_as_long_as_its_longest_text_rounded_up_or_as_told():
+    split = make_split([9, 7, 30])
+    assert collate(split, np.array([0, 1]), PAD).input_ids.shape == (2, 10)
+    assert collate(split, np.array([0, 1]), PAD, length=9).input_ids.shape == (2, 9)
 
 
 def test_types_of_tensors():
