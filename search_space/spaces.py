@@ -47,6 +47,10 @@ class SearchSpace(ABC):
         """Decode `x`, the coordinates without the residual width."""
 
     @abstractmethod
+    def _cut(self, x: Points, depth: int) -> None:
+        """Drop, in place, what lies after the first `depth` layers; `x` is without the residual width."""
+
+    @abstractmethod
     def _smallest(self) -> Points:
         """Return the point, without the residual width, that the sandwich rule takes as the smallest."""
 
@@ -78,6 +82,12 @@ class SearchSpace(ABC):
         if self.elastic_hidden:
             return self._mask(x[:-1], int(x[-1]))
         return self._mask(x, self.shape.hidden_size)
+
+    def truncated(self, x: Points, depth: int) -> Points:
+        """Return the point `(d,)` whose mask is `mask(x).truncated(depth)`: nothing kept beyond the first layers."""
+        x = np.array(x, dtype=np.int64)
+        self._cut(x[: len(x) - self.elastic_hidden], depth)
+        return x
 
     @cached_property
     def largest(self) -> Points:
@@ -167,6 +177,9 @@ class Small(SearchSpace):
         kept = np.arange(self.shape.num_layers) < layers
         return SubnetMask.from_counts(self.shape, kept * heads, kept * neurons, hidden)
 
+    def _cut(self, x: Points, depth: int) -> None:
+        x[0] = min(x[0], depth)
+
     def _smallest(self) -> Points:
         return np.array([1, 1, 1], dtype=np.int64)
 
@@ -186,6 +199,9 @@ class Medium(SearchSpace):
         heads, neurons = x.reshape(2, -1)
         return SubnetMask.from_counts(self.shape, heads, neurons, hidden)
 
+    def _cut(self, x: Points, depth: int) -> None:
+        x.reshape(2, -1)[:, depth:] = 0
+
     def _smallest(self) -> Points:
         return np.ones(2 * self.shape.num_layers, dtype=np.int64)
 
@@ -201,6 +217,9 @@ class Layer(SearchSpace):
 
     def _mask(self, x: Points, hidden: int) -> SubnetMask:
         return SubnetMask.from_counts(self.shape, x * self.shape.num_heads, x * self.shape.intermediate_size, hidden)
+
+    def _cut(self, x: Points, depth: int) -> None:
+        x[depth:] = 0
 
     def _smallest(self) -> Points:
         return np.eye(self.shape.num_layers, dtype=np.int64)[0]
@@ -228,6 +247,11 @@ class Large(SearchSpace):
         heads = x[:split].reshape(self.shape.num_layers, -1)
         neurons = x[split:].reshape(self.shape.num_layers, -1)
         return SubnetMask(heads, neurons, np.arange(self.shape.hidden_size) < hidden)
+
+    def _cut(self, x: Points, depth: int) -> None:
+        split = self.shape.num_layers * self.shape.num_heads
+        for block in (x[:split], x[split:]):
+            block.reshape(self.shape.num_layers, -1)[depth:] = 0
 
     def _smallest(self) -> Points:
         x = np.zeros(self.shape.num_layers * (self.shape.num_heads + self.shape.intermediate_size), dtype=np.int64)

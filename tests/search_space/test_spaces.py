@@ -216,3 +216,17 @@ def test_sampling_by_another_measure():
 def test_points_outside(x, message):
     with pytest.raises(ValueError, match=message):
         Small(TINY).mask(np.array(x))
+
+
+@every_space
+@both_widths
+@quick
+@given(seed=st.integers(0, 2**32 - 1), depth=st.integers(0, 3))
+def test_a_truncated_point_is_the_truncated_mask(name, elastic, seed, depth):
+    space = SPACES[name](TINY, elastic_hidden=elastic)
+    x = space.sample(1, np.random.default_rng(seed))[0]
+    before = x.copy()
+    cut = space.truncated(x, depth)
+    assert space.mask(cut) == space.mask(x).truncated(depth)
+    assert space.mask(cut).depth <= depth
+    assert (x == before).all()
