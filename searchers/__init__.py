@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from numpy.typing import ArrayLike
 
 from ..errors import unknown_name
@@ -10,6 +13,7 @@ from .base import Sampler, Searcher
 from .ehvi import EHVI
 from .gp import GaussianProcess
 from .local_search import LocalSearch
+from .moasha import MOASHA
 from .moead import MOEAD
 from .morea import MOREA
 from .nsga2 import NSGA2
@@ -20,10 +24,13 @@ from .random_search import RandomSearch
 from .smsemoa import SMSEMOA
 from .stratified import Stratified
 
-SEARCHERS: dict[str, type[Searcher]] = {
+# What makes each: a class, or one with another of its options.
+SEARCHERS: dict[str, Callable[..., Searcher]] = {
     "random": RandomSearch,
     "stratified": Stratified,
+    "stratified_cost": partial(Stratified, by_cost=True),
     "local": LocalSearch,
+    "local_step": partial(LocalSearch, neighbourhood="step"),
     "morea": MOREA,
     "nsga2": NSGA2,
     "nsga3": NSGA3,
@@ -31,9 +38,11 @@ SEARCHERS: dict[str, type[Searcher]] = {
     "smsemoa": SMSEMOA,
     "moead": MOEAD,
     "predictor": Predictor,
+    "predictor_forest": partial(Predictor, model="forest"),
     "gp": GaussianProcess,
     "random_scalarization": RandomScalarization,
     "ehvi": EHVI,
+    "moasha": MOASHA,
 }
 
 
@@ -57,12 +66,15 @@ def make_searcher(
     """
     if name not in SEARCHERS:
         raise unknown_name("searcher", name, SEARCHERS)
-    return SEARCHERS[name](lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    made = SEARCHERS[name](lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    made.name = name  # a saved state belongs to the method with its options
+    return made
 
 
 __all__ = [
     "AGEMOEA2",
     "EHVI",
+    "MOASHA",
     "MOEAD",
     "MOREA",
     "NSGA2",

@@ -116,6 +116,14 @@ class Searcher(ABC):
         self._seen.update(_digest(x) for x in xs)
         self._observe(xs, values)
 
+    def expect(self, xs: ArrayLike) -> None:
+        """Take note of points `(n, d)` int whose results will come with others': they are not asked.
+
+        Raises:
+            InputError: points outside the box.
+        """
+        self._seen.update(_digest(x) for x in self._checked(xs, "a point expected"))
+
     def state(self) -> bytes:
         """Return all that the search depends on, but for the constructor's arguments. Pure data: no pickle."""
         arrays = self._state()

@@ -24,13 +24,13 @@ class Stratified(Searcher):
     takes for a random target size in each stratum, in random order, the candidate closest to it.
 
     A searcher sees integers and numbers, so size is what it can tell from them: the place along the box's diagonal
-    (the mean of the coordinates, each scaled to 0..1), or, with `cost`, that objective as a linear function of the
-    coordinates, fitted to the results by least squares. Of all fits it is the one of smallest norm, which is the
+    (the mean of the coordinates, each scaled to 0..1), or, with `by_cost`, the last objective as a linear function of
+    the coordinates, fitted to the results by least squares. Of all fits it is the one of smallest norm, which is the
     diagonal again as long as only the initial points are known.
 
     Args:
         strata: points of a round.
-        cost: index of the objective whose values are to be covered evenly; the diagonal if None.
+        by_cost: cover the values of the last objective evenly; else the diagonal.
 
     Source: own; stratified sampling is Neyman, J. R. Statist. Soc. 1934.
     """
@@ -47,15 +47,13 @@ class Stratified(Searcher):
         initial: ArrayLike | None = None,
         sampler: Sampler | None = None,
         strata: int = 10,
-        cost: int | None = None,
+        by_cost: bool = False,
     ) -> None:
         super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
         if strata < 1:
             raise InputError(f"stratified draws need at least one stratum, got {strata=}")
-        if cost is not None and not 0 <= cost < num_objectives:
-            raise InputError(f"the cost to stratify over is one of objectives 0..{num_objectives - 1}, got {cost=}")
         self.strata = strata
-        self.cost = cost
+        self.by_cost = by_cost
         self._planned: Points = np.empty((0, len(self.lower)), dtype=np.int64)
         self._xs = self._planned
         self._costs: Values = np.empty(0)
@@ -107,11 +105,11 @@ class Stratified(Searcher):
         return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
 
     def _observe(self, xs: Points, values: Values) -> None:
-        if self.cost is None:
+        if not self.by_cost:
             return
-        known = np.isfinite(values[:, self.cost])
+        known = np.isfinite(values[:, -1])
         self._xs = np.concatenate([self._xs, xs[known]])
-        self._costs = np.concatenate([self._costs, values[known, self.cost]])
+        self._costs = np.concatenate([self._costs, values[known, -1]])
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {"planned": self._planned, "xs": self._xs, "costs": self._costs}
