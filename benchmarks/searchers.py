@@ -40,6 +40,7 @@ from .common import JsonOption, show
 TABLES = Path(__file__).parent / "tables"
 TASKS = ("sst2", "rte")
 COUNTS = (50, 100, 200, 500)
+FIRST_SEED = 100  # the defaults were chosen on seeds 0 to 19
 MODES = ("alone", "shared")
 SLOW = ("gp", "random_scalarization", "ehvi")
 # It chooses points as `random` does; what it is for, stopping trainings, a table does not have.
@@ -118,9 +119,10 @@ def search(task: str, name: str, mode: str, seed: int, evaluations: int) -> Resu
     for done in range(1, evaluations + 1):
         begin = time.perf_counter()
         x = searcher.ask(1)[0]
-        seconds += time.perf_counter() - begin
         depths = [int(x[0])] if mode == "alone" else range(int(x[0]), -1, -1)
         xs = np.array([[depth, *x[1:]] for depth in depths])
+        searcher.expect(xs[1:])
+        seconds += time.perf_counter() - begin
         values = space.at(xs)
         begin = time.perf_counter()
         searcher.tell(xs, values)
@@ -148,7 +150,13 @@ def main(
         if name not in known:
             raise unknown_name("searcher", name, known)
     done = {(r.task, r.searcher, r.mode, r.seed): r for r in read(results)}
-    wanted = [(task, name, mode, seed) for seed in range(seeds) for task in TASKS for name in names for mode in MODES]
+    wanted = [
+        (task, name, mode, seed)
+        for seed in range(FIRST_SEED, FIRST_SEED + seeds)
+        for task in TASKS
+        for name in names
+        for mode in MODES
+    ]
     todo = [one for one in wanted if one not in done]
     results.parent.mkdir(parents=True, exist_ok=True)
     with (

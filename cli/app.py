@@ -7,6 +7,7 @@ import typer
 from .extract import extract
 from .finetune import finetune
 from .front import front
+from .latency import latency
 from .options import command
 from .pick import pick
 from .run import run
@@ -15,6 +16,7 @@ from .settings import (
     ExtractCommand,
     FinetuneCommand,
     FrontCommand,
+    LatencyCommand,
     PickCommand,
     RunCommand,
     SearchCommand,
@@ -36,6 +38,7 @@ def make_app() -> typer.Typer:
     command(app, "finetune", FinetuneCommand, finetune)
     command(app, "supernet", SupernetCommand, supernet)
     command(app, "search", SearchCommand, search)
+    command(app, "latency", LatencyCommand, latency)
     command(app, "front", FrontCommand, front)
     command(app, "pick", PickCommand, pick)
     command(app, "extract", ExtractCommand, extract)

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from .processes import is_first_process
+
 # Results go to stdout, so that they can be piped; everything said on the way goes to stderr.
 out = Console(highlight=False, soft_wrap=True)
 if not out.is_terminal:
@@ -22,8 +24,9 @@ _PLAIN_SECONDS = 10.0
 
 
 def say(text: str) -> None:
-    """Print a line about what is going on."""
-    err.print(text, markup=False)
+    """Print a line about what is going on; of several processes the first one speaks."""
+    if is_first_process():
+        err.print(text, markup=False)
 
 
 class Ticker:
@@ -47,14 +50,14 @@ class Ticker:
         if now - self._said >= _PLAIN_SECONDS or done >= total:
             self._said = now
             pace = (now - self._begin) / max(1, done - self._first)
-            left = f", about {duration(pace * (total - done))} left" if done < total else ""
+            left = f", about {duration(pace * (total - done))} left" if 0 < done < total else ""
             say(f"{self._title}: {done}/{total}{left}{'  ' + note if note else ''}")
 
 
 @contextmanager
 def progress(title: str) -> Iterator[Ticker]:
     """Show a bar with an estimate on a terminal, plain lines elsewhere."""
-    if not err.is_terminal:
+    if not (err.is_terminal and is_first_process()):
         yield Ticker(title, None)
         return
     columns = (

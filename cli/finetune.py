@@ -11,6 +11,7 @@ from ..supernet.settings import FinetuneSettings
 from ..supernet.storage import load_model, load_tokenizer, save_model
 from ..tasks import Task
 from .console import duration, progress, say
+from .processes import first_process_first, is_first_process, joined_processes
 from .run_folder import RunFolder
 from .settings import FinetuneCommand
 from .workspace import model_source, open_project
@@ -18,8 +19,10 @@ from .workspace import model_source, open_project
 
 def finetune(settings: FinetuneCommand) -> None:
     """Make a run folder and fine-tune its model; a model that is fine-tuned already is taken as it is."""
-    folder, task = open_project(settings)
-    finetune_stage(folder, task, settings.finetune)
+    with joined_processes():
+        with first_process_first():
+            folder, task = open_project(settings)
+        finetune_stage(folder, task, settings.finetune)
 
 
 def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings) -> None:
@@ -43,6 +46,8 @@ def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings) ->
                     state=state,
                     report=lambda p: tick(p.done, p.total, f"loss {p.loss:.3f}"),
                 )
-        save_model(model, load_tokenizer(source), folder.finetuned)
-    shutil.rmtree(state, ignore_errors=True)
+        if is_first_process():
+            save_model(model, load_tokenizer(source), folder.finetuned)
+    if is_first_process():
+        shutil.rmtree(state, ignore_errors=True)
     say(f"finetune: {duration(folder.seconds('finetune'))}, in {folder.finetuned}")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from rich.table import Table
 
 from ..errors import InputError
-from ..evaluation.archive import Archive, Evaluation
+from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet.families import family_of
@@ -22,13 +22,15 @@ from .settings import FrontCommand
 
 @dataclass(frozen=True)
 class FrontPoint:
-    """One model of the front, as `front --json` prints it.
+    """One model of the front, as `front --json` prints it; its key and its weights together tell it from all others.
 
     Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
     `latency_ms` was measured end to end on the extracted model, `latency_predicted_ms` comes from the table of parts.
     """
 
     key: str
+    weights: str
+    method: str
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
     hidden: int
@@ -48,9 +50,10 @@ def front(settings: FrontCommand) -> None:
     folder = RunFolder.open(settings.run)
     shares = None if settings.shares is None else parse_shares(settings.shares)
     with open_archive(folder) as archive:
-        points = front_points(archive, settings.against)
+        points = front_points(archive, settings.against, settings.weights)
         if shares is not None:
-            points = within_shares(whole_point(folder, archive), points, settings.against, shares)
+            whole = whole_point(folder, archive, settings.weights)
+            points = within_shares(whole, points, settings.against, shares)
     if settings.as_json:
         out.print_json(json.dumps([asdict(point) for point in points]))
     else:
@@ -68,33 +71,56 @@ def open_archive(folder: RunFolder) -> Archive:
     return Archive(folder.archive)
 
 
-def front_points(archive: Archive, against: str) -> list[FrontPoint]:
+def front_points(archive: Archive, against: str, weights: str | None = None) -> list[FrontPoint]:
     """Return the front of error against a cost on the selection split, the lowest error first.
+
+    Args:
+        archive: where from.
+        against: the cost.
+        weights: only models with these; of both kinds together if None.
 
     Raises:
         InputError: the search has not come to scoring its front on the report split.
     """
-    reported = {one.key: one for one in archive.evaluations(split=REPORT)}
-    chosen = archive.front((ERROR, against))
+    reported = {(one.key, one.weights): one for one in archive.evaluations(split=REPORT)}
+    chosen = archive.front((ERROR, against), weights=weights)
+    if not chosen and weights is not None and len(archive):
+        how = " --search-searcher moasha" if weights == STANDARD else ""
+        raise InputError(
+            f"{archive.path} has no model with {weights} weights; run `secateur search {archive.path.parent}{how}` for "
+            "them"
+        )
     if not chosen:
         raise InputError(f"{archive.path} is empty; run `secateur search {archive.path.parent}` first")
-    missing = [one.key for one in chosen if one.key not in reported]
+    missing = [one.key for one in chosen if (one.key, one.weights) not in reported]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` "
             "again, it goes on where it stopped"
         )
-    return [front_point(one, reported[one.key]) for one in chosen]
+    return [front_point(one, reported[one.key, one.weights]) for one in chosen]
 
 
-def whole_point(folder: RunFolder, archive: Archive) -> FrontPoint:
-    """Return the whole network, which every search evaluates and scores on both splits."""
+def whole_point(folder: RunFolder, archive: Archive, weights: str | None = None) -> FrontPoint:
+    """Return the whole network, which every search evaluates and scores on both splits; the supernet's, if it may be.
+
+    Raises:
+        InputError: the search has not come to it.
+    """
     config = load_config(folder.supernet)
     key = SubnetMask.full(family_of(config).shape(config)).key
-    selection, report = archive.lookup(key, SELECTION), archive.lookup(key, REPORT)
+    selection = whole_evaluation(archive, key, SELECTION, weights)
+    report = None if selection is None else archive.lookup(key, REPORT, weights=selection.weights)
     if selection is None or report is None:
         raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
     return front_point(selection, report)
+
+
+def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None = None) -> Evaluation | None:
+    """Return the whole network's evaluation: the supernet's where both kinds of weights were evaluated."""
+    kinds = (SUPERNET, STANDARD) if weights is None else (weights,)
+    found = [archive.lookup(key, split, weights=kind) for kind in kinds]
+    return next((one for one in found if one is not None), None)
 
 
 def within_shares(
@@ -137,6 +163,8 @@ def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
     """Put together what both splits say of one model."""
     return FrontPoint(
         key=selection.key,
+        weights=selection.weights,
+        method=selection.method,
         heads=selection.mask.heads_per_layer,
         neurons=selection.mask.neurons_per_layer,
         hidden=selection.mask.hidden_size,
@@ -156,6 +184,9 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
     """Draw the front as a table."""
     table = Table(title=f"{folder.path}: {folder.project.task}, error = 1 - metric", title_justify="left")
     table.add_column("key", no_wrap=True)
+    both = len({p.weights for p in points}) > 1
+    if both:
+        table.add_column("weights", no_wrap=True)
     for name in ("layers", "heads", "neurons"):
         table.add_column(name, justify="right")
     for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", "latency ms (quartiles)"):
@@ -163,6 +194,7 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
     for p in points:
         table.add_row(
             p.key,
+            *((p.weights,) if both else ()),
             str(sum(1 for h, n in zip(p.heads, p.neurons, strict=True) if h or n)),
             kept(p.heads),
             kept(p.neurons),

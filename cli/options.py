@@ -22,7 +22,8 @@ ARGUMENT: dict[str, JsonValue] = {"argument": True}
 def command(app: typer.Typer, name: str, model: type[Settings], function: Callable[[Settings], None]) -> None:
     """Add a command that fills `model` from the command line and calls `function` with it.
 
-    A field that is itself a model becomes a group of options with the field's name before theirs.
+    A field that is itself a model becomes a group of options with the field's name before theirs; where that is the
+    command's own name, `search --search-budget`, the short form `search --budget` does as well.
 
     Raises:
         InputError: when called with values the model refuses; names the option and the reason.
@@ -37,7 +38,7 @@ def command(app: typer.Typer, name: str, model: type[Settings], function: Callab
             parameter,
             inspect.Parameter.KEYWORD_ONLY,
             default=inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True),
-            annotation=_annotation(parameter, field),
+            annotation=_annotation(parameter, field, own=name),
         )
         for parameter, (_, field) in leaves.items()
     ]
@@ -57,15 +58,17 @@ def _leaves(model: type[BaseModel], path: tuple[str, ...]) -> list[tuple[str, tu
     return found
 
 
-def _annotation(parameter: str, field: FieldInfo) -> Any:
+def _annotation(parameter: str, field: FieldInfo, own: str) -> Any:
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     if extra.get("argument"):
         return Annotated[field.annotation, typer.Argument(help=field.description)]
-    flag = f"--{parameter.replace('_', '-')}"
-    if field.annotation is bool:
-        flag = str(extra.get("flag", f"{flag}/--no-{flag[2:]}"))
+    names = [parameter.replace("_", "-")]
+    if names[0].startswith(f"{own}-"):
+        names.append(names[0].removeprefix(f"{own}-"))
+    flags = [f"--{name}/--no-{name}" if field.annotation is bool else f"--{name}" for name in names]
+    flags = [str(extra["flag"])] if "flag" in extra else flags
     has_default = field.default not in (PydanticUndefined, None)
-    return Annotated[field.annotation, typer.Option(flag, help=field.description, show_default=has_default)]
+    return Annotated[field.annotation, typer.Option(*flags, help=field.description, show_default=has_default)]
 
 
 def _filled(

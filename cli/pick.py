@@ -2,27 +2,68 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 from ..errors import InputError
-from ..evaluation.archive import Archive, Evaluation
-from ..evaluation.objectives import ERROR
-from .console import out
-from .front import FrontPoint, front_points, front_table, open_archive
+from ..evaluation.archive import STANDARD, Archive
+from ..evaluation.choice import Candidate, candidates, cost_names, in_order, nearest, neighbours
+from ..evaluation.latency import Latency, LatencyTable, busy
+from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..supernet import Supernet
+from .answer import Known, answer_json, answer_table, picked, tie_lines
+from .console import out, say
+from .finalists import Finalists, keep_report, report_answers
+from .front import FrontPoint, front_points, open_archive
 from .rescore import REPORT, SELECTION
 from .run_folder import RunFolder
 from .settings import Budgets, PickCommand
+from .workspace import latency_table_here, open_supernet, open_task, own_weights, searched_latency_table
 
 # Kinds of budgets; the neighbours are ordered by the first cost that has one.
-_NAMES = ("latency_ms", "parameters", "encoder_parameters", "macs", "error")
+_NAMES = ("latency_ms", "memory_mb", "disk_mb", "parameters", "encoder_parameters", "macs", "error")
+# How far beyond its budget a prediction may lie for the model to be measured.
+_SLACK = {"latency_ms": 1.1, "memory_mb": 1.15}
+
+Roles = dict[str, Candidate]  # "chosen", and "cheaper" and "dearer" where there are such
 
 
 def pick(settings: PickCommand) -> None:
-    """Name the best subnetwork within the budgets, with the next cheaper and the next dearer one."""
+    """Name the best subnetwork within the budgets, measured now, with the next cheaper and the next dearer one.
+
+    Of all models that the search evaluated: the one of the lowest error on the selection split whose latency's upper
+    quartile, measured in turn with others, keeps the budget. With --error alone, the one of the smallest encoder.
+    """
     folder = RunFolder.open(settings.run)
+    budgets = given_budgets(settings)
     with open_archive(folder) as archive:
-        chosen, neighbours = choose(archive, settings)
-    out.print(f"{chosen.key} is the best within {budgets_text(settings)}; with its neighbours on the front:")
-    out.print(front_table(folder, neighbours))
-    out.print(f"secateur extract {folder.path} --key {chosen.key}", markup=False)
+        table = searched_latency_table(folder) if settings.as_measured else latency_table_here(folder)
+        supernet, _ = open_supernet(folder)
+        if settings.as_measured:
+            roles, spread = _as_stored(folder, archive, supernet, table, settings), math.nan
+            known = _report(folder, archive, supernet, roles, None)
+        else:
+            finalists = Finalists(folder, supernet, table)
+            roles = _as_measured_now(folder, archive, finalists, budgets)
+            known, spread = _report(folder, archive, supernet, roles, finalists), finalists.spread
+    found = {
+        role: picked(one, known["chosen"], supernet, table, seed=folder.project.seed) for role, one in known.items()
+    }
+    key = found["chosen"].key
+    if settings.as_json:
+        facts = {"budgets": budgets, "target": table.target.model_dump(mode="json"), "spread": spread}
+        out.print_json(answer_json(found, facts))
+    else:
+        own = f" --weights {STANDARD}" if found["chosen"].weights == STANDARD else ""
+        out.print(f"{key} is the best within {budgets_text(settings)}; with its neighbours on the front:")
+        out.print(answer_table(found, f"{folder.path}: {folder.project.task}, error = 1 - metric\n{table.target}"))
+        for line in tie_lines(found):
+            out.print(line, markup=False)
+        out.print(f"secateur extract {folder.path} --key {key}{own}", markup=False)
+    if warning := busy(spread):
+        say(f"warning: {warning}")
 
 
 def given_budgets(settings: Budgets) -> dict[str, float]:
@@ -42,50 +83,142 @@ def budgets_text(settings: Budgets) -> str:
     return " and ".join(f"{name} <= {value:g}" for name, value in given_budgets(settings).items())
 
 
-def choose(archive: Archive, settings: Budgets) -> tuple[FrontPoint, list[FrontPoint]]:
-    """Return the model that is best within the budgets, and it between its neighbours on the front.
+def _as_measured_now(folder: RunFolder, archive: Archive, finalists: Finalists, budgets: Mapping[str, float]) -> Roles:
+    """Choose by what is measured now, and measure the neighbours too."""
+    supernet, table = finalists.supernet, finalists.table
+    known = _candidates(folder, archive, supernet, table, cost_names(budgets))
+    if "latency_ms" in budgets:
+        speed = finalists.speed()
+        known = [replace(one, values=one.values | {"latency_ms": one.values["latency_ms"] * speed}) for one in known]
+    loose = {name: limit * _SLACK.get(name, 1.0) for name, limit in budgets.items()}
+    chosen = finalists.first_within(in_order(known, loose), budgets)
+    if chosen is None:
+        close = nearest(known, budgets)
+        exact = all(close.values[name] <= limit for name, limit in budgets.items() if name not in _SLACK)
+        chosen = finalists.first_within([close], budgets) if exact else None
+        if chosen is None:
+            raise InputError(_nothing(finalists, close, budgets))
+    roles = _around(known, chosen, cost_names(budgets)[0])
+    finalists.measure(list(roles.values()))
+    return roles
+
+
+def _nothing(finalists: Finalists, close: Candidate, budgets: Mapping[str, float]) -> str:
+    """Say that no model keeps the budgets, and what the nearest has: measured, where it can be."""
+    values = dict(close.values)
+    if "latency_ms" in budgets:
+        finalists.measure([close])
+        values["latency_ms"] = finalists.latency(close).high
+    if "memory_mb" in budgets:
+        values["memory_mb"] = finalists.memory(close)
+    has = " and ".join(f"{name} {values[name]:.6g}" for name in budgets)
+    limits = " and ".join(f"{name} <= {limit:g}" for name, limit in budgets.items())
+    return f"no evaluated model keeps {limits}; the nearest is {close.evaluation.key} with {has}"
+
+
+def _as_stored(
+    folder: RunFolder, archive: Archive, supernet: Supernet, table: LatencyTable, settings: Budgets
+) -> Roles:
+    """Choose by the numbers in the archive."""
+    chosen, row = choose(archive, settings)
+    names = cost_names(given_budgets(settings))
+    known = {(c.evaluation.key, c.evaluation.weights): c for c in _candidates(folder, archive, supernet, table, names)}
+    at = row.index(chosen)
+    roles = {"chosen": chosen}
+    roles |= {"cheaper": row[at - 1]} if at else {}
+    roles |= {"dearer": row[at + 1]} if at + 1 < len(row) else {}
+    return {role: known[point.key, point.weights] for role, point in roles.items()}
+
+
+def _around(known: Sequence[Candidate], chosen: Candidate, cost: str) -> Roles:
+    cheaper, dearer = neighbours(known, chosen, cost)
+    roles = {"chosen": chosen, "cheaper": cheaper, "dearer": dearer}
+    return {role: one for role, one in roles.items() if one is not None}
+
+
+def _candidates(
+    folder: RunFolder, archive: Archive, supernet: Supernet, table: LatencyTable, names: Sequence[str]
+) -> list[Candidate]:
+    """Return all evaluated models that there are weights of.
+
+    Raises:
+        InputError: there are none.
+    """
+    evaluations = [
+        one
+        for one in archive.evaluations(split=SELECTION)
+        if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()
+    ]
+    found = candidates(evaluations, names, {name: make(supernet, table) for name, make in OBJECTIVES.items()})
+    if not found:
+        raise InputError(f"{archive.path} is empty; run `secateur search {folder.path}` first")
+    return found
+
+
+def _report(
+    folder: RunFolder, archive: Archive, supernet: Supernet, roles: Roles, finalists: Finalists | None
+) -> dict[str, Known]:
+    """Score models on the report split; what was measured now is added to the archive."""
+    task, begin = open_task(folder), time.perf_counter()
+    answers = report_answers(folder, supernet, task, list(roles.values()))
+    seconds = (time.perf_counter() - begin) / len(roles)
+    known = {}
+    for (role, one), answered in zip(roles.items(), answers, strict=True):
+        if finalists is None:
+            known[role] = Known(one, answered, _stored_latency(archive, one))
+            continue
+        keep_report(archive, finalists, task, one, answered, seconds)
+        memory = finalists.memory(one) if role == "chosen" else math.nan
+        known[role] = Known(one, answered, finalists.latency(one), memory)
+    return known
+
+
+def _stored_latency(archive: Archive, one: Candidate) -> Latency:
+    report = archive.lookup(one.evaluation.key, REPORT, weights=one.evaluation.weights)
+    values = {} if report is None else report.values
+    median, low, high, p95 = (values.get(f"latency{part}_ms", math.nan) for part in ("", "_low", "_high", "_p95"))
+    return Latency(median, low, high, median, p95, 0)
+
+
+def choose(archive: Archive, settings: Budgets, weights: str | None = None) -> tuple[FrontPoint, list[FrontPoint]]:
+    """Return the model that is best within the budgets, and it between its neighbours on the front; measures nothing.
 
     Chosen from the fronts of error against each cost that has a budget; the neighbours are those of the first cost.
 
-    Latency is what was measured on the extracted model, not the table's prediction. The lowest error on the selection
-    split wins; where the error is the only budget, the cheapest encoder.
+    Latency is what was measured on the extracted model when the search ended, not the table's prediction. The lowest
+    error on the selection split wins; where the error is the only budget, the cheapest encoder. Only models with the
+    given weights count, if some are given.
 
     Raises:
-        InputError: nothing keeps the budgets; the message names the nearest there is.
+        InputError: nothing keeps the budgets; the message names the nearest there is. Or the archive is of an older
+            Secateur and lacks one of the costs.
     """
     budgets = given_budgets(settings)
-    costs = [name for name in _NAMES if name in budgets and name != ERROR] or ["encoder_parameters"]
-    cost = costs[0]
-    fronts = [front_points(archive, one) for one in costs]
-    points = list({point.key: point for front in fronts for point in front}.values())
-    within = [p for p in points if all(_value(p, name) <= limit for name, limit in budgets.items())]
+    stored = {(one.key, one.weights): one.values for one in archive.evaluations(split=SELECTION)}
+
+    def value(point: FrontPoint, name: str) -> float:
+        if name == ERROR:
+            return point.error_selection
+        own = getattr(point, name, None)
+        return float(stored[point.key, point.weights][name] if own is None else own)
+
+    costs = cost_names(budgets)
+    for name in costs:
+        if stored and not any(name in values for values in stored.values()):
+            raise InputError(f"{archive.path} has no {name}; `secateur pick {archive.path.parent}` finds it out")
+    fronts = [front_points(archive, one, weights) for one in costs]
+    points = list({(point.key, point.weights): point for front in fronts for point in front}.values())
+    points = [p for p in points if all(name in stored[p.key, p.weights] for name in costs)]
+    within = [p for p in points if all(value(p, name) <= limit for name, limit in budgets.items())]
     if not within:
-        nearest = min(points, key=lambda p: max(_value(p, name) / limit for name, limit in budgets.items()))
-        has = " and ".join(f"{name} {_value(nearest, name):.6g}" for name in budgets)
-        raise InputError(
-            f"nothing on the front keeps {budgets_text(settings)}; the nearest is {nearest.key} with {has}"
-        )
+        close = min(points, key=lambda p: max(value(p, name) / limit for name, limit in budgets.items()))
+        has = " and ".join(f"{name} {value(close, name):.6g}" for name in budgets)
+        raise InputError(f"nothing on the front keeps {budgets_text(settings)}; the nearest is {close.key} with {has}")
     if set(budgets) == {ERROR}:
-        chosen = min(within, key=lambda p: _value(p, cost))
+        chosen = min(within, key=lambda p: value(p, costs[0]))
     else:
-        chosen = min(within, key=lambda p: (p.error_selection, _value(p, cost)))
-    shown = {point.key: point for point in (*fronts[0], chosen)}
-    ordered = sorted(shown.values(), key=lambda p: _value(p, cost))
+        chosen = min(within, key=lambda p: (p.error_selection, value(p, costs[0])))
+    shown = {(point.key, point.weights): point for point in (*fronts[0], chosen)}
+    ordered = sorted(shown.values(), key=lambda p: value(p, costs[0]))
     at = ordered.index(chosen)
     return chosen, ordered[max(0, at - 1) : at + 2]
-
-
-def evaluation_of(archive: Archive, key: str) -> tuple[Evaluation, Evaluation | None]:
-    """Return a model's evaluations on the selection and, if it was scored there, the report split.
-
-    Raises:
-        InputError: no such key.
-    """
-    selection = archive.lookup(key, SELECTION)
-    if selection is None:
-        raise InputError(f"the archive has no subnetwork {key!r}; `secateur front` lists the keys")
-    return selection, archive.lookup(key, REPORT)
-
-
-def _value(point: FrontPoint, name: str) -> float:
-    return point.error_selection if name == ERROR else float(getattr(point, name))

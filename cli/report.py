@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from ..evaluation.archive import Archive, Evaluation
+from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import normalised_hypervolume
-from ..evaluation.report import Point, ReportFacts, StageCost, write_page, write_picture
-from .rescore import COSTS, REPORT, SELECTION
+from ..evaluation.report import Approach, Point, ReportFacts, StageCost, write_page, write_picture
+from .rescore import COSTS, REPORT, SELECTION, WEIGHTS
 from .run_folder import RunFolder
 from .workspace import searched_latency_table
 
@@ -37,13 +38,14 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
         archive: its archive.
         full_key: key of the whole network's mask.
     """
-    reported = {one.key: one for one in archive.evaluations(split=REPORT)}
-    on_front = {one.key for cost in COSTS for one in archive.front((ERROR, cost))}
-    evaluated: dict[str, Evaluation] = {}
+    reported = {_model(one): one for one in archive.evaluations(split=REPORT)}
+    fronts = [archive.front((ERROR, cost), weights=weights) for weights in WEIGHTS for cost in COSTS]
+    on_front = {_model(one) for front in fronts for one in front}
+    evaluated: dict[tuple[str, str], Evaluation] = {}
     for one in archive.evaluations(split=SELECTION):
-        evaluated.setdefault(one.key, one)
-    points = tuple(_point(one, reported.get(one.key), one.key in on_front) for one in evaluated.values())
-    full = next(point for point in points if point.key == full_key)
+        evaluated.setdefault(_model(one), one)
+    points = {model: _point(one, reported.get(model), model in on_front) for model, one in evaluated.items()}
+    full = next(points[full_key, weights] for weights in WEIGHTS if (full_key, weights) in points)
     table = searched_latency_table(folder)
     record = folder.record
     return ReportFacts(
@@ -54,27 +56,53 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
         space=folder.settings("supernet")["space"],
         strategy=folder.settings("supernet")["strategy"],
         full=full,
-        points=points,
+        points=tuple(points.values()),
         stages=tuple(
-            StageCost(name, stage["seconds"], _note(name, stage, len(evaluated)))
+            StageCost(name, stage["seconds"], _note(name, stage, list(evaluated.values())))
             for name, stage in record["stages"].items()
         ),
         target=str(table.target),
         table_error=table.error,
         environment=record["environment"],
         splits=_SPLITS,
-        hypervolumes=_hypervolumes(archive, full_key),
+        hypervolumes=_hypervolumes(archive, full_key, "method"),
+        approaches=_approaches(folder, archive, full_key),
         run=str(folder.path),
     )
 
 
-def _note(name: str, stage: dict[str, Any], evaluated: int) -> str:
+def _model(one: Evaluation) -> tuple[str, str]:
+    return one.key, one.weights
+
+
+def _approaches(folder: RunFolder, archive: Archive, full_key: str) -> tuple[Approach, ...]:
+    """Return both ways to a front, if both were gone, with what only they need: fine-tuning is not counted."""
+    volumes = _hypervolumes(archive, full_key, "weights")
+    stages = {SUPERNET: ("supernet", "search"), STANDARD: ("standard",)}
+    there = {one.weights for one in archive.evaluations(split=SELECTION)}
+    return tuple(
+        Approach(
+            weights=weights,
+            title={SUPERNET: "weight sharing", STANDARD: "standard NAS"}[weights],
+            seconds=sum(folder.seconds(stage) for stage in stages[weights]),
+            hypervolume=volumes.get(weights, math.nan),
+        )
+        for weights in WEIGHTS
+        if weights in there
+    )
+
+
+def _note(name: str, stage: dict[str, Any], evaluated: list[Evaluation]) -> str:
     settings = stage["settings"]
     if name == "finetune":
         return f"{settings['epochs']:g} epochs" if stage.get("trained", True) else "the model was fine-tuned already"
     if name == "supernet":
         return f"{settings['epochs']:g} epochs, {settings['strategy']}, k = {settings['k']}"
-    return f"{settings['searcher']}, budget {settings['budget']}; {evaluated} subnetworks evaluated"
+    if name == "standard":
+        epochs = [int(one.values["epochs"]) for one in evaluated if one.weights == STANDARD]
+        return f"moasha, {len(epochs)} candidates of up to {settings['epochs']} epochs, {sum(epochs)} in all"
+    count = sum(one.weights == SUPERNET for one in evaluated)
+    return f"{settings['searcher']}, budget {settings['budget']}; {count} subnetworks evaluated"
 
 
 def _point(selection: Evaluation, report: Evaluation | None, on_front: bool) -> Point:
@@ -96,22 +124,26 @@ def _point(selection: Evaluation, report: Evaluation | None, on_front: bool) -> 
         latency_low_ms=measured.get("latency_low_ms"),
         latency_high_ms=measured.get("latency_high_ms"),
         on_front=on_front and report is not None,
+        weights=selection.weights,
     )
 
 
-def _hypervolumes(archive: Archive, full_key: str) -> dict[str, float]:
-    """Return each method's hypervolume of (error, encoder parameters) on the selection split, between fixed bounds.
+def _hypervolumes(archive: Archive, full_key: str, by: Literal["method", "weights"]) -> dict[str, float]:
+    """Return hypervolumes of (error, encoder parameters) on the selection split, between fixed bounds, by group.
 
-    From the whole network's error and no encoder (1) to the error of no encoder and the whole network's size (0), so
-    that it does not depend on which other methods are compared.
+    From the whole network's error (the lower one, where it has weights of both kinds) and no encoder (1) to the error
+    of no encoder and the whole network's size (0), so that it does not depend on which other methods are compared.
     """
-    by_method: dict[str, list[tuple[float, float]]] = {}
+    groups: dict[str, list[tuple[float, float]]] = {}
     for one in archive.evaluations(split=SELECTION):
-        by_method.setdefault(one.method, []).append((one.values[ERROR], one.values["encoder_parameters"]))
-    full = archive.lookup(full_key, SELECTION)
+        group = one.method if by == "method" else one.weights
+        groups.setdefault(group, []).append((one.values[ERROR], one.values["encoder_parameters"]))
+    whole = [one for one in archive.evaluations(split=SELECTION) if one.key == full_key]
     empty = [one for one in archive.evaluations(split=SELECTION) if not one.values["encoder_parameters"]]
-    if full is None or not empty or empty[0].values[ERROR] <= full.values[ERROR]:
+    if not whole or not empty:
         return {}
-    ideal = np.array([full.values[ERROR], 0.0])
-    reference = np.array([empty[0].values[ERROR], full.values["encoder_parameters"]])
-    return {name: normalised_hypervolume(np.array(rows), ideal, reference) for name, rows in by_method.items()}
+    ideal = np.array([min(one.values[ERROR] for one in whole), 0.0])
+    reference = np.array([max(one.values[ERROR] for one in empty), whole[0].values["encoder_parameters"]])
+    if not (ideal < reference).all():
+        return {}
+    return {name: normalised_hypervolume(np.array(rows), ideal, reference) for name, rows in groups.items()}

@@ -3,34 +3,43 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
+from transformers import PreTrainedModel
 
-from ..evaluation.archive import Archive, Evaluation
-from ..evaluation.latency import LatencyTable, measure
+from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
+from ..evaluation.latency import LatencyTable, LatencyTarget, measure
+from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_agreement, extract
+from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.batches import collate
 from .console import progress
 from .run_folder import RunFolder
 from .settings import SearchSettings
-from .workspace import make_evaluator
+from .workspace import OnMachine, here, make_evaluator, open_subnet
 
 SELECTION, REPORT = "selection", "report"  # as the archive names the splits
 METHOD = "front"  # of evaluations on the report split: they choose nothing
 COSTS = tuple(OBJECTIVES)
+WEIGHTS = (SUPERNET, STANDARD)
 
 
-def front_masks(archive: Archive, supernet: Supernet) -> list[SubnetMask]:
-    """Return the masks of all fronts of error against one cost, the whole network first, each once."""
-    masks = {SubnetMask.full(supernet.shape): None}
-    for cost in COSTS:
-        masks |= {one.mask: None for one in archive.front((ERROR, cost))}
-    return list(masks)
+def front_models(archive: Archive, whole: str) -> list[Evaluation]:
+    """Return what is on a front of error against one cost, of each kind of weights by itself, each once.
+
+    Args:
+        archive: where from.
+        whole: key of the whole network, which comes first.
+    """
+    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in WEIGHTS]
+    found += [one for weights in WEIGHTS for cost in COSTS for one in archive.front((ERROR, cost), weights=weights)]
+    return list({(one.key, one.weights): one for one in found if one is not None}.values())
 
 
 def rescore(
@@ -40,39 +49,59 @@ def rescore(
     task: Task,
     table: LatencyTable,
     settings: SearchSettings,
+    on_machine: OnMachine = here,
 ) -> None:
-    """Evaluate what is on a front and was not yet, on the report split; each model is committed as it is done."""
-    known = {e.key: e.values for e in archive.evaluations(split=REPORT)}
-    todo = [mask for mask in front_masks(archive, supernet) if mask.key not in known]
+    """Evaluate what is on a front and was not yet, on the report split; each model is committed as it is done.
+
+    Args:
+        folder: the run.
+        archive: whose fronts; takes the results.
+        supernet: where its subnetworks are cut from.
+        task: its report split.
+        table: its target is what models are timed for.
+        settings: precision of the errors.
+        on_machine: calls a function with arguments on the machine whose latency counts.
+    """
+    known = {(e.key, e.weights) for e in archive.evaluations(split=REPORT)}
+    models = front_models(archive, SubnetMask.full(supernet.shape).key)
+    todo = [one for one in models if (one.key, one.weights) not in known]
     if not todo:
         return
     evaluator = make_evaluator(supernet, task, task.report, table, settings, {})
     with progress("front") as tick:
-        for done, mask in enumerate(todo):
+        for done, one in enumerate(todo):
             begin = time.perf_counter()
-            values = evaluator(mask)[0].values
-            values = {**values, **measured(supernet, task, mask, table)}
-            archive.add(
-                [
-                    Evaluation(
-                        key=mask.key,
-                        mask=mask,
-                        x=None,
-                        space=folder.settings("supernet")["space"],
-                        method=METHOD,
-                        seed=folder.project.seed,
-                        split=REPORT,
-                        values=values,
-                        seconds=time.perf_counter() - begin,
-                        asked=True,
-                    )
-                ]
-            )
+            if one.weights == STANDARD:
+                model, values = _own_values(folder, supernet, task, one, settings)
+            else:
+                model, values = checked(supernet, task, one.mask), evaluator(one.mask)[0].values
+            values = {**values, **on_machine(timed, model.cpu(), table.target)}
+            seconds = time.perf_counter() - begin
+            row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
+            archive.add([replace(row, values=values, seconds=seconds)])
             tick(done + 1, len(todo))
 
 
-def measured(supernet: Supernet, task: Task, mask: SubnetMask, table: LatencyTable) -> dict[str, float]:
-    """Extract a subnetwork, check that it computes what the supernet's slices do, and time it end to end.
+def _own_values(
+    folder: RunFolder,
+    supernet: Supernet,
+    task: Task,
+    one: Evaluation,
+    settings: SearchSettings,
+) -> tuple[PreTrainedModel, dict[str, float]]:
+    """Return a model with weights of its own, and score it on the report split."""
+    model = open_subnet(folder, supernet, one)
+    dtype = resolve_precision(settings.precision, supernet.device)
+    errors = {
+        name: model_error(model, split, task.metric, pad_token_id=task.pad_token_id, dtype=dtype)
+        for name, split in task.report.items()
+    }
+    several = {f"{ERROR}_{name}": error for name, error in errors.items()} if len(errors) > 1 else {}
+    return model, {**one.values, ERROR: float(np.mean(list(errors.values()))), **several}
+
+
+def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel:
+    """Extract a subnetwork, and check that it computes what the supernet's slices do.
 
     Raises:
         RuntimeError: extracted and sliced outputs differ: the point must not be reported.
@@ -84,5 +113,10 @@ def measured(supernet: Supernet, task: Task, mask: SubnetMask, table: LatencyTab
         inputs["token_type_ids"] = batch.token_type_ids
     with torch.inference_mode():
         check_agreement(supernet.subnet(mask)(**inputs), model(**inputs).logits)
-    latency = measure(model, table.target, seconds=2.0)
+    return model
+
+
+def timed(model: PreTrainedModel, target: LatencyTarget) -> dict[str, float]:
+    """Time a model end to end; the only thing here that belongs to a machine."""
+    latency = measure(model, target, seconds=2.0)
     return {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

@@ -5,13 +5,17 @@ from __future__ import annotations
 from ..evaluation.archive import Archive
 from ..search_space import SubnetMask
 from ..supernet.storage import load_config
+from ..tasks import Task
 from .console import out, say
-from .extract import write
+from .extract import default_folder, evaluations_of, write
+from .farming import check_farming
 from .finetune import finetune_stage
-from .front import front_points, front_table
+from .front import front_points, front_table, whole_evaluation
 from .pick import choose
+from .processes import check_alone
 from .report import write_report
-from .rescore import REPORT, SELECTION
+from .rescore import REPORT
+from .run_folder import RunFolder
 from .search import check as check_search
 from .search import search_stage
 from .settings import Budgets, RunCommand
@@ -25,23 +29,30 @@ def run(settings: RunCommand) -> None:
 
     Ends with the report page and with an extracted model: the best one with half of the whole network's encoder.
     """
+    check_alone("run")
     check_search(settings.search)
+    check_farming(settings, settings.search.searcher)
     check_supernet(settings.supernet)
-    latency_target(load_config(model_source(settings)), settings.search.latency)
+    if settings.latency_tag is None:
+        latency_target(load_config(model_source(settings)), settings.search.latency)
     folder, task = open_project(settings)
+    with folder.writing():  # not only stage by stage: what comes after them is written too
+        _stages(folder, task, settings)
+
+
+def _stages(folder: RunFolder, task: Task, settings: RunCommand) -> None:
     finetune_stage(folder, task, settings.finetune)
     supernet_stage(folder, task, settings.supernet)
-    search_stage(folder, task, settings.search)
+    search_stage(folder, task, settings.search, settings.standard, settings)
     supernet = load_supernet(folder.supernet)
     with Archive(folder.archive) as archive:
         points = front_points(archive, "encoder_parameters")
-        whole = archive.lookup(SubnetMask.full(supernet.shape).key, REPORT)
+        whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT)
         assert whole is not None
         chosen, _ = choose(archive, Budgets(encoder_parameters=whole.values["encoder_parameters"] / 2))
-        selection, report = archive.lookup(chosen.key, SELECTION), archive.lookup(chosen.key, REPORT)
-        assert selection is not None
+        selection, report = evaluations_of(archive, chosen.key, chosen.weights)
         page = write_report(folder, archive, whole.key)
-    to = folder.path / "subnets" / chosen.key
+    to = default_folder(folder, selection)
     if not to.is_dir():
         write(folder, supernet, selection, report, whole, to)
     out.print(front_table(folder, points))

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from ..errors import InputError
 from ..evaluation.latency import machine_name
+from .processes import is_first_process
 from .settings import ProjectSettings
 
 # What a run is about; a folder made with other values of these is another run.
@@ -30,7 +32,9 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
-_UNFINISHED = "run.json.tmp"  # all that a run that was killed in its first moment leaves
+_UNFINISHED = "run.json.tmp"
+_LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
+_FIRST = {_UNFINISHED, _LOCK}  # all that a run that was killed in its first moment leaves
 
 
 class RunFolder:
@@ -45,6 +49,7 @@ class RunFolder:
         self.path = path
         self.record = record
         self.project = ProjectSettings.model_validate({**record["project"], "out": path})
+        self._lock = FileLock(path / _LOCK, is_singleton=True)  # reentrant, also through another object
 
     @classmethod
     def create(cls, project: ProjectSettings, facts: dict[str, Any]) -> RunFolder:
@@ -74,15 +79,19 @@ class RunFolder:
                         f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
                         "another --out"
                     )
-            folder._tidy()
+            with folder.writing():
+                folder._tidy()
             return folder
-        if path.exists() and (not path.is_dir() or any(item.name != _UNFINISHED for item in path.iterdir())):
+        if path.exists() and (not path.is_dir() or any(item.name not in _FIRST for item in path.iterdir())):
             raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
         record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
         folder = cls(path, record)
         try:
-            folder._write()
-        except (NotADirectoryError, PermissionError) as error:
+            with folder.writing():
+                if (path / "run.json").exists():  # another process was faster
+                    return cls.create(project, facts)
+                folder._write()
+        except (NotADirectoryError, FileExistsError, PermissionError) as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
         return folder
 
@@ -164,23 +173,53 @@ class RunFolder:
         return self.complete(stage)
 
     @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes from writing the folder meanwhile; whoever has it already may ask again.
+
+        Of several processes that train together (`torchrun`) the first has it for all.
+
+        Raises:
+            InputError: another process writes it.
+        """
+        if not is_first_process():
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"{self.path} is being written by another process; wait until it has ended, or choose another run "
+                "folder"
+            ) from error
+        try:
+            if self._lock.lock_counter == 1 and (self.path / "run.json").is_file():
+                self.record = self.open(self.path).record  # which another process may have written since
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
     def stage(self, stage: str, settings: BaseModel, **notes: Any) -> Iterator[None]:
         """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
-        before = self.seconds(stage)
-        self._tidy()
-        entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
-        self.record["stages"][stage] = {**entry, "seconds": before}
-        self._write()
-        begin = time.monotonic()
-        try:
-            yield
-            self.record["stages"][stage]["complete"] = True
-        finally:
-            self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
+        with self.writing():
+            before = self.seconds(stage)
+            self._tidy()
+            entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
+            self.record["stages"][stage] = {**entry, "seconds": before}
             self._write()
+            begin = time.monotonic()
+            try:
+                yield
+                self.record["stages"][stage]["complete"] = True
+            finally:
+                self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
+                self._write()
 
     def _tidy(self) -> None:
         """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
+        if not is_first_process():
+            return
         for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old"):
             for path in self.path.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
@@ -188,6 +227,8 @@ class RunFolder:
             path.unlink(missing_ok=True)
 
     def _write(self) -> None:
+        if not is_first_process():
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / _UNFINISHED
         temporary.write_text(json.dumps(self.record, indent=1) + "\n")

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from ..searchers import SEARCHERS
+from ..searchers import AUTO, SEARCHERS
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
 from .options import ARGUMENT
 
+Weights = Literal["supernet", "standard"]
 RunArgument = Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
 
 
@@ -42,30 +43,76 @@ class ProjectSettings(_Settings):
     seed: Annotated[int, Field(ge=0, description="of splits, training and search")] = 0
 
 
+def _length(value: object) -> object:
+    if value is None or value == "task" or (str(value).isdecimal() and int(str(value)) > 0):
+        return None if value is None else str(value)
+    raise ValueError("expected a number of tokens above 0, or `task`")
+
+
 class LatencySettings(_Settings):
     """The machine a subnetwork is to run on: this one, used in a certain way."""
 
     threads: Annotated[int | None, Field(ge=1, description="threads; all cores if not given")] = None
     batch_size: Annotated[int, Field(ge=1, description="texts per batch")] = 1
     sequence_length: Annotated[
-        int | None, Field(ge=1, description="tokens per text; 128, or the model's positions if those are fewer")
+        str | None,
+        BeforeValidator(_length),
+        Field(description="tokens per text, or `task`: its texts' lengths; 128, or the model's positions if fewer"),
     ] = None
-    precision: Annotated[Literal["float32", "bfloat16"], Field(description="the served model's")] = "float32"
+    precision: Annotated[
+        Literal["float32", "bfloat16", "fp32", "bf16"],
+        AfterValidator(lambda name: {"fp32": "float32", "bf16": "bfloat16"}.get(name, name)),
+        Field(description="the served model's"),
+    ] = "float32"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"
+    runtime: Annotated[str, Field(description="what runs the model: pytorch")] = "pytorch"
 
 
 class SearchSettings(_Settings):
     """How the search goes."""
 
-    searcher: Annotated[str, Field(description=", ".join(SEARCHERS))] = "nsga2"
+    searcher: Annotated[
+        str,
+        AfterValidator(lambda name: AUTO if name == "auto" else name),
+        Field(description=f"auto ({AUTO}), {', '.join(SEARCHERS)}", validate_default=True),
+    ] = "auto"
     budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
     objectives: Annotated[
-        str, Field(description="comma-separated: error, parameters, encoder_parameters, macs, latency_ms")
+        str,
+        Field(description="comma-separated: error, parameters, encoder_parameters, macs, latency, memory, disk_mb"),
     ] = "error,encoder_parameters"
     sampling: Annotated[
         Literal["size", "paper"], Field(description="where a searcher needs random points: uniform in size, or not")
     ] = "size"
     precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
+    racing: Annotated[
+        bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")
+    ] = False
+    prefix_mb: Annotated[
+        int, Field(ge=0, description="memory for hidden states of first layers that subnetworks share; 0 is off")
+    ] = 1024
     latency: LatencySettings = LatencySettings()
+
+
+class StandardSettings(_Settings):
+    """How standard NAS (the searcher `moasha`) trains each candidate."""
+
+    epochs: Annotated[int, Field(ge=1, description="most passes over the training split that a candidate gets")] = 5
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
+    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step")] = 32
+    save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
+
+
+class FarmSettings(_Settings):
+    """Where a search's evaluations run; by default here, one after another. It does not change what is searched."""
+
+    workers: Annotated[int | None, Field(ge=1, description="evaluate on so many processes of this machine")] = None
+    scheduler: Annotated[
+        str | None, Field(description="evaluate on a Dask cluster, the address of its scheduler: tcp://HOST:8786")
+    ] = None
+    latency_tag: Annotated[
+        str | None, Field(description="measure latencies on the cluster's worker with this resource, not here")
+    ] = None
 
 
 class FinetuneCommand(ProjectSettings):
@@ -81,11 +128,22 @@ class SupernetCommand(_Settings):
     supernet: SupernetSettings = SupernetSettings()
 
 
-class SearchCommand(_Settings):
+class SearchCommand(FarmSettings):
     """Settings of `search`."""
 
     run: RunArgument
     search: SearchSettings = SearchSettings()
+    standard: StandardSettings = StandardSettings()
+
+
+class LatencyCommand(LatencySettings):
+    """Settings of `latency`."""
+
+    run: RunArgument
+    seconds: Annotated[float, Field(gt=0, description="about so long it may take")] = 50.0
+    again: Annotated[
+        bool, Field(description="measure although there is a table", json_schema_extra={"flag": "--again"})
+    ] = False
 
 
 class FrontCommand(_Settings):
@@ -100,6 +158,10 @@ class FrontCommand(_Settings):
         Literal["encoder_parameters", "parameters", "macs", "latency_ms"],
         Field(description="the objective beside the error"),
     ] = "encoder_parameters"
+    weights: Annotated[
+        Weights | None,
+        Field(description="only models with the supernet's weights, or only those of standard NAS with their own"),
+    ] = None
     as_json: Annotated[
         bool, Field(description="print JSON instead of a table", json_schema_extra={"flag": "--json"})
     ] = False
@@ -109,6 +171,8 @@ class Budgets(_Settings):
     """Limits that a subnetwork must keep."""
 
     latency_ms: Annotated[float | None, Field(gt=0, description="at most so many milliseconds")] = None
+    memory_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of the process at its peak")] = None
+    disk_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of weights on disk")] = None
     parameters: Annotated[float | None, Field(gt=0, description="at most so many parameters in all")] = None
     encoder_parameters: Annotated[float | None, Field(gt=0, description="at most so many in the encoder")] = None
     macs: Annotated[float | None, Field(gt=0, description="at most so many multiply-accumulates")] = None
@@ -119,6 +183,16 @@ class PickCommand(Budgets):
     """Settings of `pick`."""
 
     run: RunArgument
+    as_measured: Annotated[
+        bool,
+        Field(
+            description="answer from the numbers in the archive, whatever machine they are of; measure nothing",
+            json_schema_extra={"flag": "--as-measured"},
+        ),
+    ] = False
+    as_json: Annotated[
+        bool, Field(description="print JSON instead of a table", json_schema_extra={"flag": "--json"})
+    ] = False
 
 
 class ExtractCommand(Budgets):
@@ -126,12 +200,16 @@ class ExtractCommand(Budgets):
 
     run: RunArgument
     key: Annotated[str | None, Field(description="the subnetwork's key, as `front` prints it")] = None
+    weights: Annotated[
+        Weights | None, Field(description="with which weights; of a key that was evaluated with both, the supernet's")
+    ] = None
     to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
 
 
-class RunCommand(ProjectSettings):
+class RunCommand(ProjectSettings, FarmSettings):
     """Settings of `run`: all stages."""
 
     finetune: FinetuneSettings = FinetuneSettings()
     supernet: SupernetSettings = SupernetSettings()
     search: SearchSettings = SearchSettings()
+    standard: StandardSettings = StandardSettings()

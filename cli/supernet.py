@@ -12,6 +12,7 @@ from ..supernet.strategies import STRATEGIES
 from ..supernet.training import train_supernet
 from ..tasks import Task
 from .console import duration, progress, say
+from .processes import first_process_first, is_first_process, joined_processes
 from .run_folder import RunFolder
 from .settings import SupernetCommand
 from .workspace import load_supernet, make_space, open_task
@@ -21,7 +22,10 @@ def supernet(settings: SupernetCommand) -> None:
     """Train the supernet of a run."""
     folder = RunFolder.open(settings.run)
     check(settings.supernet)
-    supernet_stage(folder, open_task(folder), settings.supernet)
+    with joined_processes():
+        with first_process_first():
+            task = open_task(folder)
+        supernet_stage(folder, task, settings.supernet)
 
 
 def check(settings: SupernetSettings) -> None:
@@ -54,6 +58,8 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) ->
                 state=state,
                 report=lambda p: tick(p.done, p.total, f"loss {p.loss:.3f}"),
             )
-        save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet)
-    shutil.rmtree(state, ignore_errors=True)
+        if is_first_process():
+            save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet)
+    if is_first_process():
+        shutil.rmtree(state, ignore_errors=True)
     say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")

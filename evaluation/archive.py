@@ -19,17 +19,32 @@ from ..errors import InputError
 from ..search_space import SubnetMask
 from .pareto import hypervolume, is_front
 
-SCHEMA_VERSION = 1
-_SCHEMA = """
-CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
+# Whose weights a subnetwork was evaluated with: slices of the supernet's, or its own, trained in isolation.
+SUPERNET, STANDARD = "supernet", "standard"
+
+SCHEMA_VERSION = 2
+_EVALUATIONS = """
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
-    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, UNIQUE (key, split, method, seed)
+    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL,
+    UNIQUE (key, weights, split, method, seed)
 );
+"""
+_SCHEMA = f"""
+CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
+{_EVALUATIONS}
 CREATE TABLE objective_values (
     evaluation INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (evaluation, name)
 ) WITHOUT ROWID;
 CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+"""
+# Version 1 knew the supernet's weights only. SQLite cannot change what makes a row unique: the table is made anew.
+_FROM_VERSION_1 = f"""
+ALTER TABLE evaluations RENAME TO old;
+{_EVALUATIONS}
+INSERT INTO evaluations
+    SELECT id, key, x, space, method, seed, split, seconds, asked, '{SUPERNET}' FROM old ORDER BY id;
+DROP TABLE old;
 """
 
 
@@ -57,6 +72,8 @@ class Evaluation:
     seconds: float
     asked: bool
     """False if it came for free, such as another depth from the same pass."""
+    weights: str = SUPERNET
+    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models."""
 
     def __post_init__(self) -> None:
         if self.key != self.mask.key:
@@ -97,13 +114,23 @@ class Archive:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION or "evaluations" not in tables:
+        elif version not in (1, SCHEMA_VERSION) or "evaluations" not in tables:
             raise InputError(
                 f"{self.path} is of archive version {version}, this Secateur reads version {SCHEMA_VERSION}; open it "
                 "with the Secateur that wrote it, or move it away and the search starts again"
             )
         elif (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise self._damaged(" ".join(found.split()))
+        elif version == 1:
+            self._migrate()
+
+    def _migrate(self) -> None:
+        """Bring a file of version 1 to this version, in one transaction."""
+        self._db.execute("BEGIN IMMEDIATE")
+        if self._db.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else did it while we waited
+            for statement in f"{_FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}".split(";"):
+                self._db.execute(statement)
+        self._db.execute("COMMIT")
 
     def __enter__(self) -> Archive:
         return self
@@ -124,8 +151,8 @@ class Archive:
     def add(self, evaluations: Sequence[Evaluation], *, searcher_state: tuple[str, bytes] | None = None) -> None:
         """Store evaluations, and the state of the searcher that has been told of them, in one transaction.
 
-        One with the key, split, method and seed of an older one is ignored, except that it is then marked as asked if
-        either is.
+        One with the key, weights, split, method and seed of an older one is ignored, except that it is then marked as
+        asked if either is.
 
         Args:
             evaluations: any number.
@@ -152,10 +179,10 @@ class Archive:
         e = evaluation
         self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?)", (e.key, _pack(e.mask.to_json())))
         x = None if e.x is None else _pack([int(value) for value in e.x])
-        row = (e.key, x, e.space, e.method, int(e.seed), e.split, float(e.seconds), bool(e.asked))
+        row = (e.key, x, e.space, e.method, int(e.seed), e.split, float(e.seconds), bool(e.asked), e.weights)
         cursor = self._db.execute(
-            "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked, weights) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             row,
         )
         if cursor.rowcount:
@@ -164,8 +191,8 @@ class Archive:
         elif e.asked:
             self._db.execute(
                 "UPDATE evaluations SET asked = 1, x = coalesce(x, ?) "
-                "WHERE key = ? AND split = ? AND method = ? AND seed = ?",
-                (x, e.key, e.split, e.method, int(e.seed)),
+                "WHERE key = ? AND weights = ? AND split = ? AND method = ? AND seed = ?",
+                (x, e.key, e.weights, e.split, e.method, int(e.seed)),
             )
 
     def searcher_state(self, name: str) -> bytes | None:
@@ -174,33 +201,48 @@ class Archive:
             row = self._db.execute("SELECT state FROM searcher_states WHERE name = ?", (name,)).fetchone()
         return None if row is None else row[0]
 
-    def evaluations(self, *, split: str | None = None, method: str | None = None) -> list[Evaluation]:
-        """Return all evaluations, or those of one split or method, in the order they were added."""
-        return self._select({"split": split, "method": method})
+    def evaluations(
+        self, *, split: str | None = None, method: str | None = None, weights: str | None = None
+    ) -> list[Evaluation]:
+        """Return all evaluations, or those of one split, method or kind of weights, in the order they were added."""
+        return self._select({"split": split, "method": method, "weights": weights})
 
-    def lookup(self, key: str, split: str, *, method: str | None = None) -> Evaluation | None:
-        """Return the first evaluation of a subnetwork on a split, by any method if None.
+    def lookup(
+        self, key: str, split: str, *, method: str | None = None, weights: str | None = None
+    ) -> Evaluation | None:
+        """Return the first evaluation of a subnetwork on a split, by any method and with any weights if None.
 
         Methods may disagree on the same mask: a pruner may have trained the weights that are left.
         """
-        found = self._select({"key": key, "split": split, "method": method})
+        found = self._select({"key": key, "split": split, "method": method, "weights": weights})
         return found[0] if found else None
 
-    def front(self, objectives: Sequence[str] = ("error", "parameters"), split: str = "selection") -> list[Evaluation]:
+    def front(
+        self,
+        objectives: Sequence[str] = ("error", "parameters"),
+        split: str = "selection",
+        *,
+        weights: str | None = None,
+    ) -> list[Evaluation]:
         """Return the non-dominated evaluations, the best in the first objective first.
 
-        Evaluations without a number for one of the objectives are left out.
+        Evaluations without a number for one of the objectives are left out, and those with other weights, if given.
         """
-        candidates = self.evaluations(split=split)
+        candidates = self.evaluations(split=split, weights=weights)
         values = _matrix(candidates, objectives)
         chosen = np.flatnonzero(is_front(values))
         return [candidates[i] for i in chosen[np.lexsort(values[chosen].T[::-1])]]
 
-    def hypervolume(self, reference: Mapping[str, float], split: str = "selection") -> float:
+    def hypervolume(
+        self, reference: Mapping[str, float], split: str = "selection", *, weights: str | None = None
+    ) -> float:
         """Return the volume between the front and a reference point, objective name to value, in their own units."""
-        return hypervolume(_matrix(self.evaluations(split=split), list(reference)), list(reference.values()))
+        evaluations = self.evaluations(split=split, weights=weights)
+        return hypervolume(_matrix(evaluations, list(reference)), list(reference.values()))
 
-    def best(self, objective: str, *, split: str = "selection", **budgets: float) -> Evaluation:
+    def best(
+        self, objective: str, *, split: str = "selection", weights: str | None = None, **budgets: float
+    ) -> Evaluation:
         """Return the evaluation with the lowest objective whose other values are within budgets.
 
         Raises:
@@ -209,7 +251,7 @@ class Archive:
         Example:
             >>> archive.best("error", latency_ms=10.0)
         """
-        candidates = self.evaluations(split=split)
+        candidates = self.evaluations(split=split, weights=weights)
         values = _matrix(candidates, [objective, *budgets])
         usable = np.flatnonzero(~np.isnan(values).any(axis=1))
         if not len(usable):
@@ -237,7 +279,7 @@ class Archive:
             self._db.execute("SAVEPOINT reading")  # both queries see the same additions
             try:
                 rows = self._db.execute(
-                    "SELECT id, key, x, space, method, seed, split, seconds, asked, mask FROM evaluations "
+                    "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, mask FROM evaluations "
                     f"JOIN masks USING (key) WHERE {where} ORDER BY id",
                     given,
                 ).fetchall()
@@ -284,7 +326,7 @@ def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | 
     masks: dict[str, SubnetMask] = {}
     for row in rows:
         if row[1] not in masks:
-            masks[row[1]] = SubnetMask.from_json(_unpack(row[9]))
+            masks[row[1]] = SubnetMask.from_json(_unpack(row[-1]))
     return [
         Evaluation(
             key=key,
@@ -297,8 +339,9 @@ def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | 
             values=values[identity],
             seconds=math.nan if seconds is None else seconds,
             asked=bool(asked),
+            weights=weights,
         )
-        for identity, key, x, space, method, seed, split, seconds, asked, _ in rows
+        for identity, key, x, space, method, seed, split, seconds, asked, weights, _ in rows
     ]
 
 

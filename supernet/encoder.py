@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -55,6 +56,18 @@ def embed(architecture: Architecture, parameters: Weights, input_ids: Tensor, to
     return total
 
 
+class SharedStates(Protocol):
+    """All tokens' states of one batch, which subnetworks that begin with the same layers have in common."""
+
+    def deepest(self, most: int) -> tuple[int, Tensor] | None:
+        """Return the state `(B, T, D)` after the largest known number of layers up to `most`, and that number."""
+        ...
+
+    def offer(self, depth: int, state: Tensor) -> None:
+        """Take the state `(B, T, D)` after `depth` layers, or leave it; nobody writes to it any more."""
+        ...
+
+
 @dataclass(frozen=True)
 class Encoded:
     """First tokens' states, all that a sequence classifier reads, with the deepest layer not yet finished.
@@ -93,6 +106,7 @@ def encode(
     *,
     dropout: Dropout = NO_DROPOUT,
     readouts: Iterable[int] | None = None,
+    shared: SharedStates | None = None,
 ) -> Encoded:
     """Run the kept blocks and keep the first token's state after the layers asked for.
 
@@ -107,23 +121,24 @@ def encode(
         keep: `(B, T)` bool, False for padding, or None.
         dropout: rates while training.
         readouts: depths wanted; None for the whole subnetwork's only, `num_layers`.
+        shared: states of the same batch that other subnetworks have left, and are left for them; without dropout.
     """
     wanted = (architecture.num_layers,) if readouts is None else tuple(readouts)
-    x = _norm(architecture, weights, "embeddings.norm", embedded)
-    x = drop(x, dropout.hidden)
-    if "embeddings.projection.weight" in weights:
-        x = _linear(weights, "embeddings.projection", x)
     with_blocks = [layer for layer in range(max(wanted)) if _has_blocks(weights, layer)]
-    last = with_blocks[-1] if with_blocks else None
+    if not with_blocks:
+        return Encoded({0: _start(architecture, weights, embedded, dropout)[:, 0]}, None, None, wanted)
+    last = with_blocks[-1]
+    known = None if shared is None else shared.deepest(min(last, *wanted))  # of a depth before it nothing would be left
+    begin, x = known or (0, _start(architecture, weights, embedded, dropout))
     states: dict[int, Tensor] = {}
-    for layer in range(max(wanted) if last is None else last):
+    for layer in range(begin, last):
         if layer in wanted:
             states[layer] = x[:, 0].contiguous()  # a view would keep all tokens' states alive
         if _has_blocks(weights, layer):
             context = _attention(architecture, weights, layer, x, keep, dropout.attention)
             x = _block(architecture, weights, layer, x, context, dropout)
-    if last is None:
-        return Encoded({0: x[:, 0]}, None, None, wanted)
+            if shared is not None:
+                shared.offer(layer + 1, x)
     states[last] = x[:, 0].contiguous()
     context = _attention(architecture, weights, last, x, keep, dropout.attention, first_only=True)
     return Encoded(states, last, None if context is None else context[:, 0], wanted)
@@ -147,6 +162,12 @@ def classify(architecture: Architecture, weights: Weights, state: Tensor, dropou
         state = drop(state, dropout.head)
     hidden = drop(head.activation(_linear(weights, "head.dense", state)), dropout.head)
     return _linear(weights, "head.classifier", hidden)
+
+
+def _start(architecture: Architecture, weights: Weights, embedded: Tensor, dropout: Dropout) -> Tensor:
+    """Return the first layer's input `(B, T, D)`."""
+    x = drop(_norm(architecture, weights, "embeddings.norm", embedded), dropout.hidden)
+    return _linear(weights, "embeddings.projection", x) if "embeddings.projection.weight" in weights else x
 
 
 def _has_blocks(weights: Weights, layer: int) -> bool:

@@ -52,6 +52,7 @@ def finetune(
     seed: int,
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
+    after_epoch: Callable[[int], bool] | None = None,
 ) -> None:
     """Fine-tune a sequence classifier in place.
 
@@ -67,6 +68,10 @@ def finetune(
         seed: of batches and dropout.
         state: folder for resume points, resumed from where it has one; the caller removes it after the stage.
         report: called after each step.
+        after_epoch: called after each whole epoch with how many are done, the model being in evaluation mode and, but
+            for its weights, as it was given; False ends the training. A resumed training calls it again for epochs
+            whose end comes after its resume point; a resume point at an epoch's end is saved after the call. Random
+            numbers that it draws from torch change nothing.
 
     Raises:
         InputError: a model with labels other than the task's, or a resume point that cannot be read.
@@ -76,13 +81,18 @@ def finetune(
     with tempfile.TemporaryDirectory() as temporary, quiet(progress=False):
         arguments = _arguments(state or Path(temporary), settings, seed, total)
         precision = resolve_precision("auto", arguments.device)
-        with _left_as_it_was(model, fast_bfloat16=arguments.device.type == "cpu" and precision == torch.bfloat16):
+        fast_bfloat16 = arguments.device.type == "cpu" and precision == torch.bfloat16
+        attention = model.config._attn_implementation
+        with _left_as_it_was(model, fast_bfloat16=fast_bfloat16):
             shares = _Shares(task, settings.batch_size, seed, total, arguments.world_size)
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.precision = precision
             trainer.remove_callback(PrinterCallback)
             watch = _Watch(trainer, state, settings.save_seconds, report)
             trainer.add_callback(watch)
+            if after_epoch:
+                per_epoch = math.ceil(len(task.train) / settings.batch_size)
+                trainer.add_callback(_Epochs(trainer, per_epoch, after_epoch, attention))
             _train(trainer, watch, state)
 
 
@@ -312,3 +322,33 @@ class _Watch(TrainerCallback):
         if self._folder:
             publish(self._folder / f"checkpoint-{state.global_step}", self._folder, state.global_step)
             self._clock.restart()
+
+
+class _Epochs(TrainerCallback):
+    """Lets the caller look at the model after each epoch, and end the training."""
+
+    def __init__(
+        self, trainer: _Trainer, per_epoch: int, after_epoch: Callable[[int], bool], attention: str | None
+    ) -> None:
+        self._trainer = trainer
+        self._per_epoch = per_epoch
+        self._after_epoch = after_epoch
+        self._attention = attention
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        epoch, rest = divmod(state.global_step, self._per_epoch)
+        if rest:
+            return
+        model: PreTrainedModel = self._trainer.model  # pyright: ignore[reportAssignmentType]
+        attention = model.config._attn_implementation
+        changed = attention != self._attention
+        model.eval()
+        if changed:
+            model.set_attn_implementation(self._attention or "eager")
+        with torch.random.fork_rng([model.device] if model.device.type == "cuda" else []):
+            going = self._after_epoch(epoch)
+        if changed:
+            model.set_attn_implementation(attention or "eager")
+        model.train()
+        if not going:
+            control.should_training_stop, control.should_save = True, False

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ..search_space import EncoderShape, SubnetMask
 from .elastic import Index, Pieces, cut, hidden_index, pieces
-from .encoder import Architecture, Encoded, Weights, classify, embed, encode, finish
+from .encoder import Architecture, Encoded, SharedStates, Weights, classify, embed, encode, finish
 from .families import Dropout, family_of
 from .precision import width_multiple
 
@@ -140,15 +140,17 @@ class Subnet:
         embedded = embed(self.supernet.architecture, self.supernet.parameters, input_ids, token_type_ids)
         keep = None if attention_mask is None else attention_mask.bool()
         depth = self.supernet.shape.num_layers
-        return self.readouts([(embedded, keep)], (depth,))[depth]
+        return self.readouts([(embedded, keep, None)], (depth,))[depth]
 
     @torch.inference_mode()
-    def readouts(self, batches: Iterable[tuple[Tensor, Tensor | None]], depths: tuple[int, ...]) -> dict[int, Tensor]:
+    def readouts(
+        self, batches: Iterable[tuple[Tensor, Tensor | None, SharedStates | None]], depths: tuple[int, ...]
+    ) -> dict[int, Tensor]:
         """Return the logits after each of the given depths, from one pass over all batches.
 
         Args:
-            batches: of each `(B, T, E)`, the embedding tables' sum (`encoder.embed`), and `(B, T)` bool, False for
-                padding, or None.
+            batches: of each `(B, T, E)`, the embedding tables' sum (`encoder.embed`), `(B, T)` bool, False for padding,
+                or None, and the states it shares with other subnetworks, or None.
             depths: 0 to `num_layers`; the logits after d layers are those of `mask.truncated(d)`.
 
         Returns:
@@ -158,8 +160,15 @@ class Subnet:
         dtype = self.weights["head.classifier.bias"].dtype
         encoded = Encoded.joined(
             [
-                encode(architecture, self.weights, cut(embedded, None, columns).to(dtype), keep, readouts=depths)
-                for embedded, keep in batches
+                encode(
+                    architecture,
+                    self.weights,
+                    cut(embedded, None, columns).to(dtype),
+                    keep,
+                    readouts=depths,
+                    shared=shared,
+                )
+                for embedded, keep, shared in batches
             ]
         )
         states = finish(architecture, self.weights, encoded)

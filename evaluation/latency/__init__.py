@@ -1,7 +1,20 @@
 """How long a subnetwork takes on a given target: measured end to end, or predicted from a table of measured parts."""
 
-from .measure import Latency, measure, measure_pair
-from .table import LatencyTable, calibrate
-from .target import LatencyTarget, machine_name
+from .calibration import calibrate
+from .measure import Bench, Latency, busy, measure
+from .runtimes import RUNTIMES
+from .table import LatencyTable
+from .target import LatencyTarget, machine_name, padded_lengths
 
-__all__ = ["Latency", "LatencyTable", "LatencyTarget", "calibrate", "machine_name", "measure", "measure_pair"]
+__all__ = [
+    "RUNTIMES",
+    "Bench",
+    "Latency",
+    "LatencyTable",
+    "LatencyTarget",
+    "busy",
+    "calibrate",
+    "machine_name",
+    "measure",
+    "padded_lengths",
+]

@@ -1,107 +1,170 @@
-"""End-to-end latency of an ordinary model, as a user would run it."""
+"""End-to-end latency of ordinary models, as a user would run them."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from .runtimes import RUNTIMES, Timer
 from .target import LatencyTarget
+
+Samples = NDArray[np.float64]  # (passes, lengths) of seconds, or of multiples of the reference's
+
+BUSY = 0.1  # spread of the reference from which on a machine counts as busy with something else
+_SLOW = 0.1  # seconds of a pass beyond which what it finds in the caches does not matter
+_BLOCK = 0.04  # seconds of passes in a row
+_MOST_PASSES = 5
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one forward pass of a batch.
+    """Milliseconds of one forward pass of a batch; where there are several lengths, of a pass of mean length.
 
     Attributes:
-        median: the middle of the repeats.
-        low, high: the quartiles.
-        repeats: how many passes were timed, after warm-up.
+        median: the middle of the repeats, each the mean over the target's lengths.
+        low, high: their quartiles.
+        p50, p95: percentiles of single requests; with one length p50 is the median.
+        repeats: how often each length was timed, after warm-up.
     """
 
     median: float
     low: float
     high: float
+    p50: float
+    p95: float
     repeats: int
 
 
 def measure(
     model: PreTrainedModel, target: LatencyTarget, *, repeats: int = 30, warmup: int = 5, seconds: float | None = None
 ) -> Latency:
-    """Time a model's forward pass on random tokens, without padding.
+    """Time a model alone.
 
     Args:
         model: any sequence classifier; it is moved to the target's device and cast to its precision.
-        target: device, threads, batch size, length and precision.
+        target: device, threads, batch size, length, precision and runtime.
         repeats: passes timed.
         warmup: passes before them.
         seconds: stop after so long, once five passes are timed.
     """
-    with _ready(model, target) as run:
+    limit = float("inf") if seconds is None else seconds
+    with RUNTIMES[target.runtime](model, target) as run:
+        begin = time.perf_counter()
         for _ in range(warmup):
             run()
-        begin, times = time.perf_counter(), []
-        while len(times) < repeats:
-            times.append(_timed(run, target))
-            if seconds is not None and len(times) >= 5 and time.perf_counter() - begin > seconds:
+            if time.perf_counter() - begin > limit / 2:
                 break
-    return _summary(times)
+        begin, times = time.perf_counter(), []
+        while len(times) < repeats and (len(times) < 5 or time.perf_counter() - begin <= limit):
+            times.append(run())
+    return summary(np.array(times))
 
 
-def measure_pair(
-    model: PreTrainedModel, reference: PreTrainedModel, target: LatencyTarget, *, repeats: int = 15, warmup: int = 3
-) -> tuple[Latency, Latency]:
-    """Time two models in turn, A B A B ..., so that their ratio holds while the machine's speed drifts."""
-    with _ready(model, target) as run, _ready(reference, target) as run_reference:
-        for _ in range(warmup):
-            run()
-            run_reference()
-        pairs = [(_timed(run, target), _timed(run_reference, target)) for _ in range(repeats)]
-    return _summary([a for a, _ in pairs]), _summary([b for _, b in pairs])
+def summary(seconds: Samples) -> Latency:
+    """Summarise seconds `(passes, lengths)`."""
+    milliseconds = seconds * 1e3
+    low, median, high = np.percentile(milliseconds.mean(axis=1), [25, 50, 75])
+    p50, p95 = np.percentile(milliseconds, [50, 95])
+    return Latency(float(median), float(low), float(high), float(p50), float(p95), len(seconds))
 
 
-def _summary(times: list[float]) -> Latency:
-    low, median, high = (float(q) for q in np.percentile(np.array(times) * 1e3, [25, 50, 75]))
-    return Latency(median, low, high, len(times))
+class Bench:
+    """Times models in turn with one reference, so that their ratios hold while the machine's speed drifts.
+
+    Each runs some passes in a row before the next one's turn, and of these the first does not count: it finds the
+    caches full of another model's weights, as a model that is served alone never does. So a model takes here what it
+    takes in :func:`measure`.
+
+    Args:
+        reference: a model that takes about as long as those that are timed.
+        target: device, threads, batch size, length, precision and runtime.
+    """
+
+    def __init__(self, reference: PreTrainedModel, target: LatencyTarget) -> None:
+        self.target = target
+        self._reference = reference
+        self._reference_seconds: list[float] = []
+        self._ratios: list[Samples] = []
+
+    def add(self, *models: PreTrainedModel, seconds: float, rounds: int = 4) -> list[int]:
+        """Time models, each in turn with the others and the reference.
+
+        Args:
+            models: they are moved to the target's device and cast to its precision.
+            seconds: begin no further round when it would not end in so long; the first is always done.
+            rounds: most turns of each.
+
+        Returns:
+            The models' places, for :meth:`latency`.
+        """
+        begin = time.perf_counter()
+        with ExitStack() as stack:
+            runtime = RUNTIMES[self.target.runtime]
+            timers = [stack.enter_context(runtime(model, self.target)) for model in (*models, self._reference)]
+            *blocks, reference = [_Block(timer) for timer in timers]
+            before = self._turn(reference)
+            ratios: list[list[Samples]] = [[] for _ in models]
+            start = time.perf_counter()
+            for done in range(rounds):
+                now = time.perf_counter()
+                if done and now - begin + (now - start) / done > seconds:
+                    break
+                taken = [block() for block in blocks]
+                after = self._turn(reference)
+                for found, times in zip(ratios, taken, strict=True):
+                    found.append(times / ((before + after) / 2))
+                before = after
+        first = len(self._ratios)
+        self._ratios += [np.concatenate(found) for found in ratios]
+        return list(range(first, len(self._ratios)))
+
+    def latency(self, place: int) -> Latency:
+        """Return what a model takes while the reference takes what it took in the middle of all its turns."""
+        return summary(self._ratios[place] * (self.reference / 1e3))
+
+    @property
+    def reference(self) -> float:
+        """Milliseconds of the reference, the median of its turns."""
+        return float(np.median(self._reference_seconds)) * 1e3
+
+    @property
+    def spread(self) -> float:
+        """The reference's quartiles' distance over its median: how steady the machine's speed was."""
+        low, middle, high = np.percentile(self._reference_seconds, [25, 50, 75])
+        return float((high - low) / middle)
+
+    def _turn(self, reference: _Block) -> float:
+        self._reference_seconds.append(float(np.median(reference().mean(axis=1))))
+        return self._reference_seconds[-1]
 
 
-def _timed(run: Callable[[], None], target: LatencyTarget) -> float:
-    if target.device.startswith("cuda"):
-        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        begin.record()
-        run()
-        end.record()
-        torch.cuda.synchronize()
-        return begin.elapsed_time(end) / 1e3
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+class _Block:
+    """Some passes of one model in a row; warms it up when it is made."""
+
+    def __init__(self, timer: Timer) -> None:
+        self._timer = timer
+        taken = timer().sum()
+        if taken < _SLOW:
+            taken = min(timer().sum() for _ in range(2))
+        self._discarded = int(taken < _SLOW)
+        self._passes = int(np.clip(_BLOCK / taken, 1, _MOST_PASSES))
+
+    def __call__(self) -> Samples:
+        for _ in range(self._discarded):
+            self._timer()
+        return np.array([self._timer() for _ in range(self._passes)])
 
 
-@contextmanager
-def _ready(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Callable[[], None]]:
-    """Yield a function that runs the model once; threads are set for as long and then put back."""
-    dtype = getattr(torch, target.precision)
-    model.eval().to(device=target.device, dtype=dtype)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(
-        0, model.config.vocab_size, (target.batch_size, target.sequence_length), generator=generator
-    ).to(target.device)
-    inputs: dict[str, Tensor] = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    threads = torch.get_num_threads()
-    torch.set_num_threads(target.threads)
-
-    @torch.inference_mode()
-    def run() -> None:
-        model(**inputs)
-
-    try:
-        yield run
-    finally:
-        torch.set_num_threads(threads)
+def busy(spread: float) -> str | None:
+    """Return a warning for a machine that did not keep its speed, None for one that did."""
+    if not spread > BUSY:  # NaN if nothing was measured
+        return None
+    return (
+        f"the machine was busy: one and the same network's time varied by {spread:.0%} while others were measured, so "
+        "that the numbers are doubtful; measure again when it is quiet"
+    )

@@ -7,21 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from ...errors import unknown_name
 from ...supernet import Supernet
 from ..latency import LatencyTable
+from .disk import disk
 from .latency import latency
 from .macs import macs
+from .memory import memory
 from .objective import Objective
 from .parameters import encoder_parameters, parameters
 
 ERROR = "error"
 
-# From a supernet and its latency table (whose target has the sequence length) to the objective.
+# From a supernet and its latency table (whose target says how the model is used) to the objective.
 OBJECTIVES: dict[str, Callable[[Supernet, LatencyTable], Objective]] = {
     "parameters": lambda supernet, table: parameters(supernet),
     "encoder_parameters": lambda supernet, table: encoder_parameters(supernet),
-    "macs": lambda supernet, table: macs(supernet, table.target.sequence_length),
+    "macs": lambda supernet, table: macs(supernet, table.target.request_lengths),
     "latency_ms": lambda supernet, table: latency(table),
+    "memory_mb": lambda supernet, table: memory(supernet, table.target),
+    "disk_mb": lambda supernet, table: disk(supernet),
 }
+ALIASES = {"latency": "latency_ms", "memory": "memory_mb", "disk": "disk_mb"}
 
-__all__ = ["ERROR", "OBJECTIVES", "Objective", "encoder_parameters", "latency", "macs", "parameters"]
+
+def resolve_objective(name: str) -> str:
+    """Return the objective that a name or its short form stands for.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    name = ALIASES.get(name.strip(), name.strip())
+    if name not in (ERROR, *OBJECTIVES):
+        raise unknown_name("objective", name, (ERROR, *OBJECTIVES))
+    return name
+
+
+__all__ = [
+    "ERROR",
+    "OBJECTIVES",
+    "Objective",
+    "disk",
+    "encoder_parameters",
+    "latency",
+    "macs",
+    "memory",
+    "parameters",
+    "resolve_objective",
+]

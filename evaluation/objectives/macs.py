@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from .objective import Objective
 
 
-def macs(supernet: Supernet, sequence_length: int) -> Objective:
-    """Count the multiply-accumulates of matrix products for one text of `sequence_length` tokens.
+def macs(supernet: Supernet, lengths: Sequence[int]) -> Objective:
+    """Count the multiply-accumulates of matrix products for one text, the mean over its possible lengths.
 
-    Per layer with h heads of size s and u neurons, residual width d, T tokens: `4 T d h s` for the projections,
-    `2 T^2 h s` for attention, `2 T d u` for the feed-forward block; then the projection of the embeddings, where there
-    is one, and the head on one token.
+    Per layer with h heads of size s and u neurons, residual width d, T tokens (one of `lengths`): `4 T d h s` for
+    the projections, `2 T^2 h s` for attention, `2 T d u` for the feed-forward block; then the projection of the
+    embeddings, where there is one, and the head on one token.
     """
     shape, family, everything = supernet.shape, supernet.family, supernet.parameters
     dense, classifier = (everything[f"{path}.weight"] for path in (family.head.dense, family.head.classifier))
     embedding_size = everything[f"{family.embeddings.word}.weight"].shape[1]
 
     def count(mask: SubnetMask) -> float:
-        d, tokens = mask.hidden_size, sequence_length
+        return float(np.mean([at(mask, tokens) for tokens in lengths]))
+
+    def at(mask: SubnetMask, tokens: int) -> float:
+        d = mask.hidden_size
         total = dense.shape[0] * d + classifier.shape[0] * classifier.shape[1]
         if supernet.projected:
             total += tokens * embedding_size * d

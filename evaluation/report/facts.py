@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+from ..archive import SUPERNET
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,18 @@ class Point:
     latency_high_ms: float | None = None
     """Upper quartile of that run."""
     on_front: bool = False
+    """On the front of the models with its kind of weights."""
+    weights: str = SUPERNET
+    """`supernet`, or `standard` for a model that standard NAS has trained."""
 
     def __post_init__(self) -> None:
         if len(self.heads) != len(self.neurons):
             raise ValueError(f"{self.key} has heads of {len(self.heads)} layers but neurons of {len(self.neurons)}")
+
+    @property
+    def name(self) -> str:
+        """The key, told apart from the same mask's with the supernet's weights."""
+        return self.key if self.weights == SUPERNET else f"{self.key}-{self.weights}"
 
     @property
     def layers(self) -> int:
@@ -60,6 +71,20 @@ class StageCost:
     seconds: float
     note: str = ""
     """What the time bought: epochs, evaluations."""
+
+
+@dataclass(frozen=True)
+class Approach:
+    """One of the ways to a front, all of whose models have one kind of weights."""
+
+    weights: str
+    """As in :class:`Point`."""
+    title: str
+    """What people call it."""
+    seconds: float
+    """What the stages took that it needs, beside those that all approaches need."""
+    hypervolume: float = math.nan
+    """Of its front, between the bounds of `ReportFacts.hypervolumes`; larger is better."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +116,8 @@ class ReportFacts:
     """Which data the two errors are from, in a sentence or two."""
     hypervolumes: dict[str, float] = field(default_factory=dict)
     """By method, all against the same reference point."""
+    approaches: tuple[Approach, ...] = ()
+    """What is compared where there is more than one."""
     run: str = "RUN"
     """The run's folder, as the `extract` command takes it."""
 

@@ -125,15 +125,21 @@ function trace(points, error, name, marker, more = {}) {
   };
 }
 
-/** The lowest selection error within each budget, as a staircase. */
-function staircase() {
-  const sorted = usable().sort((a, b) => cost(a) - cost(b) || a.values.error_selection - b.values.error_selection);
+/** The lowest selection error within each budget, as a staircase: one for each approach, where there are several. */
+function staircases() {
+  if (facts.approaches.length < 2) return [staircase(usable(), "best within a budget", "solid")];
+  return facts.approaches.map(({ weights, title }, i) =>
+    staircase(usable().filter((point) => point.weights === weights), `best within a budget, ${plain(title)}`, ["solid", "dash"][i % 2]));
+}
+
+function staircase(points, name, dash) {
+  const sorted = points.sort((a, b) => cost(a) - cost(b) || a.values.error_selection - b.values.error_selection);
   const steps = [];
   for (const point of sorted) {
     if (!steps.length || point.values.error_selection < steps.at(-1).values.error_selection) steps.push(point);
   }
-  const line = { color: colour("soft"), width: 1.5, shape: "hv" };
-  return trace(steps, "error_selection", "best within a budget", {}, { mode: "lines", line, hoverinfo: "skip", hovertemplate: null });
+  const line = { color: colour("soft"), width: 1.5, shape: "hv", dash };
+  return trace(steps, "error_selection", name, {}, { mode: "lines", line, hoverinfo: "skip", hovertemplate: null });
 }
 
 function traces() {
@@ -145,7 +151,7 @@ function traces() {
     const of = (points) => points.filter((point) => point.method === method);
     if (of(rest).length) made.push(trace(of(rest), "error_selection", `evaluated, ${plain(method)}`, { ...look, size: 6, opacity: 0.35 }));
   });
-  made.push(staircase());
+  made.push(...staircases());
   const reported = front.filter((point) => point.values.error_report !== null);
   const open = { symbol: "diamond-open", color: colour("report"), size: 8, line: { width: 1.8 } };
   if (reported.length) made.push(trace(reported, "error_report", "front, report error", open));
@@ -273,7 +279,7 @@ function showPanel() {
   const layers = pick.heads.map((heads, i) => make("tr", null, heading(`${i + 1}`), bar(heads, facts.full.heads[i]), bar(pick.neurons[i], facts.full.neurons[i])));
   if (pick.hidden !== facts.full.hidden) layers.push(make("tr", null, heading("width"), bar(pick.hidden, facts.full.hidden)));
   element("architecture").replaceChildren(...layers);
-  element("command").textContent = `${facts.command} ${pick.key}`;
+  element("command").textContent = `${facts.command} ${pick.extract}`;
 }
 
 function markRow() {

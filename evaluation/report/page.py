@@ -127,20 +127,23 @@ def _payload(facts: ReportFacts) -> str:
         "axes": axes,
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)} --key",
+        "approaches": [{"weights": one.weights, "title": one.title} for one in facts.approaches],
         "table_error": _percent(facts.table_error),
-        "full": _point(facts.full),
-        "points": [_point(point) for point in facts.points],
+        "full": _point(facts.full, several=len(facts.approaches) > 1),
+        "points": [_point(point, several=len(facts.approaches) > 1) for point in facts.points],
     }
     text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _point(point: Point, *, several: bool) -> dict[str, Any]:
     shown = {name: number(getattr(point, name)) for name, _, _ in _AXES}
     shown |= {name: _error(getattr(point, name)) for name in ("error_selection", "error_report")}
     shown["latency_measured_ms"] = _measured(point)
     return {
-        "key": point.key,
+        "key": point.name,
+        "weights": point.weights,
+        "extract": f"{point.key} --weights {point.weights}" if several else point.key,
         "method": point.method,
         "heads": point.heads,
         "neurons": point.neurons,
@@ -169,9 +172,12 @@ def _about(facts: ReportFacts) -> str:
 
 def _lede(facts: ReportFacts) -> str:
     count, front = len(facts.points), len(facts.front)
+    each = [f"{sum(p.weights == a.weights for p in facts.front)} of {a.title}" for a in facts.approaches]
+    fronts = f"on their fronts are {' and '.join(each)}"
+    where = fronts if len(each) > 1 else f"{front} {'is' if front == 1 else 'are'} on the front"
     return escape(
         f"{count:,} subnetwork{'' if count == 1 else 's'} of {facts.model} evaluated; "
-        f"{front} {'is' if front == 1 else 'are'} on the front. Move the budget to see the best one within it."
+        f"{where}. Move the budget to see the best one within it."
     )
 
 
@@ -215,7 +221,7 @@ def _front_table(facts: ReportFacts) -> str:
 
 
 def _front_row(point: Point, full_point: Point, *, full: bool = False) -> list[str]:
-    key = escape(point.key)
+    key = escape(point.name)
     first = "Full model" if full else f'<a href="#key={key}"><code>{key}</code></a>'
     share = _share(point.encoder_parameters, full_point.encoder_parameters)
     sortable: list[tuple[str, float | None]] = [
@@ -242,6 +248,9 @@ def _cost_tables(facts: ReportFacts) -> str:
     total = math.fsum(s.seconds for s in facts.stages if math.isfinite(s.seconds))
     rows.append(("<b>All stages</b>", f"<b>{duration(total)}</b>", ""))
     text = _table(("Stage", "Took", ""), rows, numeric=1)
+    if len(facts.approaches) > 1:
+        compared = [(escape(a.title), number(a.hypervolume, 4), duration(a.seconds)) for a in facts.approaches]
+        text += "\n" + _table(("Front", "Hypervolume, larger is better", "Took"), compared)
     if facts.hypervolumes:
         ranked = sorted(facts.hypervolumes.items(), key=lambda item: item[1], reverse=True)
         volumes = [(escape(name), number(value, 4)) for name, value in ranked]

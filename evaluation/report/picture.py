@@ -11,8 +11,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .facts import Point, ReportFacts
+from .page import duration, number
 
 _INK, _SOFT, _LINE, _FULL = "#1b1e22", "#5a626c", "#e3e6ea", "#d55e00"
+_LINES = ("-", "--")
 _METHODS = (("#0072b2", "o"), ("#009e73", "s"), ("#aa4499", "^"), ("#8c6d00", "D"), ("#5a626c", "P"))
 
 
@@ -34,6 +36,10 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=_INK)
     left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {_plain(facts.metric)})", fontsize=11, color=_INK)
     right.set_xlabel("measured latency (ms)", fontsize=11, color=_INK)
+    if len(facts.approaches) > 1:
+        handles, labels = left.get_legend_handles_labels()
+        look = {"fontsize": 10, "frameon": False, "labelcolor": _INK}
+        figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
     figure.suptitle(_plain(facts.title), fontsize=12, color=_INK, x=0.01, ha="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
@@ -51,13 +57,12 @@ def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None],
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(_SOFT)
-    methods = sorted({p.method for p in facts.front})
     drawn = 0
-    for i, method in enumerate(methods):
+    for i, (label, mine) in enumerate(_groups(facts)):
         colour, marker = _METHODS[i % len(_METHODS)]
-        mine = [p for p in facts.front if p.method == method]
-        label = f"front, {_plain(method)}" if len(methods) > 1 else "front"
         drawn += _mark(axes, mine, cost, colour, marker, size=5.5, label=label, quartiles=quartiles)
+        if len(facts.approaches) > 1:
+            _join(axes, mine, cost, colour, _LINES[i % len(_LINES)])
     error = _number(facts.full.error_report)
     if math.isfinite(error):
         axes.axhline(error, color=_FULL, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -67,8 +72,29 @@ def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None],
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=_SOFT)
         return
     axes.set_xlim(left=0)
-    if not quartiles:
+    if not quartiles and len(facts.approaches) < 2:
         axes.legend(fontsize=10, frameon=False, labelcolor=_INK, loc="upper right")
+
+
+def _groups(facts: ReportFacts) -> list[tuple[str, list[Point]]]:
+    """Return the front's points with what the legend calls them: by approach if there are several, else by method."""
+    if len(facts.approaches) > 1:
+        return [
+            (
+                f"{_plain(a.title)}: hypervolume {number(a.hypervolume)}, {duration(a.seconds)}",
+                [p for p in facts.front if p.weights == a.weights],
+            )
+            for a in facts.approaches
+        ]
+    methods = sorted({p.method for p in facts.front})
+    labels = [f"front, {_plain(method)}" if len(methods) > 1 else "front" for method in methods]
+    return [(label, [p for p in facts.front if p.method == m]) for label, m in zip(labels, methods, strict=True)]
+
+
+def _join(axes: Axes, points: Sequence[Point], cost: Callable[[Point], float | None], colour: str, line: str) -> None:
+    """Join the points of one approach, the cheapest first."""
+    xy = sorted((_number(cost(p)), _number(p.error_report)) for p in points)
+    axes.plot([x for x, _ in xy], [y for _, y in xy], line, color=colour, linewidth=1, alpha=0.7, zorder=2)
 
 
 def _mark(

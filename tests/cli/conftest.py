@@ -131,7 +131,7 @@ def archive_rows(run: Path, split: str | None = None) -> list[tuple]:
     """Return all that a run's archive says, in order, without what was measured with a clock."""
     with Archive(run / "archive.db") as archive:
         return [
-            (e.key, e.x, e.space, e.method, e.seed, e.split, e.asked, *sorted(_unclocked(e.values).items()))
+            (e.key, e.x, e.space, e.method, e.seed, e.split, e.asked, e.weights, *sorted(_unclocked(e.values).items()))
             for e in archive.evaluations(split=split)
         ]
 

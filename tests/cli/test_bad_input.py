@@ -46,7 +46,7 @@ def snapshot(run: Path) -> dict[str, bytes]:
         (["--search-searcher", "luck"], rf"unknown searcher 'luck'; known: {', '.join(sorted(SEARCHERS))}$"),
         (
             ["--search-objectives", "error,speed"],
-            r"unknown objective 'speed'; known: encoder_parameters, error, latency_ms, macs, parameters$",
+            r"unknown objective 'speed'; known: disk_mb, encoder_parameters, error, .*memory_mb, parameters$",
         ),
         (["--search-objectives", "error"], r"--search-objectives needs at least two different objectives, got 'error'"),
         (["--metric", "bleu"], r"unknown metric 'bleu'; known: accuracy, f1, matthews, pearson, spearman$"),
@@ -222,21 +222,21 @@ def test_long_texts_are_cut_counted_and_told(call, inputs, out, tmp_path):
 # Budgets
 
 
-@pytest.mark.parametrize("command", ["pick", "extract"])
-def test_an_impossible_budget_names_the_nearest(fails, call, finished, command):
+@pytest.mark.parametrize(("command", "options"), [("pick", ["--as-measured"]), ("extract", [])])
+def test_an_impossible_budget_names_the_nearest(fails, call, finished, command, options):
     for name in ("latency_ms", "parameters", "macs"):
         points = json.loads(call("front", finished, "--json", "--against", name).out)
         nearest = min(points, key=lambda point: point[name])
         has = f"{nearest['key']} with {name} {nearest[name]:.6g}"
-        message = fails(command, finished, f"--{name.replace('_', '-')}", 1e-3)
+        message = fails(command, finished, f"--{name.replace('_', '-')}", 1e-3, *options)
         assert message == f"nothing on the front keeps {name} <= 0.001; the nearest is {has}"
-    message = fails(command, finished, "--error", 1e-9, "--encoder-parameters", 1e-9)
+    message = fails(command, finished, "--error", 1e-9, "--encoder-parameters", 1e-9, *options)
     expected = r"nothing on the front keeps encoder_parameters <= 1e-09 and error <= 1e-09; the nearest is \w{16} with "
     assert re.match(expected + r"encoder_parameters \S+ and error \S+$", message)
 
 
 def test_other_bad_budgets(fails, finished):
-    assert "give a budget: one or more of --latency-ms, --parameters" in fails("pick", finished)
+    assert "give a budget: one or more of --latency-ms, --memory-mb, --disk-mb, --parameters" in fails("pick", finished)
     assert "--latency-ms: Input should be greater than 0, got -1" in fails("pick", finished, "--latency-ms", -1)
     message = fails("extract", finished, "--key", "0123")
     assert message == "the archive has no subnetwork '0123'; `secateur front` lists the keys"
@@ -332,7 +332,7 @@ def test_a_front_that_was_not_scored_to_the_end(fails, copied):
     db = sqlite3.connect(copied / "archive.db", isolation_level=None)
     db.execute("DELETE FROM evaluations WHERE split = 'report'")
     db.close()
-    for command in (["front", copied], ["pick", copied, "--error", "0.5"]):
+    for command in (["front", copied], ["pick", copied, "--error", "0.5", "--as-measured"]):
         message = fails(*command)
         assert re.match(r"\d of \d models of the front have no report score yet; run `secateur search` again", message)
 

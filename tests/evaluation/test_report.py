@@ -9,7 +9,7 @@ from dataclasses import replace
 import matplotlib
 import pytest
 from plotly.offline import get_plotlyjs
-from secateur.evaluation.report import Point, ReportFacts, StageCost, write_page, write_picture
+from secateur.evaluation.report import Approach, Point, ReportFacts, StageCost, write_page, write_picture
 from secateur.evaluation.report.page import DASH, duration, number
 
 TITLE = 'SST-2 <b>"pruned"</b> & $HOME'
@@ -216,6 +216,39 @@ def test_picture(tmp_path, facts):
     write_picture(tmp_path / "front.png", nothing)
 
 
+# ---- two fronts beside each other
+
+
+@pytest.fixture
+def two(facts):
+    own = replace(POINTS[1], method="moasha", weights="standard", error_selection=0.15)
+    other = replace(point("1" * 16, 6.0, 0.4, 2e6, front=True, method="moasha"), weights="standard")
+    approaches = (
+        Approach("supernet", "weight sharing", 190.0, 0.75),
+        Approach("standard", "standard NAS", 7300.0, 0.51),
+    )
+    return replace(facts, points=(*POINTS, own, other), approaches=approaches)
+
+
+def test_page_compares_two_fronts(tmp_path, two):
+    write_page(tmp_path / "report.html", two)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "on their fronts are 3 of weight sharing and 2 of standard NAS." in text
+    assert '<tr><th scope="row">standard NAS</th><td>0.5100</td><td>2 h 01 min</td></tr>' in text
+    assert '<tr><th scope="row">weight sharing</th><td>0.7500</td><td>3 min 10 s</td></tr>' in text
+    assert f'<a href="#key={"b" * 16}-standard">' in text
+    assert f'<a href="#key={"b" * 16}">' in text
+    names = [p["key"] for p in payload(text)["points"]]
+    assert len(set(names)) == len(names)
+
+
+def test_picture_compares_two_fronts(tmp_path, two, facts):
+    for name, drawn in (("two", two), ("one", facts), ("other", replace(two, approaches=two.approaches[::-1]))):
+        write_picture(tmp_path / name, drawn)
+    pictures = [(tmp_path / name).read_bytes() for name in ("one", "two", "other")]
+    assert len(set(pictures)) == 3
+
+
 # ---- in a browser
 
 
@@ -305,6 +338,18 @@ def test_controls_move_the_pick(page):
         "sorted": ["c", "b", "a"],
         "drawn": True,
     }
+
+
+@in_browser
+@pytest.mark.parametrize("weights", ["supernet", "standard"])
+def test_the_same_mask_of_two_fronts_is_two_models(tmp_path, two, weights):
+    write_page(tmp_path / "report.html", two)
+    name = "b" * 16 + ("-standard" if weights == "standard" else "")
+    document, complaints = browse(tmp_path / "report.html", f"#axis=latency_ms&key={name}")
+    assert complaints == []
+    assert command_in(document) == f"secateur extract 'runs/my run' --key {'b' * 16} --weights {weights}"
+    assert re.search(rf'<tr class="picked"><th scope="row"><a href="#key={name}"', document)
+    assert "best within a budget, standard NAS" in document
 
 
 @in_browser

@@ -270,7 +270,7 @@ TARGETS = {
     "nsga2": (200, 0.95),
     "nsga3": (300, 0.97),
     "agemoea2": (150, 0.95),
-    "smsemoa": (300, 0.97),
+    "smsemoa": (300, 0.955),
     "moead": (150, 0.96),
     "predictor": (60, 0.93),
     "predictor_forest": (60, 0.93),

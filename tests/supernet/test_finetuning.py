@@ -119,6 +119,96 @@ def test_an_extracted_model_can_be_fine_tuned():
     assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
 
 
+# After each epoch: of 50 texts in batches of 8 an epoch is 7 steps.
+
+
+class Stop(Exception):
+    pass
+
+
+def weights_of(model):
+    return {name: p.detach().clone() for name, p in model.named_parameters()}
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_a_look_after_each_epoch_changes_nothing():
+    model, plain, seen = tiny_model("bert"), tiny_model("bert"), []
+    attention = model.config._attn_implementation
+
+    def look(epoch):
+        seen.append((epoch, model.training, model.config._attn_implementation))
+        torch.manual_seed(epoch)
+        model(input_ids=torch.ones(2, 5, dtype=torch.int64))
+        return True
+
+    finetune(model, toy.toy_task(), toy.FINETUNE, seed=7, after_epoch=look)
+    finetune(plain, toy.toy_task(), toy.FINETUNE, seed=7)
+    assert seen == [(1, False, attention), (2, False, attention), (3, False, attention)]
+    assert same(weights_of(model), weights_of(plain))
+    assert model.config._attn_implementation == attention
+
+
+def test_a_part_of_an_epoch_is_no_epoch():
+    seen = []
+    settings = toy.FINETUNE.model_copy(update={"epochs": 1.6})
+    finetune(tiny_model("bert"), toy.toy_task(), settings, seed=7, after_epoch=lambda epoch: not seen.append(epoch))
+    assert seen == [1]
+
+
+def test_a_training_that_is_stopped_after_an_epoch(tmp_path):
+    whole, stopped, after, steps = tiny_model("bert"), tiny_model("bert"), {}, []
+    finetune(
+        whole,
+        toy.toy_task(),
+        toy.FINETUNE,
+        seed=7,
+        after_epoch=lambda epoch: after.update({epoch: weights_of(whole)}) is None,
+    )
+    finetune(
+        stopped,
+        toy.toy_task(),
+        toy.FINETUNE,
+        seed=7,
+        state=tmp_path,
+        report=lambda p: steps.append(p.done),
+        after_epoch=lambda epoch: epoch < 2,
+    )
+    assert steps == list(range(1, 15))
+    assert same(weights_of(stopped), after[2])  # the learning rate falls as if it went on
+    assert not same(weights_of(stopped), after[3])
+    assert [path.name for path in tmp_path.iterdir()] == ["step-13"]  # nothing is saved of what has ended
+
+
+@pytest.mark.parametrize("broken", [6, 7, 8, 17])
+def test_a_training_that_is_looked_at_resumes_bit_for_bit(tmp_path, broken):
+    whole, models = tiny_model("bert"), [tiny_model("bert"), tiny_model("bert")]
+    finetune(whole, toy.toy_task(), toy.FINETUNE, seed=7)
+    seen: list[int] = []
+
+    def breaking(progress):
+        if progress.done == broken:
+            raise Stop
+
+    for model, report in zip(models, (breaking, None), strict=True):
+        try:
+            finetune(
+                model,
+                toy.toy_task(),
+                toy.FINETUNE,
+                seed=7,
+                state=tmp_path,
+                report=report,
+                after_epoch=lambda epoch: not seen.append(epoch),
+            )
+        except Stop:
+            seen.append(0)
+    assert seen == [*range(1, (broken - 1) // 7 + 1), 0, *range((broken - 1) // 7 + 1, 4)]
+    assert same(weights_of(models[1]), weights_of(whole))
+
+
 def test_weights_of_a_short_precision_become_float32():
     model = tiny_model("bert").bfloat16()
     finetune(model, toy.toy_task(), QUICK, seed=0)

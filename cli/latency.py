@@ -1,0 +1,44 @@
+"""`secateur latency`: a latency table for one way of running models on this machine."""
+
+from __future__ import annotations
+
+from ..evaluation.latency import LatencyTable
+from .console import duration, out, say
+from .run_folder import RunFolder
+from .settings import LatencyCommand
+from .workspace import latency_table_path, latency_target, measure_table, open_supernet, with_lengths
+
+
+def latency(settings: LatencyCommand) -> None:
+    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
+
+    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
+    """
+    folder = RunFolder.open(settings.run)
+    supernet, _ = open_supernet(folder)
+    target = with_lengths(latency_target(supernet.model.config, settings, prefix="--"), folder)
+    path = latency_table_path(folder, target)
+    table = LatencyTable.load(path) if path.exists() and not settings.again else None
+    if table is not None and table.target != target:
+        say(f"{path} belongs to {table.target}; it is measured anew")
+        table = None
+    if table is None:
+        table = measure_table(folder, supernet, target, seconds=settings.seconds)
+    for line in facts(table):
+        out.print(line, markup=False)
+    out.print(f"kept in {path}; --again measures it again", markup=False)
+
+
+def facts(table: LatencyTable) -> list[str]:
+    """Say how well a table predicts."""
+    lines = [f"{table.target}, {table.target.runtime}"]
+    found = table.accuracy
+    if found is None:
+        return [*lines, f"median error {table.error:.1%}; an older Secateur measured it and kept no more than that"]
+    return [
+        *lines,
+        f"on {found.networks} networks that it was not fitted on: median error {table.error:.1%}, worst "
+        f"{found.worst:.1%}, Kendall's tau {found.tau:.3f}",
+        f"the whole network: p50 {found.whole_p50:.2f} ms, p95 {found.whole_p95:.2f} ms",
+        f"calibrated in {duration(found.seconds)}; the reference's time varied by {found.spread:.1%}",
+    ]

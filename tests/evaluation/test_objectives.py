@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from secateur.errors import InputError
+from secateur.evaluation.latency import LatencyTable, LatencyTarget
+from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, resolve_objective
+from secateur.evaluation.objectives.memory import BASE_MB
+from secateur.search_space import Large, Medium, Small, SubnetMask
+from secateur.supernet import Supernet
+from secateur.supernet.extraction import extract
+from secateur.supernet.storage import save_extracted
+
+TARGET = LatencyTarget(machine="here", threads=1, batch_size=2, sequence_length=8)
+
+
+@pytest.mark.parametrize("space", [Small, Medium, Large])
+def test_disk_is_the_size_of_the_saved_file(model, tiny_tokenizer, tmp_path, space):
+    supernet = Supernet(model)
+    some = space(supernet.shape, elastic_hidden=True)
+    masks = [some.mask(x) for x in some.sample(2, np.random.default_rng(0))]
+    for mask in (*masks, SubnetMask.full(supernet.shape), SubnetMask.full(supernet.shape).truncated(0)):
+        folder = tmp_path / mask.key
+        save_extracted(extract(supernet.model, mask), tiny_tokenizer, folder, "a card")
+        assert disk(supernet).of(mask) * 1e6 == (folder / "model.safetensors").stat().st_size
+
+
+def test_memory_is_weights_and_activations_and_a_base(tiny_models):
+    supernet = Supernet(tiny_models["bert"])
+    full = SubnetMask.full(supernet.shape)
+    weights = sum(p.numel() for p in supernet.model.parameters())
+    widest = 4 * 16 + 2 * 24 + 4 * 16  # four heads of 4, 24 neurons, 16 dimensions
+    expected = BASE_MB + (4 * weights + 2 * 4 * 2 * 8 * widest) / 1e6
+    assert memory(supernet, TARGET).of(full) == pytest.approx(expected)
+    # In another precision the file's weights are there while they are cast.
+    half = TARGET.model_copy(update={"precision": "bfloat16", "batch_size": 1})
+    assert memory(supernet, half).of(full) == pytest.approx(BASE_MB + (2 + 4) * weights / 1e6)
+    sizes = [memory(supernet, TARGET).of(full.truncated(depth)) for depth in range(4)]
+    assert sizes == sorted(sizes)
+    long = TARGET.model_copy(update={"sequence_length": "task", "lengths": (2, 8)})
+    assert memory(supernet, long).of(full) == memory(supernet, TARGET).of(full)  # of its longest texts
+
+
+def test_macs_are_the_mean_over_lengths(tiny_models):
+    supernet = Supernet(tiny_models["bert"])
+    full = SubnetMask.full(supernet.shape)
+    alone = [macs(supernet, (length,)).of(full) for length in (3, 9)]
+    assert macs(supernet, (3, 9)).of(full) == pytest.approx(sum(alone) / 2)
+    per_layer = 4 * 3 * 16 * 16 + 2 * 9 * 16 + 2 * 3 * 16 * 24
+    assert alone[0] == 3 * per_layer + 16 * 16 + 3 * 16
+
+
+def test_every_objective_is_finite_and_known_by_name(tiny_models):
+    supernet = Supernet(tiny_models["bert"])
+    part = {"sizes": (1, 4), "milliseconds": (0.1, 0.4)}
+    table = LatencyTable.model_validate(
+        {"target": TARGET, "hidden_sizes": (16,), "base": (0.2,), "attention": (part,), "ffn": (part,)}
+    )
+    for name, make in OBJECTIVES.items():
+        objective = make(supernet, table)
+        assert objective.name == name == resolve_objective(name)
+        assert np.isfinite(objective.of(SubnetMask.full(supernet.shape)))
+
+
+def test_short_names():
+    assert [resolve_objective(f" {name}") for name in ("latency", "memory", "disk", ERROR)] == [
+        "latency_ms",
+        "memory_mb",
+        "disk_mb",
+        "error",
+    ]
+    with pytest.raises(InputError, match="unknown objective 'speed'; known: disk_mb, encoder_parameters, error, "):
+        resolve_objective("speed")
