@@ -72,13 +72,13 @@ class Cluster:
 
     @cached_property
     def _client(self) -> Client:
-        from ..evaluation import dask_farm  # here and below: only those who want workers have it
+        from ..evaluation import dask_cluster  # here and below: only those who want workers have Dask
 
         if self._settings.scheduler:
-            return self._open.enter_context(dask_farm.connected(self._settings.scheduler))
+            return self._open.enter_context(dask_cluster.connected(self._settings.scheduler))
         assert self._settings.workers is not None
         threads = max(1, torch.get_num_threads() // self._settings.workers)
-        return self._open.enter_context(dask_farm.local_cluster(self._settings.workers, threads))
+        return self._open.enter_context(dask_cluster.local_cluster(self._settings.workers, threads))
 
     @contextmanager
     def farm(self, folder: RunFolder, task: Task, settings: SearchSettings, evaluator: Evaluator) -> Iterator[_Farm]:
@@ -108,7 +108,7 @@ class Cluster:
         """
         if self._settings.latency_tag is None:
             return here
-        from ..evaluation.dask_farm import run_tagged
+        from ..evaluation.dask_cluster import run_tagged
 
         return partial(run_tagged, self._client, self._settings.latency_tag)
 

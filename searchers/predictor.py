@@ -17,8 +17,10 @@ from .nsga2 import NSGA2
 Model = Literal["ridge", "forest"]
 
 # NSGA-II on the predictor: its population, and its evaluations per point of the batch that is asked of them.
-_POPULATION = 40
+_POPULATION = 20
 _EVALUATIONS = 1200
+# A box of no more points than this is predicted whole.
+_SMALL_BOX = 5000
 # Squares and products of more coordinates than these would be thousands of features: then it is linear.
 _MOST_SQUARED = 64
 
@@ -27,8 +29,9 @@ class Predictor(Searcher):
     """Fits a predictor of each objective to all results, searches it with NSGA-II, and asks points of its front.
 
     Until `startup` results are told, points are random. Then each round fits anew, evaluates 1,200 points on the
-    predictor from the present front onwards, and asks the `batch` of them, unknown so far, that are the best by
-    predicted rank and crowding distance. Not for the large space, of which it would hold thousands of points at once.
+    predictor from the present front onwards (all points of a small box), and asks the `batch` of them, unknown so far,
+    that are the best by predicted rank and crowding distance. Not for the large space, of which it would hold thousands
+    of points at once.
 
     Args:
         model: `"ridge"`: linear in the coordinates, their squares and products (more than 64 coordinates: linear), its
@@ -85,6 +88,11 @@ class Predictor(Searcher):
     def _promising(self) -> Points:
         """Return up to `(batch, d)` points that are not known, the best first by prediction."""
         predict = _fitted(self.model, self._shares(self._xs), self._values, int(self._rng.integers(2**31)))
+        if self._size <= _SMALL_BOX:
+            sides = self.upper - self.lower + 1
+            everything = np.stack(np.unravel_index(np.arange(self._size), sides), axis=1) + self.lower
+            xs = np.array([x for x in everything if not self._knows(x)])
+            return xs[_best(predict(self._shares(xs)), self.batch, self._rng)]
         inner = NSGA2(
             self.lower,
             self.upper,
@@ -120,7 +128,10 @@ class Predictor(Searcher):
 
 
 def _fitted(model: Model, shares: Values, values: Values, seed: int) -> Callable[[Values], Values]:
-    """Return a function from `(k, d)` in 0..1 to predicted `(k, m)`, fitted to `(n, d)` and `(n, m)`."""
+    """Return a function from `(k, d)` in 0..1 to predicted `(k, m)`, fitted to `(n, d)` and `(n, m)`.
+
+    What it predicts is scaled: the results' least value is 0, their largest 1.
+    """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import RidgeCV
     from sklearn.pipeline import make_pipeline
@@ -133,8 +144,11 @@ def _fitted(model: Model, shares: Values, values: Values, seed: int) -> Callable
         features = PolynomialFeatures(degree, include_bias=False)
         return make_pipeline(features, StandardScaler(), RidgeCV(alphas=np.logspace(-4, 3, 15)))
 
-    models = [make().fit(shares, column) for column in values.T]
-    return lambda xs: np.stack([one.predict(xs) for one in models], axis=1)
+    least, extent = values.min(axis=0), np.ptp(values, axis=0)
+    columns = ((values - least) / np.where(extent > 0, extent, 1.0)).T
+    models = [make().fit(shares, column) for column in columns]
+    # Rounded, or the last digits, which depend on the objectives' units, would order what a forest holds for equal.
+    return lambda xs: np.round([one.predict(xs) for one in models], 9).T
 
 
 def _best(values: Values, n: int, rng: np.random.Generator) -> NDArray[np.int64]:

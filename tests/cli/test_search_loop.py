@@ -73,7 +73,7 @@ class Disorderly(Farm[Pass, Outcomes]):
         return Done(number, self._evaluator.run(job))
 
 
-BUDGET = 40
+BUDGET = 30
 
 
 @pytest.fixture(scope="module")

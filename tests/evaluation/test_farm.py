@@ -21,7 +21,9 @@ from secateur.evaluation.farm import Done, LocalFarm
 from secateur.tests.evaluation.crew import Crew, unprepared, whose
 
 dask = pytest.importorskip("dask")
-dask_farm = pytest.importorskip("secateur.evaluation.dask_farm", reason="the extra `distributed` is not installed")
+pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
+dask_cluster = pytest.importorskip("secateur.evaluation.dask_cluster")
+dask_farm = pytest.importorskip("secateur.evaluation.dask_farm")
 
 
 def run_all(farm, jobs: dict[int, str]) -> dict[int, Done[str]]:
@@ -74,7 +76,7 @@ def test_here_one_after_another():
 def test_failures_are_tried_three_times_and_cost_nobody_else(crew):
     """One job raises, one ends its worker's process; all others come to their end whatever company they were in."""
     jobs = dict(enumerate(["a", "raise", "b", "die", "c", "d", "e", "f"]))
-    with dask_farm.local_cluster(2, 1) as client:
+    with dask_cluster.local_cluster(2, 1) as client:
         farm = dask_farm.DaskFarm(client, crew)
         assert (farm.workers, farm.capacity) == (2, 4)
         done = run_all(farm, jobs)
@@ -90,7 +92,7 @@ def test_failures_are_tried_three_times_and_cost_nobody_else(crew):
 
 def test_a_worker_that_is_killed(crew):
     """Its evaluation is done by another; each process is prepared once."""
-    with dask_farm.local_cluster(2, 1) as client:
+    with dask_cluster.local_cluster(2, 1) as client:
         farm = dask_farm.DaskFarm(client, crew)
         run_all(farm, {0: "a", 1: "b", 2: "c", 3: "d"})
         victims = {int(line) for line in (crew.diary.parent / "prepared").read_text().split()}
@@ -106,26 +108,26 @@ def test_a_worker_that_is_killed(crew):
 
 
 def test_work_that_cannot_begin_ends_the_search_and_other_versions_too():
-    with dask_farm.local_cluster(1, 1) as client:
+    with dask_cluster.local_cluster(1, 1) as client:
         versions = client.get_versions()
         farm = dask_farm.DaskFarm(client, unprepared)
         farm.submit(0, "a")
         with pytest.raises(InputError, match=r"^the worker at tcp://.* cannot begin: it has no supernet$"):
             farm.next()
-    dask_farm.check_versions(versions, "tcp://here:1")
+    dask_cluster.check_versions(versions, "tcp://here:1")
     for place, one in (("scheduler", versions["scheduler"]), ("worker", *versions["workers"].values())):
         true = one["packages"]["dask"]
         one["packages"]["dask"] = "2020.1"
         with pytest.raises(
             InputError, match=rf"^the {place} at tcp://.*: ?\d+ runs Python 3.*, dask 2020.1, distributed"
         ):
-            dask_farm.check_versions(versions, "tcp://here:1")
+            dask_cluster.check_versions(versions, "tcp://here:1")
         one["packages"]["dask"] = true
 
 
 def test_workers_that_join_late_and_leave(crew, tmp_path, monkeypatch):
     """A search needs no worker to begin with, goes on while they come and go, and measures where the tag is."""
-    monkeypatch.setattr(dask_farm, "_LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(dask_cluster, "_LOOK_SECONDS", 0.05)
     scheduler_file = tmp_path / "scheduler.json"
     with processes() as start:
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(scheduler_file))
@@ -133,7 +135,7 @@ def test_workers_that_join_late_and_leave(crew, tmp_path, monkeypatch):
             assert scheduler.poll() is None
             time.sleep(0.02)
         address = json.loads(scheduler_file.read_text())["address"]
-        with dask_farm.connected(address) as client:
+        with dask_cluster.connected(address) as client:
             farm = dask_farm.DaskFarm(client, crew)
             assert (farm.workers, farm.capacity) == (0, 2)
             farm.submit(0, "a")
@@ -141,12 +143,12 @@ def test_workers_that_join_late_and_leave(crew, tmp_path, monkeypatch):
             assert farm.next() == Done(0, "A")
             assert farm.workers == 1
             with pytest.raises(InputError, match=r"^no worker of this cluster has the tag 'other'; start one"):
-                dask_farm.run_tagged(client, "other", whose, tmp_path / "tags")
+                dask_cluster.run_tagged(client, "other", whose, tmp_path / "tags")
 
             start("worker", address, "--nthreads", "1")
             while farm.workers < 2:
                 time.sleep(0.02)
-            measured = {dask_farm.run_tagged(client, "edge", whose, tmp_path / "tags") for _ in range(4)}
+            measured = {dask_cluster.run_tagged(client, "edge", whose, tmp_path / "tags") for _ in range(4)}
             assert len(measured) == 1
             for number in range(1, 20):
                 farm.submit(number, f"x{number}")
@@ -157,7 +159,7 @@ def test_workers_that_join_late_and_leave(crew, tmp_path, monkeypatch):
             first.wait(timeout=30)
             assert farm.workers == 1
             with pytest.raises(InputError, match="has the tag 'edge'"):
-                dask_farm.run_tagged(client, "edge", whose, tmp_path / "tags")
+                dask_cluster.run_tagged(client, "edge", whose, tmp_path / "tags")
             farm.close()
         workers = {line.split()[1] for line in crew.diary.read_text().splitlines()}
         assert len(workers) == 2
@@ -170,7 +172,7 @@ def test_a_scheduler_that_does_not_answer(address):
     with (
         dask.config.set({"distributed.comm.timeouts.connect": "200ms"}),
         pytest.raises(InputError) as caught,
-        dask_farm.connected(address),
+        dask_cluster.connected(address),
     ):
         pass
     assert str(caught.value) == (
@@ -189,6 +191,39 @@ def test_a_server_that_is_no_scheduler():
         thread = threading.Thread(target=answer)
         thread.start()
         address = f"tcp://127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(InputError, match=f"no Dask scheduler answers at {address} "), dask_farm.connected(address):
+        with (
+            pytest.raises(InputError, match=f"no Dask scheduler answers at {address} "),
+            dask_cluster.connected(address),
+        ):
             pass
         thread.join()
+
+
+INTERRUPTED = """
+import time
+from secateur.evaluation.dask_cluster import local_cluster
+if __name__ == "__main__":
+    try:
+        with local_cluster(1, 1):
+            print("ready", flush=True)
+            time.sleep(60)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_ctrl_c_on_a_terminal_is_for_the_driver(tmp_path):
+    """A terminal sends it to the workers too; they leave it to the driver, which ends them."""
+    (tmp_path / "driver.py").write_text(INTERRUPTED)
+    driver = subprocess.Popen(
+        [sys.executable, str(tmp_path / "driver.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job may ignore it
+    )
+    assert driver.stdout is not None
+    assert driver.stdout.readline() == "ready\n"
+    os.killpg(driver.pid, signal.SIGINT)
+    assert driver.communicate(timeout=60) == ("interrupted\n", "")
