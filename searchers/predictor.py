@@ -148,7 +148,7 @@ def _fitted(model: Model, shares: Values, values: Values, seed: int) -> Callable
     columns = ((values - least) / np.where(extent > 0, extent, 1.0)).T
     models = [make().fit(shares, column) for column in columns]
     # Rounded, or the last digits, which depend on the objectives' units, would order what a forest holds for equal.
-    return lambda xs: np.round([one.predict(xs) for one in models], 9).T
+    return lambda xs: np.stack([one.predict(xs) for one in models], axis=1).round(9)
 
 
 def _best(values: Values, n: int, rng: np.random.Generator) -> NDArray[np.int64]:
