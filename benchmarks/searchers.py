@@ -200,10 +200,10 @@ def summarise(results: Sequence[Result], names: Sequence[str]) -> Summary:
             mine = [r for r in results if (r.task, r.searcher) == (task, name)]
             row = {"seconds_per_suggestion": statistics.median(r.seconds for r in mine)}
             for mode, prefix in zip(MODES, ("", "shared_"), strict=True):
+                searches = [r.regrets for r in mine if r.mode == mode]
                 for count in map(str, COUNTS):
-                    regrets = [r.regrets[count] for r in mine if r.mode == mode and count in r.regrets]
-                    if regrets:
-                        row[f"{prefix}regret_{count}"] = statistics.median(regrets)
+                    if all(count in regrets for regrets in searches):
+                        row[f"{prefix}regret_{count}"] = statistics.median(r[count] for r in searches)
             summary.setdefault(task, {})[name] = row
     return summary
 
@@ -211,11 +211,11 @@ def summarise(results: Sequence[Result], names: Sequence[str]) -> Summary:
 def print_task(task: str, rows: dict[str, dict[str, float]], seeds: int) -> None:
     """Print one task's searchers, the best first."""
     keys = [f"{prefix}regret_{count}" for prefix in ("", "shared_") for count in COUNTS]
-    header = [f"{'all depths told' if key.startswith('shared') else 'alone'}, {key.split('_')[-1]}" for key in keys]
+    header = [key.replace("regret_", "").replace("_", " ") for key in keys]
     ordered = sorted(rows, key=lambda name: rows[name].get("regret_200", 1.0))
     show(
-        f"{task}: hypervolume regret in % of the true front's, median of {seeds} seeds",
-        ("", *header, "ms per suggestion"),
+        f"{task}: hypervolume regret in % of the true front's, median of {seeds} seeds, after so many evaluations",
+        ("", *header, "ms each"),
         [
             (
                 name,
