@@ -29,6 +29,7 @@ from .console import duration, progress, say
 from .report import write_report
 from .rescore import SELECTION, front_models, rescore
 from .run_folder import RunFolder
+from .search_loop import pack, unpack
 from .settings import SearchSettings, StandardSettings
 from .workspace import latency_target, model_source, open_latency_table, open_supernet, own_weights
 
@@ -111,9 +112,9 @@ def _search(
     searcher = MOASHA(space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler)
     state_name = f"{METHOD} {seed} {space.name} {','.join(names)} {search.sampling}"
     done, state = 0, archive.searcher_state(state_name)
-    if state is not None:  # eight bytes count the points asked, the rest is the searcher's
-        done = int.from_bytes(state[:8], "big")
-        searcher.restore(state[8:])
+    if state is not None:
+        done, _, remembered = unpack(state, space.dimensions)
+        searcher.restore(remembered)
     with progress("standard NAS (moasha)") as tick:
         while done < search.budget:
             x = searcher.ask(1)[0]
@@ -129,7 +130,7 @@ def _search(
             searcher.tell(x[None], np.array([[values[name] for name in names]]))
             done += 1
             row = _row(mask, tuple(int(v) for v in x), space.name, seed, values, trained.seconds)
-            archive.add([row], searcher_state=(state_name, done.to_bytes(8, "big") + searcher.state()))
+            archive.add([row], searcher_state=(state_name, pack(done, [], searcher.state())))
             _forget(folder, archive, SubnetMask.full(space.shape).key)
             tick(done, search.budget, f"{mask.key}, error {trained.error:.4f}")
 

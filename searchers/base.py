@@ -82,6 +82,11 @@ class Searcher(ABC):
         first = self._checked(initial, "an initial point")
         self._initial = first[np.sort(np.unique(first, axis=0, return_index=True)[1])]
 
+        self._begin()
+
+    def _begin(self) -> None:  # noqa: B027 (many have nothing to set up)
+        """Set up what the method itself remembers; one with options of its own has a constructor instead."""
+
     def ask(self, n: int) -> Points:
         """Return the next `(n, d)` points to evaluate; all lie in the box."""
         if n < 0:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ..errors import InputError
-from .base import Points, Sampler, Values
+from .base import Points, Values
 from .model_based import ModelBasedSearcher
 
 
@@ -24,17 +23,8 @@ class EHVI(ModelBasedSearcher):
     name = "ehvi"
     startup = 5
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def _begin(self) -> None:
+        super()._begin()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the imports alone

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..evaluation.pareto import is_front
-from .base import Points, Sampler, Searcher, Values
+from .base import Points, Searcher, Values
 
 REDUCTION = 3  # only the best third of what came to a rung goes on, and rungs are so many times as far apart
 
@@ -37,17 +37,7 @@ class MOASHA(Searcher):
 
     name = "moasha"
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def _begin(self) -> None:
         self._rungs: dict[tuple[int, tuple[int, ...]], Values] = {}
 
     def keep_going(self, x: ArrayLike, epoch: int, values: ArrayLike) -> bool:

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..evaluation.pareto import is_front
-from .base import TRIES, Points, Sampler, Searcher, Values
+from .base import TRIES, Points, Searcher, Values
 
 # A Gaussian process costs the cube of its observations. All depths of one pass are told, thirteen for BERT-base, so
 # that a search of 100 passes would otherwise fit 1,300.
@@ -27,17 +27,7 @@ class ModelBasedSearcher(Searcher):
 
     startup: int
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def _begin(self) -> None:
         self._free = np.flatnonzero(self.lower < self.upper)
         self._results: dict[tuple[int, ...], Values] = {}
         self._pending: dict[tuple[int, ...], None] = {}  # a set that keeps its order
