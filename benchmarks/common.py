@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import torch
 import typer
 from rich.console import Console
@@ -18,6 +19,7 @@ from ..evaluation.latency import machine_name
 from ..supernet import Supernet
 from ..supernet.storage import load_model, load_tokenizer
 from ..tasks import Task, demo_model_folder, load_task
+from ..tasks.task import Split
 
 DataOption = Annotated[Path | None, typer.Option(help="folder of GLUE's parquet files; the hub if not given")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
@@ -34,6 +36,11 @@ def open_supernet(task: Task) -> Supernet:
     """Load MiniLM with a new head: timings do not depend on what it has learnt."""
     torch.manual_seed(0)
     return Supernet(load_model(demo_model_folder(), label_names=task.label_names).float())
+
+
+def some_rows(split: Split, rows: int, seed: int) -> Split:
+    """Draw texts of a split without replacement; all of them, in another order, if it has fewer."""
+    return split.take(np.random.default_rng(seed).permutation(len(split))[:rows])
 
 
 def seconds(function: Callable[[], object]) -> float:

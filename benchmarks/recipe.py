@@ -27,7 +27,7 @@ from ..supernet.precision import resolve_precision
 from ..supernet.settings import SupernetSettings
 from ..supernet.training import train_supernet
 from ..tasks import Task
-from .common import JsonOption, show
+from .common import JsonOption, show, some_rows
 
 SHARES = (1.0, 3 / 4, 1 / 2, 1 / 4, 1 / 6)
 HEADS = (1 / 12, 1 / 6, 1 / 3, 1 / 2, 3 / 4, 1)
@@ -69,7 +69,7 @@ def main(
         kept = folder.path / "recipe" / f"{name} {rows} {epochs:g} {seed}.json"
         if not kept.exists():
             options = {**RECIPE, "epochs": epochs / times, **CHANGES[name]}
-            some = _some(task, rows * times, seed)
+            some = replace(task, train=some_rows(task.train, rows * times, seed))
             values = _trained(folder, some, SupernetSettings.model_validate(options), seed)
             kept.parent.mkdir(exist_ok=True)
             kept.write_text(json_module.dumps(values))
@@ -80,21 +80,6 @@ def main(
         header = ("", *(f"<= {share:.0%}" for share in SHARES), "mean, selection")
         lines = [(name, *(f"{value:.1%}" for value in values.values())) for name, values in found.items()]
         show(f"{folder.project.task}, {rows} texts, {epochs:g} epochs, seed {seed}: score on report", header, lines)
-
-
-def _some(task: Task, rows: int, seed: int) -> Task:
-    split = task.train
-    kept = np.random.default_rng(seed).permutation(len(split))[:rows]
-    types = split.token_type_ids
-    return replace(
-        task,
-        train=replace(
-            split,
-            input_ids=[split.input_ids[i] for i in kept],
-            token_type_ids=None if types is None else [types[i] for i in kept],
-            labels=split.labels[kept],
-        ),
-    )
 
 
 def _trained(folder: RunFolder, task: Task, settings: SupernetSettings, seed: int) -> dict[str, float]:

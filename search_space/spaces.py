@@ -51,6 +51,10 @@ class SearchSpace(ABC):
         """Drop, in place, what lies after the first `depth` layers; `x` is without the residual width."""
 
     @abstractmethod
+    def _uniform(self, share: float) -> Points:
+        """Return the point, without the residual width, of :meth:`uniform_cut`."""
+
+    @abstractmethod
     def _smallest(self) -> Points:
         """Return the point, without the residual width, that the sandwich rule takes as the smallest."""
 
@@ -88,6 +92,22 @@ class SearchSpace(ABC):
         x = np.array(x, dtype=np.int64)
         self._cut(x[: len(x) - self.elastic_hidden], depth)
         return x
+
+    def uniform_cut(self, share: float) -> Points:
+        """Return the point `(d,)` that keeps the first share of the heads and of the neurons of every layer.
+
+        In an encoder sorted by importance these are the best; the `layer` space, which keeps layers whole, keeps a
+        share of them.
+
+        Args:
+            share: 0 to 1; at least one head and one neuron per layer, or one layer, are kept.
+        """
+        x = self._uniform(share)
+        return np.append(x, self.shape.hidden_size) if self.elastic_hidden else x
+
+    def _counts(self, share: float) -> tuple[int, int]:
+        """Return that share of a layer's heads and neurons, at least one of each."""
+        return max(1, round(share * self.shape.num_heads)), max(1, round(share * self.shape.intermediate_size))
 
     @cached_property
     def largest(self) -> Points:
@@ -180,6 +200,9 @@ class Small(SearchSpace):
     def _cut(self, x: Points, depth: int) -> None:
         x[0] = min(x[0], depth)
 
+    def _uniform(self, share: float) -> Points:
+        return np.array([self.shape.num_layers, *self._counts(share)], dtype=np.int64)
+
     def _smallest(self) -> Points:
         return np.array([1, 1, 1], dtype=np.int64)
 
@@ -202,6 +225,9 @@ class Medium(SearchSpace):
     def _cut(self, x: Points, depth: int) -> None:
         x.reshape(2, -1)[:, depth:] = 0
 
+    def _uniform(self, share: float) -> Points:
+        return np.repeat(np.array(self._counts(share), dtype=np.int64), self.shape.num_layers)
+
     def _smallest(self) -> Points:
         return np.ones(2 * self.shape.num_layers, dtype=np.int64)
 
@@ -220,6 +246,10 @@ class Layer(SearchSpace):
 
     def _cut(self, x: Points, depth: int) -> None:
         x[depth:] = 0
+
+    def _uniform(self, share: float) -> Points:
+        layers = np.arange(self.shape.num_layers)
+        return (layers < max(1, round(share * self.shape.num_layers))).astype(np.int64)
 
     def _smallest(self) -> Points:
         return np.eye(self.shape.num_layers, dtype=np.int64)[0]
@@ -252,6 +282,14 @@ class Large(SearchSpace):
         split = self.shape.num_layers * self.shape.num_heads
         for block in (x[:split], x[split:]):
             block.reshape(self.shape.num_layers, -1)[depth:] = 0
+
+    def _uniform(self, share: float) -> Points:
+        heads, neurons = self._counts(share)
+        first = [
+            np.arange(size) < kept
+            for size, kept in ((self.shape.num_heads, heads), (self.shape.intermediate_size, neurons))
+        ]
+        return np.concatenate([np.tile(kept, self.shape.num_layers) for kept in first]).astype(np.int64)
 
     def _smallest(self) -> Points:
         x = np.zeros(self.shape.num_layers * (self.shape.num_heads + self.shape.intermediate_size), dtype=np.int64)

@@ -126,21 +126,21 @@ def encode(
     wanted = (architecture.num_layers,) if readouts is None else tuple(readouts)
     with_blocks = [layer for layer in range(max(wanted)) if _has_blocks(weights, layer)]
     if not with_blocks:
-        return Encoded({0: _start(architecture, weights, embedded, dropout)[:, 0]}, None, None, wanted)
+        return Encoded({0: start(architecture, weights, embedded, dropout)[:, 0]}, None, None, wanted)
     last = with_blocks[-1]
     known = None if shared is None else shared.deepest(min(last, *wanted))  # of a depth before it nothing would be left
-    begin, x = known or (0, _start(architecture, weights, embedded, dropout))
+    begin, x = known or (0, start(architecture, weights, embedded, dropout))
     states: dict[int, Tensor] = {}
     for layer in range(begin, last):
         if layer in wanted:
             states[layer] = x[:, 0].contiguous()  # a view would keep all tokens' states alive
         if _has_blocks(weights, layer):
-            context = _attention(architecture, weights, layer, x, keep, dropout.attention)
+            context = attention_context(architecture, weights, layer, x, keep, dropout.attention)
             x = _block(architecture, weights, layer, x, context, dropout)
             if shared is not None:
                 shared.offer(layer + 1, x)
     states[last] = x[:, 0].contiguous()
-    context = _attention(architecture, weights, last, x, keep, dropout.attention, first_only=True)
+    context = attention_context(architecture, weights, last, x, keep, dropout.attention, first_only=True)
     return Encoded(states, last, None if context is None else context[:, 0], wanted)
 
 
@@ -160,14 +160,14 @@ def classify(architecture: Architecture, weights: Weights, state: Tensor, dropou
     head = architecture.family.head
     if head.drops_input:
         state = drop(state, dropout.head)
-    hidden = drop(head.activation(_linear(weights, "head.dense", state)), dropout.head)
-    return _linear(weights, "head.classifier", hidden)
+    hidden = drop(head.activation(linear(weights, "head.dense", state)), dropout.head)
+    return linear(weights, "head.classifier", hidden)
 
 
-def _start(architecture: Architecture, weights: Weights, embedded: Tensor, dropout: Dropout) -> Tensor:
+def start(architecture: Architecture, weights: Weights, embedded: Tensor, dropout: Dropout = NO_DROPOUT) -> Tensor:
     """Return the first layer's input `(B, T, D)`."""
-    x = drop(_norm(architecture, weights, "embeddings.norm", embedded), dropout.hidden)
-    return _linear(weights, "embeddings.projection", x) if "embeddings.projection.weight" in weights else x
+    x = drop(norm(architecture, weights, "embeddings.norm", embedded), dropout.hidden)
+    return linear(weights, "embeddings.projection", x) if "embeddings.projection.weight" in weights else x
 
 
 def _has_blocks(weights: Weights, layer: int) -> bool:
@@ -179,16 +179,15 @@ def _block(
 ) -> Tensor:
     """Do a layer's work after attention on states `(..., D)`; each row by itself."""
     if context is not None:
-        output = drop(_linear(weights, f"{layer}.attention_output", context), dropout.hidden)
-        x = _norm(architecture, weights, f"{layer}.attention_norm", _add(output, x))
+        output = drop(linear(weights, f"{layer}.attention_output", context), dropout.hidden)
+        x = norm(architecture, weights, f"{layer}.attention_norm", _add(output, x))
     if f"{layer}.ffn_in.weight" in weights:
-        inner = functional.gelu(_linear(weights, f"{layer}.ffn_in", x))
-        output = drop(_linear(weights, f"{layer}.ffn_out", inner), dropout.hidden)
-        x = _norm(architecture, weights, f"{layer}.ffn_norm", _add(output, x))
+        output = drop(linear(weights, f"{layer}.ffn_out", neuron_outputs(weights, layer, x)), dropout.hidden)
+        x = norm(architecture, weights, f"{layer}.ffn_norm", _add(output, x))
     return x
 
 
-def _attention(
+def attention_context(
     architecture: Architecture,
     weights: Weights,
     layer: int,
@@ -216,11 +215,18 @@ def _attention(
     return attend(by_head(query), by_head(key), by_head(value), keep, dropout)
 
 
-def _linear(weights: Weights, key: str, x: Tensor) -> Tensor:
+def neuron_outputs(weights: Weights, layer: int, x: Tensor) -> Tensor:
+    """Return what a feed-forward block's neurons give, `(..., F)`, for its input `(..., D)`."""
+    return functional.gelu(linear(weights, f"{layer}.ffn_in", x))
+
+
+def linear(weights: Weights, key: str, x: Tensor) -> Tensor:
+    """Apply the linear map of that key."""
     return functional.linear(x, weights[f"{key}.weight"], weights[f"{key}.bias"])
 
 
-def _norm(architecture: Architecture, weights: Weights, key: str, x: Tensor) -> Tensor:
+def norm(architecture: Architecture, weights: Weights, key: str, x: Tensor) -> Tensor:
+    """Apply the LayerNorm of that key."""
     weight = weights[f"{key}.weight"]
     return functional.layer_norm(x, weight.shape, weight, weights[f"{key}.bias"], architecture.epsilon)
 

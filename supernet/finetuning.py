@@ -34,7 +34,7 @@ from ..errors import InputError
 from ..tasks.batches import collate
 from ..tasks.task import Task
 from .checkpoint import SaveClock, complete, damaged, publish
-from .distillation import label_loss
+from .distillation import distillation_loss, label_loss
 from .precision import resolve_precision
 from .settings import FinetuneSettings
 from .storage import find_source, known_family, one_line_errors, quiet
@@ -42,6 +42,9 @@ from .training import Progress, batch_rows
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
 _PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
+# With a teacher that is the same network fine-tuned on the same texts, its outputs are near certain: a temperature of 2
+# keeps what it knows beside the label, as in CoFi's recipe; labels count as much as the teacher.
+_TEMPERATURE, _LABEL_WEIGHT = 2.0, 1.0
 
 
 def finetune(
@@ -53,6 +56,8 @@ def finetune(
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
     after_epoch: Callable[[int], bool] | None = None,
+    after_step: Callable[[], None] | None = None,
+    teacher: np.ndarray | None = None,
 ) -> None:
     """Fine-tune a sequence classifier in place.
 
@@ -72,11 +77,19 @@ def finetune(
             for its weights, as it was given; False ends the training. A resumed training calls it again for epochs
             whose end comes after its resume point; a resume point at an epoch's end is saved after the call. Random
             numbers that it draws from torch change nothing.
+        after_step: called after each optimiser step, without gradients and before the step is saved or reported; it may
+            change the weights in place.
+        teacher: outputs `(n, C)` on the training split, in its order: the model is distilled from them beside learning
+            its labels (a regression from them alone).
 
     Raises:
+        ValueError: a teacher's outputs for other texts or labels.
         InputError: a model with labels other than the task's, or a resume point that cannot be read.
     """
     check_labels(model.config, task)
+    expected = (len(task.train), model.config.num_labels)
+    if teacher is not None and teacher.shape != expected:
+        raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {teacher.shape}")
     total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
     with tempfile.TemporaryDirectory() as temporary, quiet(progress=False):
         arguments = _arguments(state or Path(temporary), settings, seed, total)
@@ -84,10 +97,13 @@ def finetune(
         fast_bfloat16 = arguments.device.type == "cpu" and precision == torch.bfloat16
         attention = model.config._attn_implementation
         with _left_as_it_was(model, fast_bfloat16=fast_bfloat16):
-            shares = _Shares(task, settings.batch_size, seed, total, arguments.world_size)
+            rows = [rows for _, rows in batch_rows(task, settings.batch_size, seed, 0, total)]
+            shares = _Shares(task, rows, arguments.world_size, teacher)
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.precision = precision
             trainer.remove_callback(PrinterCallback)
+            if after_step:
+                trainer.add_callback(_Steps(after_step))  # before what saves and reports
             watch = _Watch(trainer, state, settings.save_seconds, report)
             trainer.add_callback(watch)
             if after_epoch:
@@ -253,11 +269,14 @@ class _Trainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        labels, weight = inputs.pop("labels"), inputs.pop("weight")
+        labels, weight, teacher = inputs.pop("labels"), inputs.pop("weight"), inputs.pop("teacher", None)
         # Here and not by the Trainer, which would leave the model's `forward` wrapped.
         with torch.autocast(labels.device.type, self.precision, enabled=self.precision != torch.float32):
             logits = model(**inputs).logits
-        loss = label_loss(logits, labels)
+        if teacher is None:
+            loss = label_loss(logits, labels)
+        else:
+            loss = distillation_loss(logits, teacher, labels, temperature=_TEMPERATURE, label_weight=_LABEL_WEIGHT)
         self.loss = loss.detach()
         return loss * weight
 
@@ -269,10 +288,11 @@ class _Shares(Dataset[dict[str, Tensor]]):
     another order in each epoch after the first.
     """
 
-    def __init__(self, task: Task, batch_size: int, seed: int, total: int, processes: int) -> None:
+    def __init__(self, task: Task, rows: list[np.ndarray], processes: int, teacher: np.ndarray | None) -> None:
         self._task = task
+        self._rows = rows
         self._processes = processes
-        self._rows = [rows for _, rows in batch_rows(task, batch_size, seed, 0, total)]
+        self._teacher = teacher
 
     def __len__(self) -> int:
         return len(self._rows) * self._processes
@@ -288,11 +308,24 @@ class _Shares(Dataset[dict[str, Tensor]]):
             inputs["token_type_ids"] = batch.token_type_ids
         if batch.attention_mask is not None:
             inputs["attention_mask"] = batch.attention_mask
+        if self._teacher is not None:
+            inputs["teacher"] = torch.from_numpy(self._teacher[mine])
         return inputs
 
 
 def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return items[0]
+
+
+class _Steps(TrainerCallback):
+    """Lets the caller change the weights after each step."""
+
+    def __init__(self, after_step: Callable[[], None]) -> None:
+        self._after_step = after_step
+
+    @torch.no_grad()
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        self._after_step()
 
 
 class _Watch(TrainerCallback):

@@ -30,6 +30,12 @@ class FinetuneSettings(TrainingSettings):
     epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 3.0
 
 
+class RecoverySettings(FinetuneSettings):
+    """How a pruned model is trained for a moment, every method's in the same way."""
+
+    epochs: Annotated[float, Field(gt=0, description="passes over the training split; may be a fraction")] = 1.0
+
+
 class SupernetSettings(TrainingSettings):
     """How the supernet is trained."""
 
@@ -37,6 +43,9 @@ class SupernetSettings(TrainingSettings):
     strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "full"
     space: Annotated[str, Field(description="the search space")] = "small"
     elastic_hidden: Annotated[bool, Field(description="also search the width of the residual stream")] = False
+    importance: Annotated[
+        str, Field(description="sort heads and neurons by this score before training, the best first; or none")
+    ] = "fisher"
     k: Annotated[int, Field(ge=1, description="random subnetworks per step")] = 2
     sampling: Annotated[
         Literal["size", "paper"],

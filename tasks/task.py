@@ -40,6 +40,13 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def take(self, rows: NDArray[np.int64]) -> Split:
+        """Return the given rows, in their order."""
+        types = self.token_type_ids
+        return Split(
+            [self.input_ids[i] for i in rows], None if types is None else [types[i] for i in rows], self.labels[rows]
+        )
+
     @cached_property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of each text, `(n,)`."""

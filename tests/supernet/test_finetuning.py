@@ -69,14 +69,16 @@ def test_only_the_weights_change(model, training, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_one_step_is_adamw(tmp_path):
-    """One whole batch, one step: the weights that PyTorch's AdamW gives on autograd's gradients of the mean loss."""
-    task, model = toy.toy_task(8), tiny_model("bert")
+def without_dropout(model):
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0
-    for layer in model.bert.encoder.layer:
-        layer.attention.self.dropout.p = 0.0
+    return model
+
+
+def test_one_step_is_adamw(tmp_path):
+    """One whole batch, one step: the weights that PyTorch's AdamW gives on autograd's gradients of the mean loss."""
+    task, model = toy.toy_task(8), without_dropout(tiny_model("bert"))
     expected = copy.deepcopy(model)
     settings = FinetuneSettings(learning_rate=1e-2, batch_size=8, epochs=1, warmup=0.0, weight_decay=0.1)
     finetune(model, task, settings, seed=0)
@@ -117,6 +119,98 @@ def test_an_extracted_model_can_be_fine_tuned():
     smaller = extract(supernet.model, mask)
     finetune(smaller, toy.toy_task(200), settings, seed=0, report=lambda p: losses.append(p.loss))
     assert np.mean(losses[-20:]) < 0.7 * np.mean(losses[:20])
+
+
+# Distilled from a teacher
+
+
+def teacher_of(task, seed=3):
+    size = (len(task.train), task.num_labels)
+    return np.random.default_rng(seed).normal(0, 2, size).astype(np.float32)
+
+
+def test_a_teacher_is_learnt_text_by_text():
+    """The teacher says class 2 where the label says 0, and so on: its words count as much as the labels."""
+    task, model = toy.toy_task(200), tiny_model("bert")
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=8)
+    sharp = 20.0 * np.eye(3, dtype=np.float32)[(task.train.labels + 2) % 3]
+    finetune(model, task, settings, seed=0, teacher=sharp)
+    predicted = logits_of(model, task).argmax(1)
+    assert np.mean(predicted == (task.train.labels + 2) % 3) > 0.8
+
+
+def logits_of(model, task):
+    longest = max(map(len, task.train.input_ids))
+    ids = torch.zeros(len(task.train), longest, dtype=torch.int64)
+    for i, row in enumerate(task.train.input_ids):
+        ids[i, : len(row)] = torch.from_numpy(row)
+    with torch.inference_mode():
+        return model.eval()(input_ids=ids, attention_mask=(ids > 0).long()).logits.numpy()
+
+
+def test_the_loss_with_a_teacher():
+    """One batch of all texts: labels' cross-entropy, plus T^2 = 4 times that to the teacher at temperature 2."""
+    task, model = toy.toy_task(16), without_dropout(tiny_model("bert"))
+    teacher, losses = teacher_of(task), []
+    student = torch.from_numpy(logits_of(model, task).copy())
+    soft = torch.softmax(torch.from_numpy(teacher) / 2, 1)
+    by_hand = torch.nn.functional.cross_entropy(student, torch.from_numpy(task.train.labels))
+    by_hand -= 4 * (soft * torch.log_softmax(student / 2, 1)).sum(1).mean()
+    settings = FinetuneSettings(batch_size=16, epochs=1)
+    finetune(model, task, settings, seed=0, teacher=teacher, report=lambda p: losses.append(p.loss))
+    assert losses == pytest.approx([float(by_hand)], rel=0.02)  # bfloat16 on some processors
+
+
+@pytest.mark.parametrize("broken", [8, 17])
+def test_a_distillation_resumes_bit_for_bit(tmp_path, broken):
+    task, whole, models = toy.toy_task(), tiny_model("bert"), [tiny_model("bert"), tiny_model("bert")]
+    teacher, plain = teacher_of(task), tiny_model("bert")
+    finetune(whole, task, toy.FINETUNE, seed=7, teacher=teacher)
+    finetune(plain, task, toy.FINETUNE, seed=7)
+    assert not same(weights_of(whole), weights_of(plain))
+
+    def breaking(progress):
+        if progress.done == broken:
+            raise Stop
+
+    with pytest.raises(Stop):
+        finetune(models[0], task, toy.FINETUNE, seed=7, state=tmp_path, report=breaking, teacher=teacher)
+    finetune(models[1], task, toy.FINETUNE, seed=7, state=tmp_path, teacher=teacher)
+    assert same(weights_of(models[1]), weights_of(whole))
+
+
+def test_a_teacher_of_other_texts():
+    task = toy.toy_task()
+    with pytest.raises(ValueError, match=r"have the shape \(50, 3\), got \(49, 3\)"):
+        finetune(tiny_model("bert"), task, QUICK, seed=0, teacher=teacher_of(task)[1:])
+
+
+# After each step
+
+
+def test_what_is_done_after_a_step_is_in_what_is_reported_and_saved(tmp_path):
+    task, whole, models = toy.toy_task(), tiny_model("bert"), [tiny_model("bert"), tiny_model("bert")]
+    seen: list[float] = []
+
+    def halve(model):
+        def change():
+            seen.append(float("inf"))
+            model.classifier.weight.mul_(0.5)
+            seen[-1] = float(model.classifier.weight.abs().sum())
+
+        return change
+
+    def breaking(progress):
+        assert float(models[0].classifier.weight.detach().abs().sum()) == seen[-1]
+        if progress.done == 9:
+            raise Stop
+
+    finetune(whole, task, toy.FINETUNE, seed=7, after_step=halve(whole))
+    assert len(seen) == toy.STEPS
+    with pytest.raises(Stop):
+        finetune(models[0], task, toy.FINETUNE, seed=7, state=tmp_path, report=breaking, after_step=halve(models[0]))
+    finetune(models[1], task, toy.FINETUNE, seed=7, state=tmp_path, after_step=halve(models[1]))
+    assert same(weights_of(models[1]), weights_of(whole))
 
 
 # After each epoch: of 50 texts in batches of 8 an epoch is 7 steps.

@@ -1,0 +1,147 @@
+"""What a pruner is: from a supernet, a task and a density to a smaller model."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from ..errors import InputError
+from ..search_space import EncoderShape, SubnetMask
+from ..supernet import Supernet
+from ..tasks import Task
+
+# What a subnetwork costs: any number that does not shrink when more is kept.
+Cost = Callable[[SubnetMask], float]
+T = TypeVar("T")
+Recovery = Literal["none", "native"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a pruned model came about; what it cost is counted in full.
+
+    Attributes:
+        method: the pruner's name.
+        options: its settings, JSON-ready.
+        texts: training texts it looked at, each counted once.
+        labels: how many of their labels it used.
+        gradients: whether it needed a backward pass.
+        epochs: passes over the training split to train what was left; 0 without retraining.
+        seconds: all of it.
+    """
+
+    method: str
+    options: dict[str, float | int | str | bool]
+    texts: int
+    labels: int
+    gradients: bool
+    epochs: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What a pruner made.
+
+    Attributes:
+        mask: what it keeps of the supernet's units; all of them for a method that removes single weights.
+        model: the smaller model, independent, in evaluation mode, scales folded into its weights.
+        density: what it keeps of the measure that the budget was in, 0 to 1.
+        provenance: how.
+    """
+
+    mask: SubnetMask
+    model: PreTrainedModel
+    density: float
+    provenance: Provenance
+
+
+class Pruner(ABC):
+    """A method that yields a subnetwork without a search.
+
+    A block (attention or feed-forward) is never emptied by a method that scores units: here an empty block is bypassed
+    with its LayerNorm, which without retraining costs far more than the one head or neuron that is kept instead.
+
+    Args:
+        cost: what a density is a share of; the encoder's parameters if None.
+
+    Attributes:
+        name: in PRUNERS and in archives.
+        recovery: `none`, or `native` for a method whose own recipe trains what is left.
+        needs_labels, needs_gradients: what it cannot do without.
+    """
+
+    name: str
+    recovery: ClassVar[Recovery] = "none"
+    needs_labels: bool = False
+    needs_gradients: bool = False
+
+    def __init__(self, *, cost: Cost | None = None) -> None:
+        self._cost = cost
+        self._known: tuple[Supernet, Task, int, Any, float] | None = None
+
+    @abstractmethod
+    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+        """Return the model of at most that density.
+
+        Args:
+            supernet: the fine-tuned model; left as it is.
+            task: its training split is what a method may look at.
+            density: share of the whole network's cost to keep, above 0 and at most 1.
+            rng: of everything random.
+
+        Raises:
+            InputError: a density out of range or below :meth:`floor`, or a task that the method cannot prune for.
+        """
+
+    def _once(self, supernet: Supernet, task: Task, seed: int, step: Callable[[], T]) -> tuple[T, float]:
+        """Return the result of a step that no density matters to, and the seconds that it took.
+
+        A call for another density, with the same model, task and seed, gets the same result without doing the step
+        again; its seconds count for each, as if it were the only one.
+        """
+        known = self._known
+        if known is None or known[0] is not supernet or known[1] is not task or known[2] != seed:
+            begin = time.perf_counter()
+            known = self._known = (supernet, task, seed, step(), time.perf_counter() - begin)
+        return known[3], known[4]
+
+    def floor(self, supernet: Supernet) -> float:
+        """Return the least density the method can reach on this model: one head and one neuron in each block."""
+        ones = [1] * supernet.shape.num_layers
+        return self.density_of(supernet, SubnetMask.from_counts(supernet.shape, ones, ones))
+
+    def cost_of(self, shape: EncoderShape) -> Cost:
+        """Return what a density is a share of."""
+        return self._cost or (lambda mask: float(mask.encoder_parameters(shape)))
+
+    def share(self, shape: EncoderShape) -> Cost:
+        """Return the function from a mask to its density: its share of the whole network's cost."""
+        cost = self.cost_of(shape)
+        full = cost(SubnetMask.full(shape))
+        return lambda mask: cost(mask) / full
+
+    def density_of(self, supernet: Supernet, mask: SubnetMask) -> float:
+        """Return a subnetwork's share of the whole network's cost."""
+        return self.share(supernet.shape)(mask)
+
+    def check(self, supernet: Supernet, density: float) -> None:
+        """Refuse a density that the method cannot reach.
+
+        Raises:
+            InputError: it is out of range, or below the floor.
+        """
+        if not 0 < density <= 1:
+            raise InputError(f"a density is a share above 0 and at most 1, got {density:g}; give one such as 0.6")
+        floor = self.floor(supernet)
+        if density < floor:
+            raise InputError(
+                f"{self.name} cannot go below a density of {floor:.3f} on this model, got {density:g}; give a larger "
+                "one or choose another method"
+            )

@@ -1,0 +1,59 @@
+"""Texts that a method may look at: drawn from the training split, never from those that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+from ..supernet import Supernet
+from ..tasks import Task
+from ..tasks.batches import Batch, collate
+
+
+def calibration_batches(
+    supernet: Supernet, task: Task, texts: int, rng: np.random.Generator, *, batch_size: int = 32
+) -> Iterator[Batch]:
+    """Draw texts of the training split without replacement; return them in batches, built as they are asked for.
+
+    Texts of a batch are of similar length, so that little is padded, and the batches in random order.
+
+    Args:
+        supernet: on whose device the batches are.
+        task: whose training split.
+        texts: how many; all if the split has fewer.
+        rng: decides which.
+        batch_size: of each batch but the last.
+
+    Raises:
+        InputError: no texts.
+    """
+    count = min(texts, len(task.train))
+    if count < 1:
+        raise InputError(
+            f"calibration needs at least 1 text of the training split, got {texts} of {len(task.train)}; give more"
+        )
+    drawn = rng.choice(len(task.train), count, replace=False)
+    drawn = drawn[np.argsort(task.train.lengths[drawn], kind="stable")]
+    groups = [drawn[start : start + batch_size] for start in range(0, count, batch_size)]
+    order = rng.permutation(len(groups))
+    return (collate(task.train, groups[i], task.pad_token_id).to(supernet.device) for i in order)
+
+
+def model_inputs(batch: Batch) -> dict[str, Tensor]:
+    """Return what a model is called with: tokens, attention mask and token types, no labels."""
+    inputs = {"input_ids": batch.input_ids}
+    inputs["attention_mask"] = real_tokens(batch).long()
+    if batch.token_type_ids is not None:
+        inputs["token_type_ids"] = batch.token_type_ids
+    return inputs
+
+
+def real_tokens(batch: Batch) -> Tensor:
+    """Return `(B, T)` bool, False for padding."""
+    if batch.attention_mask is None:
+        return torch.ones_like(batch.input_ids, dtype=torch.bool)
+    return batch.attention_mask

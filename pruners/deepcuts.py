@@ -1,0 +1,180 @@
+"""Cam-Cut and Smooth-Cut in their authors' own form: single weights, rewound and trained again.
+
+What comes out is as large and as slow as before; it has zeros. It belongs on an axis of non-zero weights, not on one of
+latency.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ..errors import InputError, unknown_name
+from ..search_space import SubnetMask
+from ..supernet import Supernet
+from ..supernet.finetuning import finetune
+from ..supernet.settings import FinetuneSettings
+from ..supernet.training import Progress
+from ..tasks import Task
+from .base import Cost, Provenance, Pruned, Pruner, Recovery
+from .elements import STRATEGIES, Elements, ElementScores, kept_elements, prunable_names, share_kept
+
+# The authors' epochs; the rest is what the fine-tuning here does, which suits smaller models than theirs.
+RETRAINING = FinetuneSettings(epochs=8, batch_size=16)
+
+
+class DeepCuts(Pruner):
+    """Removes single weights by their scores, tensor by tensor, goes back to the pre-trained weights, trains the rest.
+
+    A density is the share of weights and biases that stay, of all linear maps of the encoder's layers and of the
+    head's dense layer. Embeddings, LayerNorms and the classifier are whole.
+
+    Args:
+        scoring: a name of STRATEGIES, or options of one's own.
+        retraining: the recipe of training what stays; None leaves it as it is.
+        cost: must be None: a weight that is zero costs as much as another one.
+
+    Attributes:
+        rewind: the model whose weights stay, pre-trained and with a new head, before they are trained; left as it is.
+            Those of the fine-tuned model stay if None.
+        state: folder for resume points of the retraining, removed by the caller; the same `rng` must come with it.
+        report: called after each step of the retraining.
+
+    Raises:
+        InputError: an unknown strategy, or a cost.
+
+    Source: Grover et al., "DeepCuts" (arXiv 2212.13392); rewinding: Frankle and Carbin, ICLR 2019.
+    """
+
+    recovery: ClassVar[Recovery] = "native"
+
+    def __init__(
+        self,
+        scoring: str | ElementScores,
+        *,
+        rewind: PreTrainedModel | None = None,
+        retraining: FinetuneSettings | None = RETRAINING,
+        state: Path | None = None,
+        report: Callable[[Progress], None] | None = None,
+        cost: Cost | None = None,
+    ) -> None:
+        super().__init__()
+        if cost is not None:
+            raise InputError(
+                "removing single weights saves neither time nor operations, so that its density cannot be a share of "
+                "another cost; leave the cost out"
+            )
+        if isinstance(scoring, str) and scoring not in STRATEGIES:
+            raise unknown_name("strategy", scoring, STRATEGIES)
+        self.name = f"deepcuts_{scoring}" if isinstance(scoring, str) else "deepcuts"
+        self.rewind, self.state, self.report = rewind, state, report
+        self._scoring = STRATEGIES[scoring] if isinstance(scoring, str) else scoring
+        self._retraining = retraining
+        self.needs_gradients = self.needs_labels = retraining is not None or self._scoring.recipe is not None
+
+    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+        """Score, mask, rewind, train; the model has the size it had, with zeros."""
+        self.check(supernet, density)
+        begin = time.perf_counter()
+        kept = kept_elements(self._scoring(supernet, task, rng), density)
+        model = self._rewound(supernet)
+        retrain_masked(
+            model, kept, task, self._retraining, seed=int(rng.integers(2**31)), state=self.state, report=self.report
+        )
+        provenance = self._provenance(task, time.perf_counter() - begin)
+        return Pruned(SubnetMask.full(supernet.shape), model, share_kept(kept), provenance)
+
+    def floor(self, supernet: Supernet) -> float:
+        """Return the least density: one number in each weight and each bias."""
+        return 1 / min(supernet.parameters[name].numel() for name in prunable_names(supernet))
+
+    def _rewound(self, supernet: Supernet) -> PreTrainedModel:
+        source = self.rewind or supernet.model
+        sizes, expected = (
+            {name: tuple(p.shape) for name, p in model.named_parameters()} for model in (source, supernet.model)
+        )
+        if sizes != expected:
+            raise InputError(
+                "rewinding needs the very model that was fine-tuned, but this one has other parameters; give the one "
+                "the run began with"
+            )
+        return copy.deepcopy(source).to(supernet.device).float().eval()  # pyright: ignore[reportArgumentType, reportCallIssue]
+
+    def _provenance(self, task: Task, seconds: float) -> Provenance:
+        recipe, retraining = self._scoring.recipe, self._retraining
+        options: dict[str, float | int | str | bool] = {"rewound": self.rewind is not None}
+        if recipe is not None:
+            options |= {"texts": recipe.texts, "batch_size": recipe.batch_size, "padding": recipe.padding}
+            options |= {"noise": recipe.noise, "repeats": recipe.repeats}
+        if self._scoring.shift is not None:
+            options["shift"] = self._scoring.shift
+        if retraining is not None:
+            options["learning_rate"] = retraining.learning_rate
+        scored = min(recipe.texts, len(task.train)) if recipe else 0
+        trained = round(min(1.0, retraining.epochs) * len(task.train)) if retraining else 0
+        texts = max(scored, trained)
+        return Provenance(
+            method=self.name,
+            options=options,
+            texts=texts,
+            labels=texts,
+            gradients=self.needs_gradients,
+            epochs=retraining.epochs if retraining else 0.0,
+            seconds=seconds,
+        )
+
+
+def retrain_masked(
+    model: PreTrainedModel,
+    kept: Elements,
+    task: Task,
+    settings: FinetuneSettings | None,
+    *,
+    seed: int,
+    state: Path | None = None,
+    report: Callable[[Progress], None] | None = None,
+) -> None:
+    """Set weights to zero and fine-tune the others, in place; zeros stay exactly zero.
+
+    Args:
+        model: of the task.
+        kept: by parameter; those that are not named are trained whole.
+        task: its training split.
+        settings: the recipe; None only sets to zero.
+        seed: of batches and dropout.
+        state: folder for resume points.
+        report: called after each step.
+
+    Raises:
+        InputError: nothing to train on.
+    """
+    masked = {model.get_parameter(name): mask for name, mask in kept.items()}
+
+    def clear() -> None:
+        for parameter, mask in masked.items():
+            parameter.masked_fill_(~mask.to(parameter.device), 0.0)
+
+    with torch.no_grad():
+        clear()
+    if settings is None:
+        return
+    if not len(task.train):
+        raise InputError("retraining needs at least 1 text of the training split, got 0; give a task with some")
+    # A removed weight has no gradient: it would count in the norm to which gradients are clipped.
+    hooks = [parameter.register_hook(_masking(mask)) for parameter, mask in masked.items()]
+    try:
+        finetune(model, task, settings, seed=seed, state=state, report=report, after_step=clear)
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _masking(mask: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda gradient: gradient * mask.to(gradient.device)

@@ -1,0 +1,103 @@
+"""Kwon et al.'s post-training pruning: Fisher information, a search, swaps within layers, scales."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..search_space import SubnetMask, UnitScores
+from ..supernet import Supernet
+from ..tasks import Task
+from .base import Cost, Provenance, Pruned, Pruner
+from .budget import best_mask
+from .calibration import calibration_batches
+from .importance.backward import Recipe, backward_passes
+from .rearrangement import rearranged
+from .scales import SCALE_TEXTS, extract_scaled, fit_scales
+
+BATCH = 32  # the authors'; matters to batch gradients only
+
+
+class MaskTuning(Pruner):
+    """Fisher scores, prefix search, rearrangement within each layer, then least-squares scales.
+
+    The scales' teacher is the network that the same scores choose at the square root of the density: closer to the
+    student than the whole network is.
+
+    Args:
+        texts: labelled texts of the training split. The authors draw 2048 with replacement, here without.
+        scale_texts: about so many of them for the scales, whole batches at random; the authors take all. 0: no scales.
+        fisher: `text` squares each text's gradient; `batch` a batch's mean, as the authors do, and then depends on
+            which texts meet in one.
+        cost: what a density is a share of; the encoder's parameters if None.
+
+    Source: Kwon et al., "A fast post-training pruning framework for transformers", NeurIPS 2022.
+    """
+
+    name = "mask_tuning"
+    needs_labels = True
+    needs_gradients = True
+
+    def __init__(
+        self,
+        *,
+        texts: int = 2048,
+        scale_texts: int = SCALE_TEXTS,
+        fisher: Literal["text", "batch"] = "text",
+        cost: Cost | None = None,
+    ) -> None:
+        super().__init__(cost=cost)
+        self._texts = texts
+        self._scale_texts = scale_texts
+        self._fisher: Literal["text", "batch"] = fisher
+
+    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+        """Score, search, rearrange, scale, extract."""
+        self.check(supernet, density)
+        seed = int(rng.integers(2**62))  # the same texts for gradients and for scales
+        (heads, neurons), before = self._once(
+            supernet, task, seed, lambda: self._gradients(supernet, task, np.random.default_rng(seed))
+        )
+        begin = time.perf_counter()
+        scores = UnitScores(
+            np.square(heads, dtype=np.float64).sum(axis=0), np.square(neurons, dtype=np.float64).sum(axis=0), True
+        )
+        share = self.share(supernet.shape)
+        found = best_mask(supernet.shape, scores, share, density)
+        teacher = best_mask(supernet.shape, scores, share, density**0.5)
+        mask = SubnetMask(
+            [rearranged(heads[:, layer], kept) for layer, kept in enumerate(found.heads)],
+            [rearranged(neurons[:, layer], kept) for layer, kept in enumerate(found.neurons)],
+            found.hidden,
+        )
+        draw = np.random.default_rng(seed)
+        batches = list(calibration_batches(supernet, task, self._texts, draw, batch_size=BATCH))
+        some = batches[: math.ceil(self._scale_texts / BATCH)]
+        model = extract_scaled(supernet, mask, fit_scales(supernet, some, mask, teacher))
+        texts = sum(len(batch) for batch in batches)
+        provenance = Provenance(
+            method=self.name,
+            options={"texts": self._texts, "scale_texts": self._scale_texts, "fisher": self._fisher},
+            texts=texts,
+            labels=texts,
+            gradients=True,
+            epochs=0.0,
+            seconds=before + time.perf_counter() - begin,
+        )
+        return Pruned(mask, model, share(mask), provenance)
+
+    def _gradients(
+        self, supernet: Supernet, task: Task, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return the loss's derivatives by the units' factors, `(N, L, H)` and `(N, L, F)`; N texts, or batches."""
+        heads, neurons = [], []
+        recipe = Recipe(texts=self._texts, batch_size=BATCH)
+        for seen in backward_passes(supernet, task, rng, recipe):
+            for passed, collected in ((seen.heads, heads), (seen.neurons, neurons)):
+                collected.append(passed if self._fisher == "text" else passed.mean(0, keepdim=True))
+        return torch.cat(heads).float().cpu().numpy(), torch.cat(neurons).float().cpu().numpy()

@@ -1,0 +1,89 @@
+"""Short recovery by distillation, for extracted models of every family."""
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from secateur.errors import InputError
+from secateur.evaluation.model_error import model_logits
+from secateur.search_space import SubnetMask
+from secateur.supernet.extraction import extract
+from secateur.supernet.recovery import recover
+from secateur.supernet.settings import RecoverySettings
+from secateur.supernet.supernet import Supernet
+from secateur.tasks.task import METRICS
+from secateur.tests.supernet import toy
+from secateur.tests.tiny import tiny_model
+from transformers import BertConfig, BertForSequenceClassification
+
+RECIPE = RecoverySettings(learning_rate=4e-3, batch_size=16, epochs=3)
+
+
+def outputs(model, task):
+    return model_logits(model.eval(), task.train, pad_token_id=task.pad_token_id)
+
+
+def smaller(model, heads=(1, 0, 3), neurons=(5, 24, 0)):
+    return extract(model, SubnetMask.from_counts(Supernet(model).shape, list(heads), list(neurons)))
+
+
+def test_a_smaller_model_comes_closer_to_the_whole_one(model):
+    task = toy.toy_task(160)
+    teacher, small, done = outputs(model, task), smaller(model), []
+    task = replace(task, train=replace(task.train, labels=teacher.argmax(1)))  # teacher and labels agree
+    before = np.mean((outputs(small, task).argmax(1)) == teacher.argmax(1))
+    whole = copy.deepcopy(model.state_dict())
+    recover(small, task, teacher, RECIPE, seed=0, report=lambda p: done.append((p.done, p.total)))
+    assert np.mean(outputs(small, task).argmax(1) == teacher.argmax(1)) > max(before, 0.6)
+    assert done[-1] == (30, 30)
+    assert all(torch.equal(whole[name], p) for name, p in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("heads", "neurons"), [((4, 4, 4), (24, 24, 24)), ((0, 0, 0), (0, 0, 0))])
+def test_every_model_takes_the_same_steps(heads, neurons):
+    model, task, steps = tiny_model("bert"), toy.toy_task(), []
+    settings = RECIPE.model_copy(update={"batch_size": 8, "epochs": 0.4})  # of 7 steps an epoch
+    small = smaller(model, heads, neurons)
+    recover(small, task, outputs(model, task), settings, seed=0, report=lambda p: steps.append((p.done, p.total)))
+    assert steps == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_regression_learns_the_teacher_and_not_the_labels():
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    torch.manual_seed(0)
+    config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
+    model, task = BertForSequenceClassification(config), toy.toy_task(200)
+    train = replace(task.train, labels=np.full(200, 50.0, np.float32))
+    changes = {"train": train, "kind": "regression", "label_names": ("score",), "metric": METRICS["pearson"]}
+    task = replace(task, **changes)
+    teacher = np.array([[2.0 * (5 in row)] for row in task.train.input_ids], np.float32)
+    recover(model, task, teacher, RECIPE.model_copy(update={"epochs": 15}), seed=0)
+    assert np.mean((outputs(model, task) - teacher) ** 2) < 0.5 * teacher.var()
+
+
+def test_the_seed_decides():
+    task, source = toy.toy_task(), tiny_model("bert")
+    teacher, models = outputs(source, task), [smaller(source) for _ in range(3)]
+    settings = RECIPE.model_copy(update={"epochs": 0.5})
+    for i, (model, seed) in enumerate(zip(models, (4, 4, 5), strict=True)):
+        torch.manual_seed(i)
+        recover(model, task, teacher, settings, seed=seed)
+    states = [list(model.parameters()) for model in models]
+    assert all(torch.equal(a, b) for a, b in zip(states[0], states[1], strict=True))
+    assert any(not torch.equal(a, c) for a, c in zip(states[0], states[2], strict=True))
+
+
+def test_a_teacher_that_has_diverged():
+    task, model = toy.toy_task(), tiny_model("bert")
+    teacher = outputs(model, task)
+    teacher[7, 1] = np.nan
+    with pytest.raises(InputError, match="finite numbers, but the fine-tuned model's are not; fine-tune again"):
+        recover(model, task, teacher, RECIPE, seed=0)
+
+
+def test_models_of_another_task():
+    task, model = toy.toy_task(), tiny_model("bert")
+    with pytest.raises(ValueError, match=r"have the shape \(50, 3\), got \(50, 2\)"):
+        recover(model, task, outputs(model, task)[:, :2], RECIPE, seed=0)

@@ -1,0 +1,61 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from secateur.search_space import SubnetMask, UnitScores
+from secateur.supernet import Supernet
+
+
+def random_scores(supernet: Supernet, seed: int = 0) -> UnitScores:
+    rng, shape = np.random.default_rng(seed), supernet.shape
+    return UnitScores(
+        rng.random((shape.num_layers, shape.num_heads)), rng.random((shape.num_layers, shape.intermediate_size))
+    )
+
+
+def rising_scores(supernet: Supernet) -> UnitScores:
+    """Return scores with which every layer is reversed."""
+    shape = supernet.shape
+    return UnitScores(
+        np.tile(np.arange(shape.num_heads), (shape.num_layers, 1)),
+        np.tile(np.arange(shape.intermediate_size), (shape.num_layers, 1)),
+    )
+
+
+@torch.no_grad()
+def test_the_whole_model_computes_what_it_did(model, batch):
+    sorted_net = Supernet(copy.deepcopy(model))
+    sorted_net.reorder(rising_scores(sorted_net))
+    torch.testing.assert_close(sorted_net.model(**batch).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
+    changed = [name for name, p in sorted_net.model.named_parameters() if not torch.equal(p, model.get_parameter(name))]
+    assert len(changed) == 10 * sorted_net.shape.num_layers  # weights and biases of four maps, weights of two outputs
+
+
+def test_the_first_k_are_the_best_k(model, batch):
+    own = Supernet(model)
+    scores = random_scores(own, seed=1)
+    sorted_net = Supernet(copy.deepcopy(model))
+    sorted_net.reorder(scores)
+    heads, neurons = [3, 1, 2], [5, 24, 1]
+    best = SubnetMask(
+        [np.isin(np.arange(4), scores.head_order[layer][: heads[layer]]) for layer in range(3)],
+        [np.isin(np.arange(24), scores.neuron_order[layer][: neurons[layer]]) for layer in range(3)],
+        np.ones(own.shape.hidden_size, bool),
+    )
+    first = SubnetMask.from_counts(own.shape, heads, neurons)
+    expected = own.subnet(best)(**batch)
+    torch.testing.assert_close(sorted_net.subnet(first)(**batch), expected, atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(own.subnet(first)(**batch), expected, atol=1e-3)
+
+
+def test_scores_in_order_change_nothing(model):
+    net = Supernet(copy.deepcopy(model))
+    rising = rising_scores(net)
+    net.reorder(UnitScores(-rising.heads, -rising.neurons))
+    assert all(torch.equal(p, model.get_parameter(name)) for name, p in net.model.named_parameters())
+
+
+def test_scores_of_another_encoder_are_refused(tiny_models):
+    with pytest.raises(ValueError, match=r"heads \(3, 4\) and neurons \(3, 24\), got \(1, 4\) and \(1, 24\)"):
+        Supernet(tiny_models["bert"]).reorder(UnitScores(np.ones((1, 4)), np.ones((1, 24))))
