@@ -23,11 +23,12 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from ..cli.latency_tables import searched_latency_table
 from ..cli.rescore import SELECTION
 from ..cli.run_folder import RunFolder
 from ..cli.search_loop import told
 from ..cli.settings import SearchSettings
-from ..cli.workspace import make_evaluator, open_supernet, open_task, searched_latency_table
+from ..cli.workspace import make_evaluator, open_supernet, open_task
 from ..evaluation.evaluator import Evaluated, Evaluator, Outcomes
 from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import ERROR

@@ -16,8 +16,9 @@ from typing import Annotated
 
 import typer
 
+from ..cli.latency_tables import latency_table_here
 from ..cli.run_folder import RunFolder
-from ..cli.workspace import latency_table_here, open_subnet, open_supernet
+from ..cli.workspace import open_subnet, open_supernet
 from ..evaluation.archive import Archive
 from ..evaluation.latency import measure
 from ..search_space import SubnetMask

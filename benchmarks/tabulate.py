@@ -21,10 +21,11 @@ import pyarrow.parquet as pq
 import typer
 
 from ..cli.console import progress, say
+from ..cli.latency_tables import searched_latency_table
 from ..cli.rescore import REPORT, SELECTION
 from ..cli.run_folder import RunFolder, file_digest
 from ..cli.settings import SearchSettings
-from ..cli.workspace import make_evaluator, open_supernet, open_task, searched_latency_table
+from ..cli.workspace import make_evaluator, open_supernet, open_task
 from ..evaluation.archive import Archive, Evaluation
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.objectives import ERROR

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import typer
 
+from .compare import compare
 from .extract import extract
 from .finetune import finetune
 from .front import front
 from .latency import latency
 from .options import command
 from .pick import pick
+from .prune import prune
 from .run import run
 from .search import search
 from .settings import (
+    CompareCommand,
     ExtractCommand,
     FinetuneCommand,
     FrontCommand,
     LatencyCommand,
     PickCommand,
+    PruneCommand,
     RunCommand,
     SearchCommand,
     SupernetCommand,
@@ -39,6 +43,8 @@ def make_app() -> typer.Typer:
     command(app, "supernet", SupernetCommand, supernet)
     command(app, "search", SearchCommand, search)
     command(app, "latency", LatencyCommand, latency)
+    command(app, "prune", PruneCommand, prune)
+    command(app, "compare", CompareCommand, compare)
     command(app, "front", FrontCommand, front)
     command(app, "pick", PickCommand, pick)
     command(app, "extract", ExtractCommand, extract)

@@ -23,10 +23,11 @@ from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.task import Split
 from .console import say
+from .latency_tables import OnMachine, here
 from .rescore import SELECTION
 from .run_folder import RunFolder, file_digest
 from .settings import FarmSettings, SearchSettings
-from .workspace import OnMachine, here, load_supernet, on_device, split_errors
+from .workspace import load_supernet, on_device, split_errors
 
 if TYPE_CHECKING:
     from distributed import Client

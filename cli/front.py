@@ -9,7 +9,7 @@ from fractions import Fraction
 from rich.table import Table
 
 from ..errors import InputError
-from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
+from ..evaluation.archive import NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET_PRUNED, Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet.families import family_of
@@ -24,6 +24,9 @@ from .settings import FrontCommand
 class FrontPoint:
     """One model of the front, as `front --json` prints it; its key and its weights together tell it from all others.
 
+    A pruned model's key needs its method and its density too. What a model with zeros instead of fewer units does not
+    save is null; `nonzero` is its share of weights that are left.
+
     Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
     `latency_ms` was measured end to end on the extracted model, `latency_predicted_ms` comes from the table of parts.
     """
@@ -36,13 +39,15 @@ class FrontPoint:
     hidden: int
     error_selection: float
     error_report: float
-    parameters: int
-    encoder_parameters: int
-    macs: int
-    latency_ms: float
-    latency_low_ms: float
-    latency_high_ms: float
-    latency_predicted_ms: float
+    parameters: int | None
+    encoder_parameters: int | None
+    macs: int | None
+    latency_ms: float | None
+    latency_low_ms: float | None
+    latency_high_ms: float | None
+    latency_predicted_ms: float | None
+    density: float | None = None
+    nonzero: float | None = None
 
 
 def front(settings: FrontCommand) -> None:
@@ -77,28 +82,44 @@ def front_points(archive: Archive, against: str, weights: str | None = None) -> 
     Args:
         archive: where from.
         against: the cost.
-        weights: only models with these; of both kinds together if None.
+        weights: only models with these; of both kinds that are searched for if None.
 
     Raises:
         InputError: the search has not come to scoring its front on the report split.
     """
-    reported = {(one.key, one.weights): one for one in archive.evaluations(split=REPORT)}
-    chosen = archive.front((ERROR, against), weights=weights)
+    reported = {one.model: one for one in archive.evaluations(split=REPORT)}
+    chosen = archive.front((ERROR, against), weights=weights or SEARCHED)
     if not chosen and weights is not None and len(archive):
-        how = " --search-searcher moasha" if weights == STANDARD else ""
+        if archive.evaluations(split=SELECTION, weights=weights):
+            known = {name for one in archive.evaluations(split=SELECTION, weights=weights) for name in one.values}
+            raise InputError(
+                f"no model with {weights} weights in {archive.path} has {against}; add --against "
+                f"{'nonzero' if 'nonzero' in known else 'encoder_parameters'}"
+            )
         raise InputError(
-            f"{archive.path} has no model with {weights} weights; run `secateur search {archive.path.parent}{how}` for "
-            "them"
+            f"{archive.path} has no model with {weights} weights; run `secateur {_maker(weights, archive)}` for them"
         )
     if not chosen:
         raise InputError(f"{archive.path} is empty; run `secateur search {archive.path.parent}` first")
-    missing = [one.key for one in chosen if (one.key, one.weights) not in reported]
+    missing = [one.key for one in chosen if one.model not in reported]
     if missing:
         raise InputError(
             f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` "
             "again, it goes on where it stopped"
         )
-    return [front_point(one, reported[one.key, one.weights]) for one in chosen]
+    return [front_point(one, reported[one.model]) for one in chosen]
+
+
+def _maker(weights: str, archive: Archive) -> str:
+    """Return the command that makes models with these weights."""
+    run = archive.path.parent
+    if weights in SEARCHED:
+        return f"search {run}{' --search-searcher moasha' if weights == STANDARD else ''}"
+    if weights == RECOVERED:
+        return f"compare {run} --recover 1"
+    method = "deepcuts_cam" if weights == NATIVE else "mask_tuning"
+    origin = " --from supernet" if weights == SUPERNET_PRUNED else ""
+    return f"prune {run} --method {method} --density 0.8,0.6,0.4{origin}"
 
 
 def whole_point(folder: RunFolder, archive: Archive, weights: str | None = None) -> FrontPoint:
@@ -107,20 +128,26 @@ def whole_point(folder: RunFolder, archive: Archive, weights: str | None = None)
     Raises:
         InputError: the search has not come to it.
     """
-    config = load_config(folder.supernet)
+    config = load_config(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
     key = SubnetMask.full(family_of(config).shape(config)).key
     selection = whole_evaluation(archive, key, SELECTION, weights)
-    report = None if selection is None else archive.lookup(key, REPORT, weights=selection.weights)
+    report = None if selection is None else on_report(archive, selection)
     if selection is None or report is None:
         raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
     return front_point(selection, report)
 
 
 def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None = None) -> Evaluation | None:
-    """Return the whole network's evaluation: the supernet's where both kinds of weights were evaluated."""
-    kinds = (SUPERNET, STANDARD) if weights is None else (weights,)
+    """Return the whole network's evaluation: the supernet's where several kinds of weights were evaluated."""
+    kinds = SEARCHED if weights is None else (weights,)
     found = [archive.lookup(key, split, weights=kind) for kind in kinds]
     return next((one for one in found if one is not None), None)
+
+
+def on_report(archive: Archive, selection: Evaluation) -> Evaluation | None:
+    """Return what the model of an evaluation got on the report split, None if it was not scored there."""
+    found = archive.evaluations(split=REPORT, weights=selection.weights)
+    return next((one for one in found if one.model == selection.model), None)
 
 
 def within_shares(
@@ -170,14 +197,20 @@ def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
         hidden=selection.mask.hidden_size,
         error_selection=selection.values[ERROR],
         error_report=report.values[ERROR],
-        parameters=int(selection.values["parameters"]),
-        encoder_parameters=int(selection.values["encoder_parameters"]),
-        macs=int(selection.values["macs"]),
-        latency_ms=report.values["latency_ms"],
-        latency_low_ms=report.values["latency_low_ms"],
-        latency_high_ms=report.values["latency_high_ms"],
-        latency_predicted_ms=selection.values["latency_ms"],
+        parameters=_count(selection, "parameters"),
+        encoder_parameters=_count(selection, "encoder_parameters"),
+        macs=_count(selection, "macs"),
+        latency_ms=report.values.get("latency_ms"),
+        latency_low_ms=report.values.get("latency_low_ms"),
+        latency_high_ms=report.values.get("latency_high_ms"),
+        latency_predicted_ms=selection.values.get("latency_ms"),
+        density=selection.recipe.get("density"),
+        nonzero=selection.values.get("nonzero"),
     )
+
+
+def _count(one: Evaluation, name: str) -> int | None:
+    return int(one.values[name]) if name in one.values else None
 
 
 def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
@@ -185,8 +218,12 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
     table = Table(title=f"{folder.path}: {folder.project.task}, error = 1 - metric", title_justify="left")
     table.add_column("key", no_wrap=True)
     both = len({p.weights for p in points}) > 1
+    pruned = any(p.density is not None for p in points)
     if both:
         table.add_column("weights", no_wrap=True)
+    if pruned:
+        table.add_column("method", no_wrap=True)
+        table.add_column("density", justify="right")
     for name in ("layers", "heads", "neurons"):
         table.add_column(name, justify="right")
     for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", "latency ms (quartiles)"):
@@ -195,17 +232,22 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
         table.add_row(
             p.key,
             *((p.weights,) if both else ()),
+            *((p.method, "-" if p.density is None else f"{p.density:g}") if pruned else ()),
             str(sum(1 for h, n in zip(p.heads, p.neurons, strict=True) if h or n)),
             kept(p.heads),
             kept(p.neurons),
             f"{p.error_selection:.4f}",
             f"{p.error_report:.4f}",
-            f"{p.parameters / 1e6:.2f} M",
-            f"{p.encoder_parameters / 1e6:.2f} M",
-            f"{p.macs / 1e6:.0f} M",
-            f"{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
+            _millions(p.parameters, 2),
+            _millions(p.encoder_parameters, 2) if p.nonzero is None else f"{p.nonzero:.1%} non-zero",
+            _millions(p.macs, 0),
+            "-" if p.latency_ms is None else f"{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
         )
     return table
+
+
+def _millions(count: int | None, digits: int) -> str:
+    return "-" if count is None else f"{count / 1e6:.{digits}f} M"
 
 
 def kept(counts: tuple[int, ...]) -> str:

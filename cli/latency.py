@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from ..evaluation.latency import LatencyTable
 from .console import duration, out, say
+from .latency_tables import latency_table_path, latency_target, measure_table, with_lengths
 from .run_folder import RunFolder
 from .settings import LatencyCommand
-from .workspace import latency_table_path, latency_target, measure_table, open_supernet, with_lengths
+from .workspace import open_supernet
 
 
 def latency(settings: LatencyCommand) -> None:

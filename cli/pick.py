@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import InputError
-from ..evaluation.archive import STANDARD, Archive
+from ..evaluation.archive import SEARCHED, STANDARD, Archive
 from ..evaluation.choice import Candidate, candidates, cost_names, in_order, nearest, neighbours
 from ..evaluation.latency import Latency, LatencyTable, busy
 from ..evaluation.objectives import ERROR, OBJECTIVES
@@ -17,10 +17,11 @@ from .answer import Known, answer_json, answer_table, picked, tie_lines
 from .console import out, say
 from .finalists import Finalists, keep_report, report_answers
 from .front import FrontPoint, front_points, open_archive
+from .latency_tables import latency_table_here, searched_latency_table
 from .rescore import REPORT, SELECTION
 from .run_folder import RunFolder
 from .settings import Budgets, PickCommand
-from .workspace import latency_table_here, open_supernet, open_task, own_weights, searched_latency_table
+from .workspace import open_supernet, open_task, own_weights
 
 # Kinds of budgets; the neighbours are ordered by the first cost that has one.
 _NAMES = ("latency_ms", "memory_mb", "disk_mb", "parameters", "encoder_parameters", "macs", "error")
@@ -146,7 +147,7 @@ def _candidates(
     """
     evaluations = [
         one
-        for one in archive.evaluations(split=SELECTION)
+        for one in archive.evaluations(split=SELECTION, weights=SEARCHED)
         if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()
     ]
     found = candidates(evaluations, names, {name: make(supernet, table) for name, make in OBJECTIVES.items()})
@@ -193,8 +194,8 @@ def choose(archive: Archive, settings: Budgets, weights: str | None = None) -> t
         InputError: nothing keeps the budgets; the message names the nearest there is. Or the archive is of an older
             Secateur and lacks one of the costs.
     """
-    budgets = given_budgets(settings)
-    stored = {(one.key, one.weights): one.values for one in archive.evaluations(split=SELECTION)}
+    budgets, kinds = given_budgets(settings), weights or SEARCHED
+    stored = {(one.key, one.weights): one.values for one in archive.evaluations(split=SELECTION, weights=kinds)}
 
     def value(point: FrontPoint, name: str) -> float:
         if name == ERROR:

@@ -8,14 +8,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
+from ..evaluation.archive import SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import normalised_hypervolume
 from ..evaluation.report import Approach, Point, ReportFacts, StageCost, write_page, write_picture
-from .rescore import COSTS, REPORT, SELECTION, WEIGHTS
+from .latency_tables import searched_latency_table
+from .rescore import COSTS, REPORT, SELECTION
 from .run_folder import RunFolder
-from .workspace import searched_latency_table
 
+_STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is on the page of `compare`
 _SPLITS = (
     "error selection: on rows held out of the training split, which the search chose on; "
     "error report: on the published validation split, looked at once for each model of the front"
@@ -38,14 +39,14 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
         archive: its archive.
         full_key: key of the whole network's mask.
     """
-    reported = {_model(one): one for one in archive.evaluations(split=REPORT)}
-    fronts = [archive.front((ERROR, cost), weights=weights) for weights in WEIGHTS for cost in COSTS]
-    on_front = {_model(one) for front in fronts for one in front}
-    evaluated: dict[tuple[str, str], Evaluation] = {}
-    for one in archive.evaluations(split=SELECTION):
-        evaluated.setdefault(_model(one), one)
+    reported = {one.model: one for one in archive.evaluations(split=REPORT, weights=SEARCHED)}
+    fronts = [archive.front((ERROR, cost), weights=weights) for weights in SEARCHED for cost in COSTS]
+    on_front = {one.model for front in fronts for one in front}
+    evaluated: dict[tuple[str, ...], Evaluation] = {}
+    for one in archive.evaluations(split=SELECTION, weights=SEARCHED):
+        evaluated.setdefault(one.model, one)
     points = {model: _point(one, reported.get(model), model in on_front) for model, one in evaluated.items()}
-    full = next(points[full_key, weights] for weights in WEIGHTS if (full_key, weights) in points)
+    full = next(points[full_key, weights] for weights in SEARCHED if (full_key, weights) in points)
     table = searched_latency_table(folder)
     record = folder.record
     return ReportFacts(
@@ -60,6 +61,7 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
         stages=tuple(
             StageCost(name, stage["seconds"], _note(name, stage, list(evaluated.values())))
             for name, stage in record["stages"].items()
+            if name in _STAGES
         ),
         target=str(table.target),
         table_error=table.error,
@@ -71,15 +73,11 @@ def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFa
     )
 
 
-def _model(one: Evaluation) -> tuple[str, str]:
-    return one.key, one.weights
-
-
 def _approaches(folder: RunFolder, archive: Archive, full_key: str) -> tuple[Approach, ...]:
     """Return both ways to a front, if both were gone, with what only they need: fine-tuning is not counted."""
     volumes = _hypervolumes(archive, full_key, "weights")
     stages = {SUPERNET: ("supernet", "search"), STANDARD: ("standard",)}
-    there = {one.weights for one in archive.evaluations(split=SELECTION)}
+    there = {one.weights for one in archive.evaluations(split=SELECTION, weights=SEARCHED)}
     return tuple(
         Approach(
             weights=weights,
@@ -87,7 +85,7 @@ def _approaches(folder: RunFolder, archive: Archive, full_key: str) -> tuple[App
             seconds=sum(folder.seconds(stage) for stage in stages[weights]),
             hypervolume=volumes.get(weights, math.nan),
         )
-        for weights in WEIGHTS
+        for weights in SEARCHED
         if weights in there
     )
 
@@ -135,11 +133,12 @@ def _hypervolumes(archive: Archive, full_key: str, by: Literal["method", "weight
     of no encoder and the whole network's size (0), so that it does not depend on which other methods are compared.
     """
     groups: dict[str, list[tuple[float, float]]] = {}
-    for one in archive.evaluations(split=SELECTION):
+    searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
+    for one in searched:
         group = one.method if by == "method" else one.weights
         groups.setdefault(group, []).append((one.values[ERROR], one.values["encoder_parameters"]))
-    whole = [one for one in archive.evaluations(split=SELECTION) if one.key == full_key]
-    empty = [one for one in archive.evaluations(split=SELECTION) if not one.values["encoder_parameters"]]
+    whole = [one for one in searched if one.key == full_key]
+    empty = [one for one in searched if not one.values["encoder_parameters"]]
     if not whole or not empty:
         return {}
     ideal = np.array([min(one.values[ERROR] for one in whole), 0.0])

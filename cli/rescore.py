@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..evaluation.archive import STANDARD, SUPERNET, Archive, Evaluation
+from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
 from ..evaluation.latency import LatencyTable, LatencyTarget, measure
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..pruners.calibration import model_inputs
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_agreement, extract
@@ -20,26 +22,26 @@ from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.batches import collate
 from .console import progress
+from .latency_tables import OnMachine, here
 from .run_folder import RunFolder
 from .settings import SearchSettings
-from .workspace import OnMachine, here, make_evaluator, open_subnet
+from .workspace import make_evaluator, open_subnet
 
 SELECTION, REPORT = "selection", "report"  # as the archive names the splits
 METHOD = "front"  # of evaluations on the report split: they choose nothing
 COSTS = tuple(OBJECTIVES)
-WEIGHTS = (SUPERNET, STANDARD)
 
 
 def front_models(archive: Archive, whole: str) -> list[Evaluation]:
-    """Return what is on a front of error against one cost, of each kind of weights by itself, each once.
+    """Return what a search has on a front of error against one cost, of each kind of weights by itself, each once.
 
     Args:
         archive: where from.
         whole: key of the whole network, which comes first.
     """
-    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in WEIGHTS]
-    found += [one for weights in WEIGHTS for cost in COSTS for one in archive.front((ERROR, cost), weights=weights)]
-    return list({(one.key, one.weights): one for one in found if one is not None}.values())
+    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in SEARCHED]
+    found += [one for weights in SEARCHED for cost in COSTS for one in archive.front((ERROR, cost), weights=weights)]
+    return list({one.model: one for one in found if one is not None}.values())
 
 
 def rescore(
@@ -62,9 +64,9 @@ def rescore(
         settings: precision of the errors.
         on_machine: calls a function with arguments on the machine whose latency counts.
     """
-    known = {(e.key, e.weights) for e in archive.evaluations(split=REPORT)}
+    known = {one.model for one in archive.evaluations(split=REPORT)}
     models = front_models(archive, SubnetMask.full(supernet.shape).key)
-    todo = [one for one in models if (one.key, one.weights) not in known]
+    todo = [one for one in models if one.model not in known]
     if not todo:
         return
     evaluator = make_evaluator(supernet, task, task.report, table, settings, {})
@@ -91,13 +93,17 @@ def _own_values(
 ) -> tuple[PreTrainedModel, dict[str, float]]:
     """Return a model with weights of its own, and score it on the report split."""
     model = open_subnet(folder, supernet, one)
-    dtype = resolve_precision(settings.precision, supernet.device)
+    return model, one.values | report_errors(model, task, resolve_precision(settings.precision, supernet.device))
+
+
+def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype) -> dict[str, float]:
+    """Return a model's error on the report split, and on each of its data sets where it has several."""
     errors = {
         name: model_error(model, split, task.metric, pad_token_id=task.pad_token_id, dtype=dtype)
         for name, split in task.report.items()
     }
     several = {f"{ERROR}_{name}": error for name, error in errors.items()} if len(errors) > 1 else {}
-    return model, {**one.values, ERROR: float(np.mean(list(errors.values()))), **several}
+    return {ERROR: float(np.mean(list(errors.values()))), **several}
 
 
 def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel:
@@ -106,14 +112,16 @@ def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel
     Raises:
         RuntimeError: extracted and sliced outputs differ: the point must not be reported.
     """
-    model = extract(supernet.model, mask)
-    batch = collate(task.selection, np.arange(min(8, len(task.selection))), task.pad_token_id).to(supernet.device)
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
+    model, inputs = extract(supernet.model, mask), few_inputs(supernet, task)
     with torch.inference_mode():
         check_agreement(supernet.subnet(mask)(**inputs), model(**inputs).logits)
     return model
+
+
+def few_inputs(supernet: Supernet, task: Task) -> dict[str, Tensor]:
+    """Return a few texts, as a model is called with them, to check that two forms of it agree."""
+    rows = np.arange(min(8, len(task.selection)))
+    return model_inputs(collate(task.selection, rows, task.pad_token_id).to(supernet.device))
 
 
 def timed(model: PreTrainedModel, target: LatencyTarget) -> dict[str, float]:

@@ -11,6 +11,7 @@ from .extract import default_folder, evaluations_of, write
 from .farming import check_farming
 from .finetune import finetune_stage
 from .front import front_points, front_table, whole_evaluation
+from .latency_tables import latency_target
 from .pick import choose
 from .processes import check_alone
 from .report import write_report
@@ -21,7 +22,7 @@ from .search import search_stage
 from .settings import Budgets, RunCommand
 from .supernet import check as check_supernet
 from .supernet import supernet_stage
-from .workspace import latency_target, load_supernet, model_source, open_project
+from .workspace import load_supernet, model_source, open_project
 
 
 def run(settings: RunCommand) -> None:

@@ -32,6 +32,8 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
+# What stages did before there was a setting for it.
+_ONCE = {"importance": "none"}
 _UNFINISHED = "run.json.tmp"
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 _FIRST = {_UNFINISHED, _LOCK}  # all that a run that was killed in its first moment leaves
@@ -131,6 +133,11 @@ class RunFolder:
         """The trained supernet."""
         return self.path / "supernet"
 
+    @property
+    def pruned(self) -> Path:
+        """The models that pruners made or that were trained after it, as far as they are on a front."""
+        return self.path / "pruned"
+
     def latency_table(self, target: str) -> Path:
         """The file of the latency table for a target's name."""
         return self.path / "latency" / f"{target}.json"
@@ -165,9 +172,10 @@ class RunFolder:
             return False
         mine = settings.model_dump(mode="json", exclude={"save_seconds"})
         for name, value in mine.items():
-            if there["settings"].get(name) != value:
+            before = there["settings"].get(name, _ONCE.get(name))
+            if before != value:
                 raise InputError(
-                    f"the {stage} stage of {self.path} was run with {name} {there['settings'].get(name)!r}, not "
+                    f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
                     f"{value!r}; choose another --out for another run"
                 )
         return self.complete(stage)
@@ -220,7 +228,7 @@ class RunFolder:
         """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
         if not is_first_process():
             return
-        for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old"):
+        for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old", "pruned/.*.part", "pruned/.*.old"):
             for path in self.path.glob(pattern):
                 shutil.rmtree(path, ignore_errors=True)
         for path in self.path.glob("tokens/*.tmp"):

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ..errors import InputError, unknown_name
-from ..evaluation.archive import Archive
+from ..evaluation.archive import SUPERNET, Archive
 from ..evaluation.evaluator import Evaluator, Outcomes, Pass
 from ..evaluation.farm import Farm
 from ..evaluation.objectives import resolve_objective
 from ..search_space import SearchSpace
+from ..search_space.spaces import Points
 from ..searchers import SEARCHERS, make_searcher
 from ..tasks import Task
 from .console import duration, progress, say
 from .farming import Cluster, check_farming
+from .latency_tables import latency_target, open_latency_table
 from .processes import check_alone
 from .rescore import SELECTION, rescore
 from .run_folder import RunFolder, file_digest
@@ -19,7 +23,7 @@ from .search_loop import Plan, SearchLoop, known_values
 from .settings import FarmSettings, SearchCommand, SearchSettings, StandardSettings
 from .standard import METHOD as STANDARD_NAS
 from .standard import standard_stage
-from .workspace import latency_target, make_evaluator, open_latency_table, open_supernet, open_task
+from .workspace import make_evaluator, open_supernet, open_task
 
 
 def search(settings: SearchCommand) -> None:
@@ -79,7 +83,7 @@ def search_stage(
 def _is_done(folder: RunFolder, archive: Archive, settings: SearchSettings) -> bool:
     """Tell whether the last search was this one and came to its end."""
     same = folder.record["stages"].get("search", {}).get("settings") == settings.model_dump(mode="json")
-    return same and folder.complete("search") and len(archive) > 0
+    return same and folder.complete("search") and bool(archive.evaluations(weights=SUPERNET))
 
 
 def _search(
@@ -94,13 +98,26 @@ def _search(
     sampler = space.sample_by_size if settings.sampling == "size" else space.sample
     seed = folder.project.seed
     searcher = make_searcher(
-        settings.searcher, space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler
+        settings.searcher,
+        space.lower,
+        space.upper,
+        num_objectives=len(names),
+        seed=seed,
+        initial=_first_points(space, settings.warm_start),
+        sampler=sampler,
     )
     # Not the budget: a search is continued by asking for more.
     state_name = f"{settings.searcher} {seed} {space.name} {','.join(names)} {settings.sampling}"
+    if settings.warm_start:
+        state_name += f" warm {settings.warm_start}"
     plan = Plan(space, names, settings.searcher, seed, state_name)
     with progress(f"search ({settings.searcher})") as tick:
         SearchLoop(archive, searcher, evaluator, farm, plan).run(settings.budget, tick)
+
+
+def _first_points(space: SearchSpace, cuts: int) -> Points | None:
+    """Return what is asked first: uniform cuts of all sizes, the largest first; None for the searcher's own choice."""
+    return np.array([space.uniform_cut(share) for share in np.linspace(1, 0, cuts + 1)[:-1]]) if cuts else None
 
 
 def _check_same_basis(folder: RunFolder, settings: SearchSettings, basis: dict[str, str]) -> None:
@@ -113,6 +130,8 @@ def _check_same_basis(folder: RunFolder, settings: SearchSettings, basis: dict[s
     before = stages.get("search")
     if before is None and "standard" in stages:
         before = {**basis, "target": stages["standard"]["target"], "settings": stages["standard"]["search"]}
+    if before is None and "prune" in stages:
+        before = {**basis, "target": stages["prune"]["target"], "settings": stages["prune"]}
     if before is None or not folder.archive.exists():
         return
     if before["supernet"] != basis["supernet"]:

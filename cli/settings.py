@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..pruners import PRUNERS
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
 from .options import ARGUMENT
 
-Weights = Literal["supernet", "standard"]
+Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
 RunArgument = Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
 
 
@@ -84,6 +85,13 @@ class SearchSettings(_Settings):
     sampling: Annotated[
         Literal["size", "paper"], Field(description="where a searcher needs random points: uniform in size, or not")
     ] = "size"
+    warm_start: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="begin with so many uniform cuts, the first heads and neurons of every layer, of all sizes",
+        ),
+    ] = 0
     precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
     racing: Annotated[
         bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")
@@ -155,12 +163,18 @@ class FrontCommand(_Settings):
         Field(description="only the whole network and the best within such shares of its cost: 3/4,1/2,1/4,0.1"),
     ] = None
     against: Annotated[
-        Literal["encoder_parameters", "parameters", "macs", "latency_ms"],
-        Field(description="the objective beside the error"),
+        Literal["encoder_parameters", "parameters", "macs", "latency_ms", "nonzero"],
+        Field(
+            description="the objective beside the error; nonzero: the share of weights left by a method that makes "
+            "zeros"
+        ),
     ] = "encoder_parameters"
     weights: Annotated[
         Weights | None,
-        Field(description="only models with the supernet's weights, or only those of standard NAS with their own"),
+        Field(
+            description="only models with these: the supernet's, or their own of standard NAS (a search has both); "
+            "pruned without training, after the recovery that all methods get, or by a method's native recipe"
+        ),
     ] = None
     as_json: Annotated[
         bool, Field(description="print JSON instead of a table", json_schema_extra={"flag": "--json"})
@@ -195,6 +209,51 @@ class PickCommand(Budgets):
     ] = False
 
 
+class PruneSettings(_Settings):
+    """How subnetworks are pruned."""
+
+    method: Annotated[str, Field(description=f"one or several, comma-separated: {', '.join(PRUNERS)}")]
+    density: Annotated[str, Field(description="shares to keep, comma-separated: 0.9,0.6")]
+    cost: Annotated[
+        Literal["encoder_parameters", "macs", "latency_ms"], Field(description="what a density is a share of")
+    ] = "encoder_parameters"
+    seed: Annotated[int | None, Field(ge=0, description="of all that is random; the run's if not given")] = None
+    origin: Annotated[
+        Literal["finetuned", "supernet"],
+        Field(description="the model that is pruned", json_schema_extra={"flag": "--from"}),
+    ] = "finetuned"
+    texts: Annotated[
+        int | None,
+        Field(ge=1, description="let the methods see only so many texts of the training split, drawn by the seed"),
+    ] = None
+
+
+class PruneCommand(PruneSettings):
+    """Settings of `prune`."""
+
+    run: RunArgument
+
+
+class CompareCommand(_Settings):
+    """Settings of `compare`."""
+
+    run: RunArgument
+    densities: Annotated[
+        str | None,
+        Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
+    ] = None
+    recover: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="train the models within these budgets, of every method, for so many epochs of distillation",
+        ),
+    ] = None
+    as_json: Annotated[
+        bool, Field(description="print JSON instead of tables", json_schema_extra={"flag": "--json"})
+    ] = False
+
+
 class ExtractCommand(Budgets):
     """Settings of `extract`."""
 
@@ -203,6 +262,8 @@ class ExtractCommand(Budgets):
     weights: Annotated[
         Weights | None, Field(description="with which weights; of a key that was evaluated with both, the supernet's")
     ] = None
+    method: Annotated[str | None, Field(description="of a pruned model: by which method")] = None
+    density: Annotated[float | None, Field(gt=0, description="of a pruned model: the density asked for")] = None
     to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
 
 

@@ -22,16 +22,17 @@ from ..search_space import SearchSpace, SubnetMask
 from ..searchers import MOASHA
 from ..supernet.precision import resolve_precision
 from ..supernet.settings import FinetuneSettings
-from ..supernet.storage import load_model, load_tokenizer
+from ..supernet.storage import load_tokenizer
 from ..tasks import Task
 from .candidate import CandidateTrainer, Trained, under_way
 from .console import duration, progress, say
+from .latency_tables import latency_target, open_latency_table
 from .report import write_report
 from .rescore import SELECTION, front_models, rescore
 from .run_folder import RunFolder
 from .search_loop import pack, unpack
 from .settings import SearchSettings, StandardSettings
-from .workspace import latency_target, model_source, open_latency_table, open_supernet, own_weights
+from .workspace import model_source, open_supernet, own_weights, start_model
 
 METHOD = MOASHA.name
 STAGE, STATE = "standard", "standard.state"
@@ -88,6 +89,8 @@ def _check_same_basis(folder: RunFolder, search: SearchSettings, standard: Stand
     there: dict[str, Any] = {}
     if "search" in stages:
         there |= {"target": stages["search"]["target"], "precision": stages["search"]["settings"]["precision"]}
+    elif "prune" in stages:
+        there |= {name: stages["prune"][name] for name in ("target", "precision")}
     if STAGE in stages:
         there |= stages[STAGE]["search"] | stages[STAGE]["settings"] | {"target": stages[STAGE]["target"]}
     for name, value in mine.items():
@@ -177,14 +180,9 @@ def _forget(folder: RunFolder, archive: Archive, whole: str) -> None:
 def _load_trainer(
     folder: RunFolder, task: Task, search: SearchSettings, standard: StandardSettings
 ) -> CandidateTrainer:
-    """Load the model the run began with; a new classification head is the same as in the stage `finetune`."""
-    source = model_source(folder.project)
-    pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
-    torch.manual_seed(folder.project.seed)
-    model = load_model(source, label_names=task.label_names if pretrained else None).float()
     return CandidateTrainer(
-        model=model,
-        tokenizer=load_tokenizer(source),
+        model=start_model(folder, task),
+        tokenizer=load_tokenizer(model_source(folder.project)),
         task=task,
         settings=FinetuneSettings(**standard.model_dump()),
         seed=folder.project.seed,

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import shutil
 
+import numpy as np
+
 from ..errors import InputError, unknown_name
-from ..search_space import SPACES
+from ..pruners.importance import IMPORTANCES
+from ..search_space import SPACES, UnitScores
+from ..supernet import Supernet
 from ..supernet.settings import SupernetSettings
 from ..supernet.storage import load_tokenizer, save_model
 from ..supernet.strategies import STRATEGIES
@@ -16,6 +20,8 @@ from .processes import first_process_first, is_first_process, joined_processes
 from .run_folder import RunFolder
 from .settings import SupernetCommand
 from .workspace import load_supernet, make_space, open_task
+
+UNSORTED = "none"
 
 
 def supernet(settings: SupernetCommand) -> None:
@@ -32,6 +38,8 @@ def check(settings: SupernetSettings) -> None:
     """Refuse names that do not exist before anything is computed."""
     if settings.strategy not in STRATEGIES:
         raise unknown_name("strategy", settings.strategy, STRATEGIES)
+    if settings.importance not in (UNSORTED, *IMPORTANCES):
+        raise unknown_name("importance", settings.importance, (UNSORTED, *IMPORTANCES))
     if settings.space not in SPACES:
         raise unknown_name("space", settings.space, SPACES)
 
@@ -48,6 +56,9 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) ->
     net = load_supernet(folder.finetuned)
     space = make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
     with folder.stage("supernet", settings):
+        if settings.importance != UNSORTED:
+            with first_process_first():
+                net.reorder(importance_scores(folder, net, task, settings.importance))
         with progress("supernet") as tick:
             train_supernet(
                 net,
@@ -63,3 +74,14 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) ->
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")
+
+
+def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -> UnitScores:
+    """Return the scores of the fine-tuned model's units, kept in `importance/`: a resumed training needs the same."""
+    path = folder.path / "importance" / f"{name}.npz"
+    if not path.is_file():
+        with progress(f"importance ({name})") as tick:
+            tick(0, 1)
+            IMPORTANCES[name](net, task, np.random.default_rng([folder.project.seed, 4])).save(path)
+            tick(1, 1)
+    return UnitScores.load(path)

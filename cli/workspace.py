@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import hashlib
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from ..errors import InputError, unknown_name
-from ..evaluation.archive import STANDARD, Evaluation
+from ..errors import InputError
+from ..evaluation.archive import FINETUNED, STANDARD, SUPERNET, SUPERNET_PRUNED, Evaluation
 from ..evaluation.error import SplitError
 from ..evaluation.evaluator import Evaluator
-from ..evaluation.latency import (
-    RUNTIMES,
-    LatencyTable,
-    LatencyTarget,
-    busy,
-    calibrate,
-    machine_name,
-    padded_lengths,
-)
-from ..evaluation.latency.target import TASK
+from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import OBJECTIVES
 from ..evaluation.racing import check_racing
 from ..search_space import SPACES, SearchSpace
@@ -35,16 +24,12 @@ from ..supernet.precision import resolve_precision
 from ..supernet.storage import load_config, load_model, load_tokenizer
 from ..tasks import Columns, Sizes, Task, demo_model_folder, load_task
 from ..tasks.task import Split
-from .console import progress, say
+from .console import say
 from .run_folder import RunFolder, file_digest
-from .settings import LatencySettings, ProjectSettings, SearchSettings
+from .settings import ProjectSettings, SearchSettings
 
-OnMachine = Callable[..., Any]
-
-
-def here(function: Callable[..., Any], *arguments: object) -> Any:
-    """Call a function in this process."""
-    return function(*arguments)
+WHOLE = "whole"  # the method of the fine-tuned model itself, nothing removed
+SCALED = "scaled"  # a value of pruned models: 1 if scales are folded into the slices, else 0
 
 
 def model_source(project: ProjectSettings) -> str | Path:
@@ -136,9 +121,35 @@ def on_device(supernet: Supernet) -> Supernet:
     return supernet
 
 
+def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
+    """Load the model the run began with; a new classification head is the same as in the stage `finetune`."""
+    pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
+    torch.manual_seed(folder.project.seed)
+    return load_model(model_source(folder.project), label_names=task.label_names if pretrained else None).float()
+
+
 def own_weights(folder: RunFolder) -> Path:
     """Return the folder of the models that standard NAS has trained, by key."""
     return folder.path / "standard"
+
+
+def model_name(evaluation: Evaluation) -> str:
+    """Return a folder's name for an evaluated model; no other one's is the same."""
+    if evaluation.weights in (SUPERNET, STANDARD):
+        return evaluation.key if evaluation.weights == SUPERNET else f"{evaluation.key}-{STANDARD}"
+    digest = hashlib.sha256("\n".join(evaluation.model).encode()).hexdigest()[:8]
+    density = f"-{evaluation.recipe['density']:g}" if "density" in evaluation.recipe else ""
+    return f"{evaluation.method}{density}-{evaluation.weights}-{digest}"
+
+
+def weights_folder(folder: RunFolder, evaluation: Evaluation) -> Path | None:
+    """Return where a model's weights are kept, if they are; None for slices of another model, which need no keeping."""
+    sliced = evaluation.weights in (FINETUNED, SUPERNET_PRUNED) and not evaluation.values.get(SCALED)
+    if sliced or evaluation.weights == SUPERNET:
+        return None
+    if evaluation.weights == STANDARD:
+        return own_weights(folder) / evaluation.key
+    return folder.pruned / model_name(evaluation)
 
 
 def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -> PreTrainedModel:
@@ -147,13 +158,15 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
     Raises:
         InputError: it has weights of its own and they are gone: only those of the front's models are kept.
     """
-    if evaluation.weights != STANDARD:
-        return extract(supernet.model, evaluation.mask)
-    path = own_weights(folder) / evaluation.key
+    path = weights_folder(folder, evaluation)
+    if path is None:
+        source = load_model(folder.finetuned) if evaluation.weights == FINETUNED else supernet.model
+        return extract(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
     if not path.is_dir():
+        who = "standard NAS keeps" if evaluation.weights == STANDARD else "kept are"
         raise InputError(
-            f"the weights of {evaluation.key} are not in {path}; standard NAS keeps those of the models on a front, "
-            f"which `secateur front {folder.path} --weights standard` lists"
+            f"the weights of {evaluation.key} are not in {path}; {who} those of the models on a front, "
+            f"which `secateur front {folder.path} --weights {evaluation.weights}` lists"
         )
     return load_model(path).to(supernet.device)  # pyright: ignore[reportArgumentType]
 
@@ -161,160 +174,6 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
 def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:
     """Build a search space by name."""
     return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden)
-
-
-def latency_target(
-    config: PreTrainedConfig, settings: LatencySettings, *, prefix: str = "--search-latency-"
-) -> LatencyTarget:
-    """Complete the latency settings with this machine and with the positions of the model of this configuration.
-
-    A task's lengths are left open, for that its data must be read.
-
-    Args:
-        config: the model's.
-        settings: what was asked for.
-        prefix: of the options that it was asked with.
-
-    Raises:
-        InputError: texts longer than the model's positions, no such device here, or no such runtime.
-    """
-    if settings.runtime not in RUNTIMES:
-        raise unknown_name("runtime", settings.runtime, RUNTIMES)
-    if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{prefix}device is cuda, but PyTorch finds no CUDA device here; give cpu")
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
-    device = auto if settings.device == "auto" else settings.device
-    positions = model_positions(config)
-    length = settings.sequence_length or str(min(128, positions))
-    if length != TASK and int(length) > positions:
-        raise InputError(
-            f"{prefix}sequence-length is {length}, but the model has {positions} positions; give at most that"
-        )
-    return LatencyTarget(
-        machine=machine_name(device),
-        device=device,
-        threads=settings.threads or torch.get_num_threads(),
-        batch_size=settings.batch_size,
-        sequence_length=TASK if length == TASK else int(length),
-        precision=settings.precision,
-        runtime=settings.runtime,
-    )
-
-
-def with_lengths(target: LatencyTarget, folder: RunFolder) -> LatencyTarget:
-    """Complete a target whose lengths are the task's with those of the run's selection split."""
-    if target.sequence_length != TASK or target.lengths:
-        return target
-    lengths = padded_lengths(open_task(folder).selection.lengths, target.batch_size)
-    return target.model_copy(update={"lengths": lengths})
-
-
-def open_latency_table(
-    folder: RunFolder, supernet: Supernet, settings: LatencySettings, on_machine: OnMachine = here
-) -> LatencyTable:
-    """Load the run's latency table for a target, or measure it.
-
-    Args:
-        folder: the run.
-        supernet: gives the sizes.
-        settings: how the machine is used.
-        on_machine: calls a function with arguments on the machine whose latency counts.
-
-    Raises:
-        InputError: the table there was measured on another machine.
-    """
-    target = with_lengths(on_machine(latency_target, supernet.model.config, settings), folder)
-    path = folder.latency_table(target.name)
-    if path.exists():
-        table = LatencyTable.load(path)
-        if table.target != target:
-            raise InputError(
-                f"the latency table {path} belongs to {table.target}, this is {target}; delete it to measure here, or "
-                "go back to that machine"
-            )
-        return table
-    return measure_table(folder, supernet, target, on_machine=on_machine)
-
-
-def measure_table(
-    folder: RunFolder,
-    supernet: Supernet,
-    target: LatencyTarget,
-    *,
-    seconds: float = 50.0,
-    on_machine: OnMachine = here,
-) -> LatencyTable:
-    """Calibrate a table for a target of this machine, or of another; store it, and say how good it is."""
-    elastic = folder.settings("supernet")["elastic_hidden"]
-    with folder.writing():
-        if on_machine is here:
-            with progress("latency table") as tick:
-                table = calibrate(supernet, target, elastic_hidden=elastic, seconds=seconds, report=tick)
-        else:
-            say(f"latency table: measuring on {target.machine}")
-            table = on_machine(_calibrated, supernet.model, target, elastic, seconds)
-        table.save(latency_table_path(folder, target))
-    say(f"latency table for {target}: median error {table.error:.1%} on networks it was not fitted on")
-    warning = table.accuracy and busy(table.accuracy.spread)
-    if warning:
-        say(f"warning: {warning}")
-    return table
-
-
-def _calibrated(model: PreTrainedModel, target: LatencyTarget, elastic: bool, seconds: float) -> LatencyTable:
-    return calibrate(Supernet(model), target, elastic_hidden=elastic, seconds=seconds)
-
-
-def latency_table_path(folder: RunFolder, target: LatencyTarget) -> Path:
-    """Return the file of a target's table; one of another machine that has the name already keeps it."""
-    path = folder.latency_table(target.name)
-    if not path.exists() or LatencyTable.load(path).target.machine == target.machine:
-        return path
-    machine = re.sub(r"[^A-Za-z0-9]+", "-", target.machine).strip("-")
-    return folder.latency_table(f"{target.name}@{machine}")
-
-
-def latency_table_here(folder: RunFolder) -> LatencyTable:
-    """Load the table of this machine for the target that the run was searched for.
-
-    Raises:
-        InputError: there is only another machine's; the message says whose, and how to make one here.
-    """
-    table = searched_latency_table(folder)
-    there = table.target
-    here = machine_name("cuda" if there.device == "cuda" and torch.cuda.is_available() else "cpu")
-    if there.machine == here:
-        return table
-    path = latency_table_path(folder, there.model_copy(update={"machine": here}))
-    if path.exists():
-        return LatencyTable.load(path)
-    options = {
-        "threads": there.threads,
-        "batch-size": there.batch_size,
-        "sequence-length": there.sequence_length,
-        "precision": there.precision,
-        "device": there.device,
-    }
-    command = " ".join(f"--{name} {value}" for name, value in options.items())
-    raise InputError(
-        f"the latencies in {folder.path} were measured on {there.machine}, this is {here}; run `secateur latency "
-        f"{folder.path} {command}` here and pick again, or add --as-measured to choose by those"
-    )
-
-
-def searched_latency_table(folder: RunFolder) -> LatencyTable:
-    """Load the latency table that the run's searches used, whatever machine this is.
-
-    Raises:
-        InputError: nothing was searched, or the table is gone or damaged.
-    """
-    stages = folder.record["stages"]
-    if "standard" not in stages:
-        folder.settings("search")
-    path = folder.latency_table(stages.get("search", stages.get("standard"))["target"])
-    if not path.exists():
-        raise InputError(f"the latency table {path} is gone; run `secateur search` again, and it is measured again")
-    return LatencyTable.load(path)
 
 
 def make_evaluator(

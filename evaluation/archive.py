@@ -6,9 +6,9 @@ import json
 import math
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,15 +19,20 @@ from ..errors import InputError
 from ..search_space import SubnetMask
 from .pareto import hypervolume, is_front
 
-# Whose weights a subnetwork was evaluated with: slices of the supernet's, or its own, trained in isolation.
+# Whose weights a subnetwork was evaluated with. A search's: slices of the supernet's, or its own, trained in isolation.
 SUPERNET, STANDARD = "supernet", "standard"
+SEARCHED = (SUPERNET, STANDARD)
+# A pruner's: slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained.
+FINETUNED, SUPERNET_PRUNED = "finetuned", "supernet-pruned"
+# After a recovery that is the same for every method; and after the method's own full recipe.
+RECOVERED, NATIVE = "recovered", "native"
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _EVALUATIONS = """
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
-    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL,
-    UNIQUE (key, weights, split, method, seed)
+    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL, recipe TEXT NOT NULL,
+    UNIQUE (key, weights, split, method, seed, recipe)
 );
 """
 _SCHEMA = f"""
@@ -38,14 +43,20 @@ CREATE TABLE objective_values (
 ) WITHOUT ROWID;
 CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 """
-# Version 1 knew the supernet's weights only. SQLite cannot change what makes a row unique: the table is made anew.
-_FROM_VERSION_1 = f"""
+# Version 1 knew the supernet's weights only, version 2 no recipes. SQLite cannot change what makes a row unique: the
+# table is made anew.
+_OLD_WEIGHTS = {1: f"'{SUPERNET}'", 2: "weights"}
+_MIGRATION = f"""
 ALTER TABLE evaluations RENAME TO old;
 {_EVALUATIONS}
 INSERT INTO evaluations
-    SELECT id, key, x, space, method, seed, split, seconds, asked, '{SUPERNET}' FROM old ORDER BY id;
+    SELECT id, key, x, space, method, seed, split, seconds, asked, {{weights}}, '{{{{}}}}' FROM old ORDER BY id;
 DROP TABLE old;
+PRAGMA user_version = {SCHEMA_VERSION}
 """
+
+
+Kinds = str | Collection[str]  # of weights: one, or several
 
 
 @dataclass(frozen=True)
@@ -73,11 +84,30 @@ class Evaluation:
     asked: bool
     """False if it came for free, such as another depth from the same pass."""
     weights: str = SUPERNET
-    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models."""
+    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models. Of a
+    pruner: `finetuned` or `supernet-pruned`, nothing trained; `recovered`, trained for as long as every other method's;
+    `native`, by the method's own recipe."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """What a pruner was asked for beside its seed, JSON-ready: `density`, `cost`, ...; nothing for a search."""
 
     def __post_init__(self) -> None:
         if self.key != self.mask.key:
             raise ValueError(f"an evaluation's key must be its mask's, {self.mask.key}, got {self.key!r}")
+
+    @property
+    def model(self) -> tuple[str, ...]:
+        """What tells the evaluated model from all others, on whatever split.
+
+        Of a search that is the mask and the kind of weights. Pruners may scale or train what is left of the same mask.
+        """
+        if self.weights in SEARCHED:
+            return self.key, self.weights
+        return self.key, self.weights, self.method, str(self.seed), canonical(self.recipe)
+
+
+def canonical(recipe: Mapping[str, Any]) -> str:
+    """Write a recipe as the archive compares it."""
+    return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
 
 
 class Archive:
@@ -114,21 +144,22 @@ class Archive:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version not in (1, SCHEMA_VERSION) or "evaluations" not in tables:
+        elif version not in (*_OLD_WEIGHTS, SCHEMA_VERSION) or "evaluations" not in tables:
             raise InputError(
                 f"{self.path} is of archive version {version}, this Secateur reads version {SCHEMA_VERSION}; open it "
                 "with the Secateur that wrote it, or move it away and the search starts again"
             )
         elif (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise self._damaged(" ".join(found.split()))
-        elif version == 1:
+        elif version in _OLD_WEIGHTS:
             self._migrate()
 
     def _migrate(self) -> None:
-        """Bring a file of version 1 to this version, in one transaction."""
+        """Bring a file of an older version to this one, in one transaction."""
         self._db.execute("BEGIN IMMEDIATE")
-        if self._db.execute("PRAGMA user_version").fetchone()[0] == 1:  # nobody else did it while we waited
-            for statement in f"{_FROM_VERSION_1} PRAGMA user_version = {SCHEMA_VERSION}".split(";"):
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version in _OLD_WEIGHTS:  # nobody else did it while we waited
+            for statement in _MIGRATION.format(weights=_OLD_WEIGHTS[version]).split(";"):
                 self._db.execute(statement)
         self._db.execute("COMMIT")
 
@@ -151,8 +182,8 @@ class Archive:
     def add(self, evaluations: Sequence[Evaluation], *, searcher_state: tuple[str, bytes] | None = None) -> None:
         """Store evaluations, and the state of the searcher that has been told of them, in one transaction.
 
-        One with the key, weights, split, method and seed of an older one is ignored, except that it is then marked as
-        asked if either is.
+        One with the key, weights, split, method, seed and recipe of an older one is ignored, except that it is then
+        marked as asked if either is.
 
         Args:
             evaluations: any number.
@@ -179,10 +210,11 @@ class Archive:
         e = evaluation
         self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?)", (e.key, _pack(e.mask.to_json())))
         x = None if e.x is None else _pack([int(value) for value in e.x])
-        row = (e.key, x, e.space, e.method, int(e.seed), e.split, float(e.seconds), bool(e.asked), e.weights)
+        recipe = canonical(e.recipe)
+        row = (e.key, x, e.space, e.method, int(e.seed), e.split, float(e.seconds), bool(e.asked), e.weights, recipe)
         cursor = self._db.execute(
-            "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked, weights) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked, weights, recipe) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             row,
         )
         if cursor.rowcount:
@@ -191,8 +223,8 @@ class Archive:
         elif e.asked:
             self._db.execute(
                 "UPDATE evaluations SET asked = 1, x = coalesce(x, ?) "
-                "WHERE key = ? AND weights = ? AND split = ? AND method = ? AND seed = ?",
-                (x, e.key, e.weights, e.split, e.method, int(e.seed)),
+                "WHERE key = ? AND weights = ? AND split = ? AND method = ? AND seed = ? AND recipe = ?",
+                (x, e.key, e.weights, e.split, e.method, int(e.seed), recipe),
             )
 
     def searcher_state(self, name: str) -> bytes | None:
@@ -202,13 +234,13 @@ class Archive:
         return None if row is None else row[0]
 
     def evaluations(
-        self, *, split: str | None = None, method: str | None = None, weights: str | None = None
+        self, *, split: str | None = None, method: str | None = None, weights: Kinds | None = None
     ) -> list[Evaluation]:
-        """Return all evaluations, or those of one split, method or kind of weights, in the order they were added."""
+        """Return all evaluations, or those of a split, a method or kinds of weights, in the order they were added."""
         return self._select({"split": split, "method": method, "weights": weights})
 
     def lookup(
-        self, key: str, split: str, *, method: str | None = None, weights: str | None = None
+        self, key: str, split: str, *, method: str | None = None, weights: Kinds | None = None
     ) -> Evaluation | None:
         """Return the first evaluation of a subnetwork on a split, by any method and with any weights if None.
 
@@ -222,11 +254,11 @@ class Archive:
         objectives: Sequence[str] = ("error", "parameters"),
         split: str = "selection",
         *,
-        weights: str | None = None,
+        weights: Kinds = SEARCHED,
     ) -> list[Evaluation]:
         """Return the non-dominated evaluations, the best in the first objective first.
 
-        Evaluations without a number for one of the objectives are left out, and those with other weights, if given.
+        Evaluations without a number for one of the objectives are left out, and those with other weights.
         """
         candidates = self.evaluations(split=split, weights=weights)
         values = _matrix(candidates, objectives)
@@ -234,14 +266,14 @@ class Archive:
         return [candidates[i] for i in chosen[np.lexsort(values[chosen].T[::-1])]]
 
     def hypervolume(
-        self, reference: Mapping[str, float], split: str = "selection", *, weights: str | None = None
+        self, reference: Mapping[str, float], split: str = "selection", *, weights: Kinds = SEARCHED
     ) -> float:
         """Return the volume between the front and a reference point, objective name to value, in their own units."""
         evaluations = self.evaluations(split=split, weights=weights)
         return hypervolume(_matrix(evaluations, list(reference)), list(reference.values()))
 
     def best(
-        self, objective: str, *, split: str = "selection", weights: str | None = None, **budgets: float
+        self, objective: str, *, split: str = "selection", weights: Kinds = SEARCHED, **budgets: float
     ) -> Evaluation:
         """Return the evaluation with the lowest objective whose other values are within budgets.
 
@@ -272,15 +304,16 @@ class Archive:
         has = " and ".join(f"{name} {nearest.values[name]:.6g}" for name in budgets)
         raise InputError(f"no subnetwork within {wanted}; the nearest has {has} (key {nearest.key})")
 
-    def _select(self, conditions: Mapping[str, str | None]) -> list[Evaluation]:
-        given = {name: value for name, value in conditions.items() if value is not None}
-        where = " AND ".join(f"{name} = :{name}" for name in given) or "1"
+    def _select(self, conditions: Mapping[str, Kinds | None]) -> list[Evaluation]:
+        lists = {name: [v] if isinstance(v, str) else list(v) for name, v in conditions.items() if v is not None}
+        where = " AND ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in lists.items()) or "1"
+        given = [value for values in lists.values() for value in values]
         with self._explained():
             self._db.execute("SAVEPOINT reading")  # both queries see the same additions
             try:
                 rows = self._db.execute(
-                    "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, mask FROM evaluations "
-                    f"JOIN masks USING (key) WHERE {where} ORDER BY id",
+                    "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, recipe, mask "
+                    f"FROM evaluations JOIN masks USING (key) WHERE {where} ORDER BY id",
                     given,
                 ).fetchall()
                 numbers = self._db.execute(
@@ -340,8 +373,9 @@ def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | 
             seconds=math.nan if seconds is None else seconds,
             asked=bool(asked),
             weights=weights,
+            recipe=json.loads(recipe),
         )
-        for identity, key, x, space, method, seed, split, seconds, asked, weights, _ in rows
+        for identity, key, x, space, method, seed, split, seconds, asked, weights, recipe, _ in rows
     ]
 
 

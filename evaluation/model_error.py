@@ -28,6 +28,14 @@ def model_error(
     return metric.error(logits, split.labels) if np.isfinite(logits).all() else float("nan")
 
 
+def constant_error(split: Split, metric: Metric) -> float:
+    """Return the lowest error of an answer that is the same for all texts."""
+    if metric.kind == "regression":
+        return metric.error(np.zeros((len(split), 1)), split.labels)
+    classes = np.eye(int(split.labels.max()) + 1)
+    return min(metric.error(np.tile(one, (len(split), 1)), split.labels) for one in classes)
+
+
 @torch.inference_mode()
 def model_logits(
     model: PreTrainedModel, split: Split, *, pad_token_id: int, dtype: torch.dtype = torch.float32

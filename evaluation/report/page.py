@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shlex
-from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from string import Template
@@ -14,8 +12,8 @@ from typing import Any
 from plotly.offline import get_plotlyjs
 
 from .facts import Point, ReportFacts
+from .parts import DASH, duration, embedded, error, finite, number, part, percent, replace_file, table
 
-DASH = "\N{EN DASH}"
 # Costs that the front can be drawn against, the first being the default: name, label, what is counted.
 _AXES = (
     ("latency_ms", "Latency, predicted by the table", "ms"),
@@ -37,60 +35,20 @@ def write_page(path: Path, facts: ReportFacts) -> None:
         path: the HTML file, about 5 MB, most of it plotly.js.
         facts: what it says.
     """
-    page = Template(_part("page.html")).substitute(
+    page = Template(part("page.html")).substitute(
         title=escape(facts.title),
         about=_about(facts),
         lede=_lede(facts),
         notes=_notes(facts),
         front=_front_table(facts),
         cost=_cost_tables(facts),
-        environment=_table(("", ""), [(escape(k), escape(v)) for k, v in facts.environment.items()], head=False),
-        style=_part("page.css"),
-        script=_part("page.js"),
+        environment=table(("", ""), [(escape(k), escape(v)) for k, v in facts.environment.items()], head=False),
+        style=part("page.css"),
+        script=part("page.js"),
         plotly=get_plotlyjs(),
         facts=_payload(facts),
     )
-    _replace(path, page)
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Write a number with significant digits, a dash if it is not known; large ones with k, M or G.
-
-    Example:
-        >>> number(5_321_000.0), number(0.08256), number(None)
-        ('5.32 M', '0.0826', '–')
-    """
-    if value is None or not math.isfinite(value):
-        return DASH
-    rounded = float(f"{value:.{digits - 1}e}")
-    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(rounded) >= size:
-            return _fixed(rounded / size, digits) + unit
-    return _fixed(rounded, digits)
-
-
-def duration(seconds: float) -> str:
-    """Write seconds for people: `8.2 s`, `3 min 05 s`, `2 h 10 min`; a dash if not known."""
-    if not math.isfinite(seconds):
-        return DASH
-    if seconds < 59.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def _fixed(value: float, digits: int) -> str:
-    if value == 0:
-        return "0"
-    return f"{value:.{max(0, digits - 1 - math.floor(math.log10(abs(value))))}f}"
-
-
-def _error(value: float | None) -> str:
-    return DASH if value is None or not math.isfinite(value) else f"{value:.4f}"
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %" if math.isfinite(value) else DASH
+    replace_file(path, page)
 
 
 def _share(part: float, whole: float) -> float:
@@ -115,7 +73,7 @@ def _payload(facts: ReportFacts) -> str:
     everything = (facts.full, *facts.points)
     axes: list[dict[str, Any]] = []
     for name, label, what in _AXES:
-        known = [v for v in (_finite(getattr(point, name)) for point in everything) if v is not None]
+        known = [v for v in (finite(getattr(point, name)) for point in everything) if v is not None]
         if what == "ms":
             if known:
                 axes.append({"name": name, "label": label, "unit": what, "amount": what, "divisor": 1})
@@ -128,17 +86,16 @@ def _payload(facts: ReportFacts) -> str:
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)} --key",
         "approaches": [{"weights": one.weights, "title": one.title} for one in facts.approaches],
-        "table_error": _percent(facts.table_error),
+        "table_error": percent(facts.table_error),
         "full": _point(facts.full, several=len(facts.approaches) > 1),
         "points": [_point(point, several=len(facts.approaches) > 1) for point in facts.points],
     }
-    text = json.dumps(data, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return embedded(data)
 
 
 def _point(point: Point, *, several: bool) -> dict[str, Any]:
     shown = {name: number(getattr(point, name)) for name, _, _ in _AXES}
-    shown |= {name: _error(getattr(point, name)) for name in ("error_selection", "error_report")}
+    shown |= {name: error(getattr(point, name)) for name in ("error_selection", "error_report")}
     shown["latency_measured_ms"] = _measured(point)
     return {
         "key": point.name,
@@ -149,13 +106,9 @@ def _point(point: Point, *, several: bool) -> dict[str, Any]:
         "neurons": point.neurons,
         "hidden": point.hidden,
         "on_front": point.on_front,
-        "values": {name: _finite(getattr(point, name)) for name in _NUMBERS},
+        "values": {name: finite(getattr(point, name)) for name in _NUMBERS},
         "shown": shown,
     }
-
-
-def _finite(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _about(facts: ReportFacts) -> str:
@@ -182,8 +135,8 @@ def _lede(facts: ReportFacts) -> str:
 
 
 def _notes(facts: ReportFacts) -> str:
-    table = _percent(facts.table_error)
-    off = f"; on whole networks it was not fitted on, its median error is {table}" if table != DASH else ""
+    median = percent(facts.table_error)
+    off = f"; on whole networks it was not fitted on, its median error is {median}" if median != DASH else ""
     notes = {
         "Which data:": escape(facts.splits),
         "The error": f"is 1 \N{MINUS SIGN} {escape(facts.metric)}. Picks are made on the selection error, and the best "
@@ -225,10 +178,10 @@ def _front_row(point: Point, full_point: Point, *, full: bool = False) -> list[s
     first = "Full model" if full else f'<a href="#key={key}"><code>{key}</code></a>'
     share = _share(point.encoder_parameters, full_point.encoder_parameters)
     sortable: list[tuple[str, float | None]] = [
-        (_error(point.error_selection), point.error_selection),
-        (_error(point.error_report), point.error_report),
+        (error(point.error_selection), point.error_selection),
+        (error(point.error_report), point.error_report),
         (number(point.encoder_parameters), point.encoder_parameters),
-        (_percent(share), share),
+        (percent(share), share),
         (number(point.latency_ms), point.latency_ms),
         (_measured(point), point.latency_measured_ms),
         (number(point.macs), point.macs),
@@ -236,8 +189,8 @@ def _front_row(point: Point, full_point: Point, *, full: bool = False) -> list[s
     ]
     numbers = []
     for shown, value in sortable:
-        finite = _finite(value)
-        numbers.append(f'<td class="number" data-value="{"" if finite is None else repr(finite)}">{shown}</td>')
+        exact = finite(value)
+        numbers.append(f'<td class="number" data-value="{"" if exact is None else repr(exact)}">{shown}</td>')
     method = DASH if full else escape(point.method)
     keeps = f'<td class="keeps" data-value="{point.encoder_parameters!r}">{_architecture(point, full_point)}</td>'
     return [f'<th scope="row">{first}</th>', f"<td>{method}</td>", keeps, *numbers]
@@ -247,40 +200,12 @@ def _cost_tables(facts: ReportFacts) -> str:
     rows = [(escape(s.name), duration(s.seconds), escape(s.note)) for s in facts.stages]
     total = math.fsum(s.seconds for s in facts.stages if math.isfinite(s.seconds))
     rows.append(("<b>All stages</b>", f"<b>{duration(total)}</b>", ""))
-    text = _table(("Stage", "Took", ""), rows, numeric=1)
+    text = table(("Stage", "Took", ""), rows, numeric=1)
     if len(facts.approaches) > 1:
         compared = [(escape(a.title), number(a.hypervolume, 4), duration(a.seconds)) for a in facts.approaches]
-        text += "\n" + _table(("Front", "Hypervolume, larger is better", "Took"), compared)
+        text += "\n" + table(("Front", "Hypervolume, larger is better", "Took"), compared)
     if facts.hypervolumes:
         ranked = sorted(facts.hypervolumes.items(), key=lambda item: item[1], reverse=True)
         volumes = [(escape(name), number(value, 4)) for name, value in ranked]
-        text += "\n" + _table(("Method", "Hypervolume, larger is better"), volumes, numeric=1)
+        text += "\n" + table(("Method", "Hypervolume, larger is better"), volumes, numeric=1)
     return text
-
-
-def _table(names: Sequence[str], rows: Iterable[Sequence[str]], *, head: bool = True, numeric: int = -1) -> str:
-    """Return a plain table; cells are HTML already, the column `numeric` is set in figures of equal width."""
-    kind = [' class="number"' if i == numeric else "" for i in range(len(names))]
-    lines = ["<table>"]
-    if head:
-        titles = (f'<th scope="col"{look}>{name}</th>' for name, look in zip(names, kind, strict=True))
-        lines.append(f"<thead><tr>{''.join(titles)}</tr></thead>")
-    lines.append("<tbody>")
-    for first, *rest in rows:
-        cells = (f"<td{look}>{cell}</td>" for cell, look in zip(rest, kind[1:], strict=True))
-        lines.append(f'<tr><th scope="row">{first}</th>{"".join(cells)}</tr>')
-    return "\n".join([*lines, "</tbody>", "</table>"])
-
-
-def _part(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

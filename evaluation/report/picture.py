@@ -11,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .facts import Point, ReportFacts
-from .page import duration, number
+from .parts import duration, number
 
 _INK, _SOFT, _LINE, _FULL = "#1b1e22", "#5a626c", "#e3e6ea", "#d55e00"
 _LINES = ("-", "--")

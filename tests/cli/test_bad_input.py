@@ -101,7 +101,7 @@ def test_bad_options(fails, inputs, out, options, expected):
 
 def test_a_missing_option_and_a_missing_command(fails, inputs, out):
     assert re.search(r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model))
-    assert re.match("No such command 'prune'.*secateur --help", fails("prune", out))
+    assert re.match("No such command 'shrink'.*secateur --help", fails("shrink", out))
     assert "Missing argument 'run'; see `secateur front --help`" in fails("front")
 
 
@@ -294,8 +294,9 @@ def test_a_folder_that_is_no_run(fails, inputs, tmp_path):
     assert message == f"{tmp_path} exists and is no run folder; choose a new folder for --out"
     assert "exists and is no run folder" in fails(*inputs.run(tmp_path / "thesis.tex"))
     assert os.listdir(tmp_path) == ["thesis.tex"]
-    for command in ("supernet", "search", "front", "pick", "extract"):
-        message = fails(command, tmp_path)
+    pruned = ["prune", "--method", "kcm", "--density", "0.9"]
+    for command in (["supernet"], ["search"], ["front"], ["pick"], ["extract"], ["compare"], pruned):
+        message = fails(*command, tmp_path)
         assert message.startswith(f"{tmp_path} is no run folder (it has no run.json); `secateur run --out {tmp_path}`")
 
 
@@ -312,7 +313,10 @@ def test_stages_before_their_predecessors(fails, call, inputs, out):
         message = fails(command[0], out, *command[1:])
         assert message == f"{out} has no archive yet; run `secateur search {out}` first"
     shutil.rmtree(out / "finetuned")
-    assert f"{out} has no complete finetune stage; run `secateur finetune` on it first" in fails("supernet", out)
+    for command in (["supernet"], ["prune", "--method", "kcm", "--density", "0.9"]):
+        message = fails(*command, out)
+        assert message == f"{out} has no complete finetune stage; run `secateur finetune` on it first"
+    assert not (out / "archive.db").exists()
 
 
 @pytest.mark.parametrize("shares", ["half", "1/0", "0", "-1/2", "3/2", "", "1/2,,1/4"])
@@ -413,7 +417,8 @@ def test_a_damaged_archive(fails, inputs, copied, damage):
         path.write_bytes(b"garbage " * 1000)
     before = snapshot(copied)
     commands = [inputs.run(copied), ["search", copied, *SEARCH], ["front", copied], ["pick", copied, "--error", "0.5"]]
-    for command in [*commands, ["extract", copied, "--error", "0.5"]]:
+    commands += [["extract", copied, "--error", "0.5"], ["compare", copied]]
+    for command in [*commands, ["prune", copied, "--method", "kcm", "--density", "0.9"]]:
         message = fails(*command)
         assert re.match(rf"the archive {path} is damaged or is no archive \(.*\); move it away and the", message)
     assert snapshot(copied) == before

@@ -96,6 +96,19 @@ PRAGMA user_version = 1;
 """
 
 
+VERSION_2 = """
+ALTER TABLE evaluations RENAME TO new;
+CREATE TABLE evaluations (
+    id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
+    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL,
+    UNIQUE (key, weights, split, method, seed)
+);
+INSERT INTO evaluations SELECT id, key, x, space, method, seed, split, seconds, asked, weights FROM new;
+DROP TABLE new;
+PRAGMA user_version = 2;
+"""
+
+
 def version_1(path, evaluations):
     def packed(data):
         return zlib.compress(json.dumps(data).encode())
@@ -112,11 +125,11 @@ def version_1(path, evaluations):
     db.close()
 
 
-def test_a_file_of_version_1_becomes_one_of_version_2(path):
+def test_a_file_of_version_1_becomes_one_of_this_version(path):
     old = [evaluation(1), evaluation(2, {"error": 0.5}, split="report", asked=False)]
     version_1(path, old)
     new = evaluation(1, weights="standard")
-    for _ in range(2):  # the second time it is of version 2
+    for _ in range(2):  # the second time it is of this version
         with Archive(path) as archive:
             assert archive.evaluations(weights="supernet") == old
             assert archive.searcher_state("nsga2") == b"\x00\xff"
@@ -124,9 +137,60 @@ def test_a_file_of_version_1_becomes_one_of_version_2(path):
             assert archive.evaluations() == [*old, new]
     with sqlite3.connect(path) as db:
         tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+        assert db.execute("PRAGMA user_version").fetchone() == (3,)
     db.close()
     assert tables == {"masks", "evaluations", "objective_values", "searcher_states"}
+
+
+def test_a_file_of_version_2_becomes_one_of_this_version(path):
+    own = evaluation(1, weights="standard")
+    with Archive(path) as archive:
+        archive.add([evaluation(1), own], searcher_state=("nsga2", b"state"))
+    with sqlite3.connect(path) as db:  # what version 2 did not have
+        db.executescript(VERSION_2)
+    db.close()
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(1), own]
+        assert archive.searcher_state("nsga2") == b"state"
+        pruned = evaluation(1, weights="finetuned", method="kcm", recipe={"density": 0.5})
+        archive.add([pruned, pruned])
+        assert archive.evaluations() == [evaluation(1), own, pruned]
+
+
+def test_what_a_pruner_was_asked_for_tells_its_models_apart(path):
+    first = evaluation(1, {"error": 0.2, "nonzero": 0.5}, weights="native", method="deepcuts", recipe={"density": 0.5})
+    others = [
+        replace(first, recipe={"density": 0.4}),
+        replace(first, seed=4),
+        replace(first, method="kcm"),
+        replace(first, weights="recovered"),
+        replace(first, recipe={"density": 0.5, "texts": 9}),
+    ]
+    report = replace(first, split="report", recipe=dict(reversed(list(first.recipe.items()))))
+    with Archive(path) as archive:
+        archive.add([first, *others, first])
+        archive.add([report])
+        assert archive.evaluations(split="selection") == [first, *others]
+        assert archive.evaluations(weights=("recovered", "finetuned")) == [others[3]]
+    assert len({one.model for one in (first, *others)}) == 6
+    assert report.model == first.model
+    searched = evaluation(1)
+    assert searched.model == replace(searched, method="front", seed=0, split="report").model
+
+
+def test_models_that_no_search_made_are_on_no_front_unless_asked_for(path):
+    searched = evaluation(1, {"error": 0.3, "parameters": 1000.0})
+    pruned = evaluation(2, {"error": 0.1, "parameters": 500.0}, weights="finetuned", recipe={"density": 0.5})
+    zeros = evaluation(3, {"error": 0.0, "nonzero": 0.1}, weights="native", recipe={"density": 0.1})
+    with Archive(path) as archive:
+        archive.add([searched, pruned, zeros])
+        assert archive.front() == [searched]
+        assert archive.best("error") == searched
+        assert archive.hypervolume({"error": 0.5, "parameters": 2000}) == pytest.approx(0.2 * 1000)
+        assert archive.front(weights="finetuned") == [pruned]
+        assert archive.front(weights=("supernet", "finetuned")) == [pruned]
+        assert archive.front(("error", "nonzero"), weights="native") == [zeros]
+        assert archive.front(weights="native") == []
 
 
 def test_numpy_numbers_and_failures(path):
@@ -298,7 +362,7 @@ def test_another_version(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 2; open it with"):
+    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 3; open it with"):
         Archive(path)
 
 

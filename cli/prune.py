@@ -1,0 +1,221 @@
+"""`secateur prune`: subnetworks without a search."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..errors import InputError
+from ..evaluation.archive import FINETUNED, NATIVE, SUPERNET_PRUNED, Archive, Evaluation
+from ..evaluation.objectives import OBJECTIVES
+from ..pruners import DeepCuts, Pruned, Pruner, make_pruner
+from ..search_space import SubnetMask
+from ..supernet import Supernet
+from ..supernet.training import Progress
+from ..tasks import Task
+from .console import duration, progress, say
+from .points import NONZERO, Scorer, Stopwatch, check_pruned, make_row, precision
+from .processes import check_alone
+from .rescore import REPORT
+from .run_folder import RunFolder
+from .settings import PruneCommand, PruneSettings
+from .workspace import SCALED, model_name, open_supernet, open_task, start_model
+
+_CALIBRATION, _TEXTS = 5, 6  # what a seed is drawn for
+
+
+def prune(settings: PruneCommand) -> None:
+    """Prune the fine-tuned model by methods that need no search; every model is kept in the run's archive.
+
+    A model that is there already is not made again.
+    """
+    check_alone("prune")
+    folder = RunFolder.open(settings.run)
+    methods = list(dict.fromkeys(name.strip() for name in settings.method.split(",")))
+    for name in methods:
+        make_pruner(name)
+    densities = parse_densities("--density", settings.density)
+    with folder.writing():
+        task = open_task(folder)
+        _prune(folder, task, PruneSettings(**settings.model_dump(exclude={"run"})), methods, densities)
+
+
+def parse_densities(option: str, text: str) -> tuple[float, ...]:
+    """Read densities such as `0.9,0.6`, each once, in the order given.
+
+    Raises:
+        InputError: something that is not a number above 0 and at most 1.
+    """
+    found = []
+    for part in text.split(","):
+        try:
+            density = float(part)
+        except ValueError:
+            density = 0.0
+        if not 0 < density <= 1:
+            raise InputError(f"{option} needs numbers above 0 and at most 1, such as 0.9,0.6; got {part.strip()!r}")
+        found.append(density)
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model to make.
+
+    Attributes:
+        pruner: how.
+        seed: of all that is random.
+        recipe: what was asked for, as the archive keeps it.
+        weights: whose they are then.
+    """
+
+    pruner: Pruner
+    seed: int
+    recipe: dict[str, float | str]
+    weights: str
+
+    @property
+    def density(self) -> float:
+        """The one that was asked for."""
+        return float(self.recipe["density"])
+
+    def __str__(self) -> str:
+        return f"{self.pruner.name} at {self.density:g}"
+
+
+def _prune(
+    folder: RunFolder, task: Task, settings: PruneSettings, methods: list[str], densities: tuple[float, ...]
+) -> None:
+    scorer = Scorer.open(folder, task)
+    supernet = scorer.supernet if settings.origin == "finetuned" else open_supernet(folder)[0]
+    seed = folder.project.seed if settings.seed is None else settings.seed
+    asked = {"cost": settings.cost, "from": settings.origin}
+    asked |= {} if settings.texts is None else {"texts": settings.texts}
+    # All densities of a method by one object, which remembers its scores.
+    of_methods = [make_job(scorer, name, seed, {"density": densities[0], **asked}) for name in methods]
+    jobs = [replace(job, recipe={**job.recipe, "density": d}) for job in of_methods for d in densities]
+    for job in jobs:
+        job.pruner.check(supernet, job.density)
+        check_labels_are_there(job.pruner, task)
+    shown = seen_by(task, settings.texts, seed)
+    notes = {"target": scorer.table.target.name, "precision": precision(folder)}
+    with Archive(folder.archive) as archive, folder.stage("prune", settings, **notes), progress("prune") as tick:
+        scorer.keep_whole(archive)
+        for done, job in enumerate(jobs):
+            if is_there(archive, job):
+                say(f"{job}: in the archive already")
+                continue
+            row = _made(scorer, archive, supernet, shown, job, lambda note, done=done: tick(done, len(jobs), note))
+            tick(done + 1, len(jobs), f"{job}: {row.key}, {duration(row.seconds)}")
+        shutil.rmtree(folder.path / "prune.state", ignore_errors=True)
+    say(f"prune: in {folder.archive}; `secateur compare {folder.path}` shows all methods")
+
+
+def make_job(scorer: Scorer, method: str, seed: int, asked: Mapping[str, float | str]) -> Job:
+    """Return what is to be made.
+
+    Args:
+        scorer: its model and latency table say what a subnetwork costs.
+        method: a name of PRUNERS.
+        seed: of all that is random.
+        asked: the recipe: `density`, `cost`, `from`, and `texts` if they are limited.
+
+    Raises:
+        InputError: a cost that the method does not know.
+    """
+    cost = asked["cost"]
+    priced = None if cost in ("encoder_parameters", NONZERO) else OBJECTIVES[str(cost)](scorer.supernet, scorer.table)
+    pruner = make_pruner(method, cost=None if priced is None else priced.of)
+    recipe = {**asked, "cost": NONZERO if isinstance(pruner, DeepCuts) else cost}
+    untrained = FINETUNED if asked["from"] == "finetuned" else SUPERNET_PRUNED
+    return Job(pruner, seed, recipe, NATIVE if pruner.recovery == "native" else untrained)
+
+
+def check_labels_are_there(pruner: Pruner, task: Task) -> None:
+    """Refuse a method that needs labels on a training split that lacks some: NaN, or below 0 as GLUE's test splits.
+
+    Raises:
+        InputError: it does.
+    """
+    labels = task.train.labels
+    missing = int((np.isnan(labels) if task.kind == "regression" else labels < 0).sum())
+    if pruner.needs_labels and missing:
+        raise InputError(
+            f"{pruner.name} needs labels, but {missing} of the {len(labels)} training texts of {task.name} have none; "
+            "choose a method without labels, such as kcm, or label them"
+        )
+
+
+def seen_by(task: Task, texts: int | None, seed: int) -> Task:
+    """Return the task with only so many texts of its training split, drawn by the seed; as it is if None."""
+    if texts is None or texts >= len(task.train):
+        return task
+    rows = np.random.default_rng([seed, _TEXTS]).choice(len(task.train), texts, replace=False)
+    return replace(task, train=task.train.take(np.sort(rows)))
+
+
+def is_there(archive: Archive, job: Job) -> bool:
+    """Tell whether a model was made and scored before."""
+    rows = archive.evaluations(split=REPORT, method=job.pruner.name, weights=job.weights)
+    return any(row.seed == job.seed and row.recipe == job.recipe for row in rows)
+
+
+def run_pruner(supernet: Supernet, task: Task, job: Job) -> tuple[Pruned, bool]:
+    """Prune and check; the same job gives the same model. Tells too whether its slices are scaled."""
+    # The same texts for all densities, so that their masks are nested where the method's are.
+    pruned = job.pruner.prune(supernet, task, job.density, np.random.default_rng([job.seed, _CALIBRATION]))
+    return pruned, job.weights != NATIVE and check_pruned(supernet, task, pruned)
+
+
+def _made(
+    scorer: Scorer, archive: Archive, supernet: Supernet, task: Task, job: Job, note: Callable[[str], None]
+) -> Evaluation:
+    """Make a model, score it and commit it."""
+    note(str(job))
+    with _resumable(scorer, job, note) as lost:
+        pruned, scaled = run_pruner(supernet, task, job)
+        done = pruned.provenance
+        values = {
+            "density": pruned.density,
+            "texts": float(done.texts),
+            "labels": float(done.labels),
+            "gradients": float(done.gradients),
+            "epochs": float(done.epochs),
+        }
+        if job.weights != NATIVE:
+            values[SCALED] = float(scaled)
+        if job.recipe["cost"] == NONZERO:
+            values[NONZERO] = pruned.density
+        row = make_row(pruned.mask, job.pruner.name, job.seed, job.weights, job.recipe, values, done.seconds + lost)
+        scorer.keep(archive, pruned.model, row)
+    return row
+
+
+@contextmanager
+def _resumable(scorer: Scorer, job: Job, note: Callable[[str], None]) -> Iterator[float]:
+    """Let a method that trains go on where a killed attempt was; yields the seconds that such attempts took."""
+    if not isinstance(job.pruner, DeepCuts):
+        yield 0.0
+        return
+    folder = scorer.folder
+    name = model_name(
+        make_row(SubnetMask.full(scorer.supernet.shape), job.pruner.name, job.seed, job.weights, job.recipe, {}, 0.0)
+    )
+    state = folder.path / "prune.state" / name
+    watch = Stopwatch(state / "seconds")
+    lost = watch.seconds
+    if folder.record["facts"]["taken_for"] == "pre-trained":
+        job.pruner.rewind = start_model(folder, scorer.task)
+    job.pruner.state = state / "training"
+
+    def report(step: Progress) -> None:
+        watch.beat()
+        note(f"{job}: step {step.done} of {step.total}")
+
+    job.pruner.report = report
+    yield lost
+    shutil.rmtree(state, ignore_errors=True)

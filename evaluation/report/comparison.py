@@ -1,0 +1,225 @@
+"""Every method on one front: what is compared, and who is ahead. The command line fills it, pages draw it."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ..pareto import normalised_hypervolume
+from .parts import duration
+
+# How much training followed the cut; models of different layers are never in one table or panel.
+NONE, RECOVERED, NATIVE = "none", "recovered", "native"
+LAYERS = {NONE: "no recovery", RECOVERED: "equal short recovery", NATIVE: "native recipe"}
+# What a budget is a share of; a model with zeros is as large as before, so it has an axis of its own.
+ENCODER, NONZERO = "encoder_parameters", "nonzero"
+_TOLERANCE = 1 + 1e-9  # of a budget
+
+
+@dataclass(frozen=True)
+class ComparedPoint:
+    """One model of a method, as `compare --json` prints it; what it does not have is None.
+
+    Attributes:
+        method: as people call it: a pruner's name with what was changed about it, or `nas (SEARCHER)`.
+        layer: of LAYERS.
+        density: asked for; of a search the budget that the model is the best within.
+        axis: what `share` is a share of: ENCODER, or NONZERO for a model with zeros.
+        share: what is kept of it.
+        seed: of the method's random draws.
+        key: the mask's.
+        weights: as in the archive.
+        error_selection: what the choice was made on.
+        error_report: looked at once.
+        latency_ms: median of the model's own run, with quartiles; None for a model with zeros, as all costs.
+        seconds: all that making it takes, beside fine-tuning: pruning or search, and training.
+        shared_seconds: how many of these serve all models of its method together, such as a supernet's training.
+        texts: of the task that were looked at.
+        labels: of these texts that were used.
+        epochs: passes over the training split that it was trained for by itself.
+    """
+
+    method: str
+    layer: str
+    density: float
+    axis: str
+    share: float
+    seed: int
+    key: str
+    weights: str
+    error_selection: float
+    error_report: float
+    latency_ms: float | None
+    latency_low_ms: float | None
+    latency_high_ms: float | None
+    parameters: int | None
+    encoder_parameters: int | None
+    macs: int | None
+    seconds: float
+    shared_seconds: float
+    texts: int
+    labels: int
+    epochs: float
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method at a density: means over its seeds, and standard deviations where there are several (else 0)."""
+
+    method: str
+    layer: str
+    axis: str
+    density: float
+    share: float
+    seeds: int
+    error_selection: float
+    error_report: float
+    deviation_selection: float
+    deviation_report: float
+    latency_ms: float | None
+    seconds: float
+    shared_seconds: float
+    labels: int
+
+    @classmethod
+    def of(cls, points: Sequence[ComparedPoint]) -> Entry:
+        """Put the seeds of one method at one density together."""
+        first = points[0]
+        selection, report = [p.error_selection for p in points], [p.error_report for p in points]
+        latencies = [p.latency_ms for p in points if p.latency_ms is not None]
+        return cls(
+            method=first.method,
+            layer=first.layer,
+            axis=first.axis,
+            density=first.density,
+            share=statistics.fmean(p.share for p in points),
+            seeds=len(points),
+            error_selection=statistics.fmean(selection),
+            error_report=statistics.fmean(report),
+            deviation_selection=_deviation(selection),
+            deviation_report=_deviation(report),
+            latency_ms=statistics.fmean(latencies) if latencies else None,
+            seconds=statistics.fmean(p.seconds for p in points),
+            shared_seconds=statistics.fmean(p.shared_seconds for p in points),
+            labels=max(p.labels for p in points),
+        )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A method in a layer: the share, 0 to 1, that its front covers, and what all of the front takes (one seed)."""
+
+    method: str
+    layer: str
+    axis: str
+    hypervolume: float
+    seconds: float
+    labels: int
+
+    def __str__(self) -> str:
+        labels = "no labels" if not self.labels else f"{self.labels:,} label{'' if self.labels == 1 else 's'}"
+        return f"{self.method}: {duration(self.seconds)}, {labels}"
+
+
+@dataclass(frozen=True)
+class Winner:
+    """Who has the lowest selection error within a budget, and what it has on the report split."""
+
+    layer: str
+    axis: str
+    budget: float
+    entry: Entry
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All methods of a run.
+
+    Attributes:
+        title, task, metric, model: what it is about; the error is 1 - metric.
+        points: all of them.
+        wholes: by layer, the model with nothing removed, with as much training as that layer's others; where scored.
+        budgets: shares at which methods are compared, the largest first.
+        worst_error: of the constant answer that is best on the selection split: the worst that counts.
+        recovery: what was done in the layer of equal recovery, in words; empty where it is.
+        facts: evaluator, splits, device: name to sentence.
+    """
+
+    title: str
+    task: str
+    metric: str
+    model: str
+    points: tuple[ComparedPoint, ...]
+    wholes: dict[str, ComparedPoint]
+    budgets: tuple[float, ...]
+    worst_error: float
+    recovery: str
+    facts: dict[str, str]
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Those that have points."""
+        return tuple(layer for layer in LAYERS if any(p.layer == layer for p in self.points))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """All methods, in the order of their points: searches first, then pruners as they are listed."""
+        return tuple(dict.fromkeys(p.method for p in self.points))
+
+    def layer_title(self, layer: str) -> str:
+        """Name a layer for people."""
+        return f"{LAYERS[layer]}{f': {self.recovery}' if layer == RECOVERED and self.recovery else ''}"
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The points with seeds put together: by layer, the largest density first, then the lowest selection error."""
+
+        def group(p: ComparedPoint) -> tuple[int, str, float, str]:
+            return list(LAYERS).index(p.layer), p.axis, -p.density, p.method
+
+        found = [Entry.of(list(points)) for _, points in groupby(sorted(self.points, key=group), key=group)]
+        return tuple(sorted(found, key=lambda e: (list(LAYERS).index(e.layer), e.axis, -e.density, e.error_selection)))
+
+    @property
+    def standings(self) -> tuple[Standing, ...]:
+        """Each method in each layer, the largest hypervolume first.
+
+        Of (error, share) on the selection split, between nothing at all, (0, 0), and the best constant answer with the
+        whole network, (worst_error, 1): the same bounds for every method and layer. Seeds count by their mean.
+        """
+        found = []
+        for (layer, axis, method), entries in _grouped(self.entries).items():
+            volume = normalised_hypervolume(
+                [(e.error_selection, e.share) for e in entries], (0.0, 0.0), (self.worst_error, 1.0)
+            )
+            shared = max(e.shared_seconds for e in entries)
+            seconds = shared + sum(e.seconds - e.shared_seconds for e in entries)
+            found.append(Standing(method, layer, axis, volume, seconds, max(e.labels for e in entries)))
+        return tuple(sorted(found, key=lambda s: (list(LAYERS).index(s.layer), s.axis, -s.hypervolume)))
+
+    @property
+    def winners(self) -> tuple[Winner, ...]:
+        """For each layer and budget the lowest mean selection error within it, of equal ones the smaller model."""
+        found = []
+        for layer, axis in dict.fromkeys((e.layer, e.axis) for e in self.entries):
+            mine = [e for e in self.entries if (e.layer, e.axis) == (layer, axis) and not math.isnan(e.error_selection)]
+            for budget in self.budgets:
+                within = [e for e in mine if e.share <= budget * _TOLERANCE]
+                if within:
+                    best = min(within, key=lambda e: (e.error_selection, e.share))
+                    found.append(Winner(layer, axis, budget, best))
+        return tuple(found)
+
+
+def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, str, str], list[Entry]]:
+    groups: dict[tuple[str, str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.layer, entry.axis, entry.method), []).append(entry)
+    return groups
+
+
+def _deviation(values: Sequence[float]) -> float:
+    return statistics.stdev(values) if len(values) > 1 else 0.0

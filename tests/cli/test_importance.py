@@ -1,0 +1,54 @@
+"""A supernet sorted by importance, and a search that begins with its uniform cuts."""
+
+import numpy as np
+import pytest
+from secateur.cli import run_command
+from secateur.evaluation.archive import Archive
+from secateur.search_space import UnitScores
+from secateur.tests.cli.conftest import SEARCH, archive_rows, record
+from transformers import AutoModelForSequenceClassification
+
+
+def weights(path, name: str):
+    return AutoModelForSequenceClassification.from_pretrained(path).get_parameter(name).detach().numpy()
+
+
+def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
+    assert record(finished)["stages"]["supernet"]["settings"]["importance"] == "fisher"
+    scores = UnitScores.load(finished / "importance" / "fisher.npz")
+    assert scores.neurons.shape == (3, 24)
+    name = "bert.encoder.layer.0.output.dense.weight"
+    before, after = (weights(finished / stage, name) for stage in ("finetuned", "supernet"))
+    # Training moves a column far less than columns lie apart: each is nearest to the one it came from.
+    apart = np.linalg.norm(after[:, :, None] - before[:, None, :], axis=0)
+    assert np.mean(apart.argmin(axis=1) == scores.neuron_order[0]) > 0.9
+    assert not np.array_equal(scores.neuron_order[0], np.arange(24))
+
+
+def test_a_run_from_before_there_was_a_choice_counts_as_unsorted(copied, call, fails):
+    path = copied / "run.json"
+    path.write_text(path.read_text().replace('"importance": "fisher",', ""))
+    settings = record(copied)["stages"]["supernet"]["settings"]
+    assert "importance" not in settings
+    again = ["supernet", copied, "--epochs", "6", "--learning-rate", "2e-3"]
+    assert call(*again, "--importance", "none").code == 0
+    assert "was run with importance 'none', not 'fisher'" in fails(*again)
+
+
+def test_an_unknown_importance_is_refused_before_anything_is_computed(copied, fails):
+    message = fails("supernet", copied, "--importance", "fischer")
+    assert "unknown importance 'fischer'" in message
+    assert "fisher" in message
+
+
+@pytest.mark.parametrize("searcher", ["random", "moead", "gp"])
+def test_a_warm_start_asks_uniform_cuts(copied, searcher):
+    (copied / "archive.db").unlink()
+    command = ["search", str(copied), *SEARCH, "--searcher", searcher, "--warm-start", "4"]
+    assert run_command(command) == 0
+    with Archive(copied / "archive.db") as archive:
+        asked = {one.mask.neurons_per_layer for one in archive.evaluations(split="selection") if one.asked}
+    assert {(n,) * 3 for n in (24, 18, 12, 6)} < asked
+    rows = archive_rows(copied)
+    assert run_command(command) == 0  # complete
+    assert archive_rows(copied) == rows

@@ -1,0 +1,188 @@
+"""All methods beside one another: who is ahead, and how page and picture show it."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import matplotlib
+import numpy as np
+import pytest
+from secateur.evaluation.model_error import constant_error
+from secateur.evaluation.report import Comparison, write_comparison_page, write_comparison_picture
+from secateur.evaluation.report.comparison import ComparedPoint
+from secateur.evaluation.report.looks import looks
+from secateur.pruners import PRUNERS
+from secateur.tasks.task import METRICS, Split
+
+from .test_report import CHROMIUM, FLAGS
+
+BUDGETS = (0.75, 0.5, 0.25)
+
+
+def point(method, share, error, *, layer="none", seed=0, axis="encoder_parameters", **changes) -> ComparedPoint:
+    zeros = axis == "nonzero"
+    made = ComparedPoint(
+        method=method,
+        layer=layer,
+        density=share,
+        axis=axis,
+        share=share,
+        seed=seed,
+        key=f"{seed:016x}",
+        weights="finetuned",
+        error_selection=error,
+        error_report=error + 0.02,
+        latency_ms=None if zeros else 10 * share,
+        latency_low_ms=None if zeros else 9 * share,
+        latency_high_ms=None if zeros else 11 * share,
+        parameters=None if zeros else 2000,
+        encoder_parameters=None if zeros else 1000,
+        macs=None if zeros else 100,
+        seconds=3.0,
+        shared_seconds=0.0,
+        texts=64,
+        labels=32,
+        epochs=0.0,
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture
+def facts() -> Comparison:
+    points = [
+        point("nas (moead)", 0.5, 0.1, seconds=100.0, shared_seconds=90.0),
+        point("nas (moead)", 0.25, 0.3, seconds=95.0, shared_seconds=90.0),
+        point("kcm", 0.5, 0.1, seed=0, labels=0),
+        point("kcm", 0.5, 0.3, seed=1, labels=0),
+        point("kcm", 0.75, 0.05, labels=0),
+        point("kcm </script><i>", 0.5, 0.2, layer="recovered"),
+        point("deepcuts_cam", 0.5, 0.0, layer="native", axis="nonzero"),
+        point("standard nas (moasha)", 0.75, 0.4, layer="native"),
+    ]
+    return Comparison(
+        title="SST-2 <b> & $HOME",
+        task="sst2",
+        metric="accuracy",
+        model="bert <tiny>",
+        points=tuple(points),
+        wholes={"none": point("whole", 1.0, 0.04)},
+        budgets=BUDGETS,
+        worst_error=0.5,
+        recovery="1 epoch of distillation",
+        facts={"Splits": "selection is held out <of> train"},
+    )
+
+
+def test_seeds_are_put_together(facts):
+    (kcm,) = (e for e in facts.entries if (e.method, e.density) == ("kcm", 0.5))
+    assert (kcm.seeds, kcm.error_selection, kcm.error_report) == (2, pytest.approx(0.2), pytest.approx(0.22))
+    assert kcm.deviation_selection == pytest.approx(np.std([0.1, 0.3], ddof=1))
+    assert [e.density for e in facts.entries if e.layer == "none"] == [0.75, 0.5, 0.5, 0.25]
+
+
+def test_hypervolumes_by_hand(facts):
+    volumes = {(s.method, s.layer): s.hypervolume for s in facts.standings}
+    # In shares of the box of error 0.5 and size 1: steps of width (1 - share) and height 1 - error / 0.5.
+    assert volumes["kcm", "none"] == pytest.approx(0.25 * (1 - 0.05 / 0.5) + (0.75 - 0.5) * (1 - 0.2 / 0.5))
+    assert volumes["nas (moead)", "none"] == pytest.approx(0.5 * (1 - 0.1 / 0.5) + 0.25 * (1 - 0.3 / 0.5))
+    assert volumes["deepcuts_cam", "native"] == pytest.approx(0.5)
+    assert [s.method for s in facts.standings if s.layer == "none"] == ["nas (moead)", "kcm"]
+    (nas,) = (s for s in facts.standings if s.method == "nas (moead)")
+    assert nas.seconds == 90 + 10 + 5  # a supernet is trained once
+    (kcm,) = (s for s in facts.standings if s.method == "kcm")
+    assert (kcm.seconds, str(kcm)) == (6, "kcm: 6.0 s, no labels")
+
+
+def test_winners_are_within_the_budget_and_of_one_axis(facts):
+    found = {(w.layer, w.axis, w.budget): w.entry.method for w in facts.winners}
+    assert found == {
+        ("none", "encoder_parameters", 0.75): "kcm",
+        ("none", "encoder_parameters", 0.5): "nas (moead)",
+        ("none", "encoder_parameters", 0.25): "nas (moead)",
+        ("recovered", "encoder_parameters", 0.75): "kcm </script><i>",
+        ("recovered", "encoder_parameters", 0.5): "kcm </script><i>",
+        ("native", "encoder_parameters", 0.75): "standard nas (moasha)",
+        ("native", "nonzero", 0.75): "deepcuts_cam",
+        ("native", "nonzero", 0.5): "deepcuts_cam",
+    }
+    (within,) = (w for w in facts.winners if (w.layer, w.axis, w.budget) == ("none", "encoder_parameters", 0.75))
+    assert (within.entry.error_selection, within.entry.error_report) == (0.05, pytest.approx(0.07))
+
+
+def test_every_method_has_its_own_shape():
+    names = ["nas (moead)", "standard nas (moasha)", *PRUNERS][:20]
+    styles = looks(names)
+    assert (
+        len({look.marker for look in styles.values()}) == len({look.symbol for look in styles.values()}) == len(names)
+    )
+    for look in styles.values():
+        matplotlib.markers.MarkerStyle(look.marker)
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1, 1], [0, 1, 2, 2]])
+def test_the_best_constant_answer(labels):
+    split = Split([np.zeros(1, np.int32)] * 4, None, np.array(labels))
+    commonest = max(labels.count(label) for label in labels)
+    assert constant_error(split, METRICS["accuracy"]) == pytest.approx(1 - commonest / 4)
+    assert constant_error(split, METRICS["matthews"]) == 1
+    numbers = Split(split.input_ids, None, np.array(labels, np.float32))
+    assert constant_error(numbers, METRICS["pearson"]) == 1
+
+
+def test_the_picture_has_a_panel_for_each_layer(facts, tmp_path):
+    heights = []
+    for layers in (("none",), ("none", "recovered", "native")):
+        some = replace(facts, points=tuple(p for p in facts.points if p.layer in layers))
+        assert some.layers == layers
+        write_comparison_picture(tmp_path / "compare.png", some)
+        pixels = matplotlib.image.imread(tmp_path / "compare.png")
+        assert pixels.shape[1] == pytest.approx(len(layers) * 784, abs=2)
+        assert pixels[..., :3].min() < 0.2  # the whole model's star
+        heights.append(pixels.shape[0])
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.fixture
+def page(facts, tmp_path):
+    write_comparison_page(tmp_path / "compare.html", facts)
+    return tmp_path / "compare.html"
+
+
+def test_the_page_says_all_and_fetches_nothing(page, facts):
+    text = page.read_text(encoding="utf-8")
+    assert f"<h1>{html.escape(facts.title)}: all methods</h1>" in text
+    for line in ("8 models of bert &lt;tiny&gt; by 5 methods", "selection is held out &lt;of&gt; train", "(0.500)"):
+        assert line in text
+    assert "kcm </script>" not in text
+    assert "default-src 'none'" in text
+    assert not re.search(r"<(script|link|img)[^>]+(src|href)=", text)
+    for title in ("No recovery", "Equal short recovery: 1 epoch of distillation", "Native recipe"):
+        assert f">{title}</h2>" in text
+    assert "0.2000 ± 0.1414" in text
+    found = re.search(r'<script type="application/json" id="facts">(.*?)</script>', text, re.DOTALL)
+    assert found
+    layers = {layer["name"]: layer["traces"] for layer in json.loads(found[1])["layers"]}
+    assert [t["name"] for t in layers["none"]] == [
+        "whole model",
+        "nas (moead): 1 min 45 s, 32 labels",
+        "kcm: 6.0 s, no labels",
+    ]
+    assert {t["name"].split(":")[0]: t["hollow"] for t in layers["native"]} == {
+        "deepcuts_cam": True,
+        "standard nas (moasha)": False,
+    }
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_the_charts_are_drawn(page, tmp_path):
+    command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"file://{page}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert '<p class="warning" id="broken" hidden="">' in done.stdout
+    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    for layer, traces in (("none", 3), ("recovered", 1), ("native", 2)):
+        chart = done.stdout.split(f'id="chart-{layer}"')[1].split("</section>")[0]
+        assert len(re.findall(r'<g class="trace scatter', chart)) == traces
+    shutil.rmtree(tmp_path / "profile", ignore_errors=True)
