@@ -45,7 +45,7 @@ class SupernetSettings(TrainingSettings):
     elastic_hidden: Annotated[bool, Field(description="also search the width of the residual stream")] = False
     importance: Annotated[
         str, Field(description="sort heads and neurons by this score before training, the best first; or none")
-    ] = "fisher"
+    ] = "gradient"
     k: Annotated[int, Field(ge=1, description="random subnetworks per step")] = 2
     sampling: Annotated[
         Literal["size", "paper"],

@@ -14,8 +14,8 @@ def weights(path, name: str):
 
 
 def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
-    assert record(finished)["stages"]["supernet"]["settings"]["importance"] == "fisher"
-    scores = UnitScores.load(finished / "importance" / "fisher.npz")
+    assert record(finished)["stages"]["supernet"]["settings"]["importance"] == "gradient"
+    scores = UnitScores.load(finished / "importance" / "gradient.npz")
     assert scores.neurons.shape == (3, 24)
     name = "bert.encoder.layer.0.output.dense.weight"
     before, after = (weights(finished / stage, name) for stage in ("finetuned", "supernet"))
@@ -27,12 +27,12 @@ def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
 
 def test_a_run_from_before_there_was_a_choice_counts_as_unsorted(copied, call, fails):
     path = copied / "run.json"
-    path.write_text(path.read_text().replace('"importance": "fisher",', ""))
+    path.write_text(path.read_text().replace('"importance": "gradient",', ""))
     settings = record(copied)["stages"]["supernet"]["settings"]
     assert "importance" not in settings
     again = ["supernet", copied, "--epochs", "6", "--learning-rate", "2e-3"]
     assert call(*again, "--importance", "none").code == 0
-    assert "was run with importance 'none', not 'fisher'" in fails(*again)
+    assert "was run with importance 'none', not 'gradient'" in fails(*again)
 
 
 def test_an_unknown_importance_is_refused_before_anything_is_computed(copied, fails):
