@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .evaluation.error import SplitError
     from .evaluation.evaluator import Evaluator
     from .evaluation.latency import LatencyTable, LatencyTarget
+    from .pruners import PRUNERS, make_pruner
+    from .pruners.importance import IMPORTANCES
     from .search_space import SPACES, EncoderShape, SubnetMask
     from .searchers import SEARCHERS, make_searcher
     from .supernet import Supernet
@@ -31,8 +33,10 @@ _PLACES = {
     "EncoderShape": "search_space",
     "Evaluation": "evaluation.archive",
     "Evaluator": "evaluation.evaluator",
+    "IMPORTANCES": "pruners.importance",
     "LatencyTable": "evaluation.latency",
     "LatencyTarget": "evaluation.latency",
+    "PRUNERS": "pruners",
     "SEARCHERS": "searchers",
     "SPACES": "search_space",
     "SplitError": "evaluation.error",
@@ -41,11 +45,14 @@ _PLACES = {
     "Task": "tasks",
     "extract": "supernet.extraction",
     "load_task": "tasks",
+    "make_pruner": "pruners",
     "make_searcher": "searchers",
     "train_supernet": "supernet.training",
 }
 
 __all__ = [
+    "IMPORTANCES",
+    "PRUNERS",
     "SEARCHERS",
     "SPACES",
     "Archive",
@@ -60,6 +67,7 @@ __all__ = [
     "Task",
     "extract",
     "load_task",
+    "make_pruner",
     "make_searcher",
     "train_supernet",
 ]

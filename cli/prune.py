@@ -210,6 +210,8 @@ def _resumable(scorer: Scorer, job: Job, note: Callable[[str], None]) -> Iterato
     lost = watch.seconds
     if folder.record["facts"]["taken_for"] == "pre-trained":
         job.pruner.rewind = start_model(folder, scorer.task)
+    else:
+        say(f"{job}: the run began with a fine-tuned model, so there is nothing to rewind to; its own weights are kept")
     job.pruner.state = state / "training"
 
     def report(step: Progress) -> None:
