@@ -20,7 +20,7 @@ from ..supernet.families import family_of
 from ..supernet.settings import RecoverySettings
 from ..supernet.storage import load_config
 from ..tasks import Task
-from .compared import Compared
+from .compared import Budgets, Compared
 from .console import out, say
 from .latency_tables import searched_latency_table
 from .points import KINDS, Scorer, precision
@@ -48,7 +48,7 @@ def compare(settings: CompareCommand) -> None:
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with Archive(folder.archive) as archive:
-        budgets = tuple(sorted(asked or pruned_at(archive) or _DENSITIES, reverse=True))
+        budgets = budgets_of(archive, asked)
         config = load_config(folder.finetuned)
         shape, task = family_of(config).shape(config), open_task(folder)
         if not len(archive):
@@ -77,10 +77,15 @@ def _nothing(folder: RunFolder) -> str:
     )
 
 
-def pruned_at(archive: Archive) -> tuple[float, ...]:
-    """Return the densities that models were pruned at."""
-    rows = archive.evaluations(split=SELECTION, weights=KINDS)
-    return tuple({one.recipe["density"] for one in rows if "density" in one.recipe})
+def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budgets:
+    """Return the densities that were asked for, or those that models of both kinds were made at."""
+    if asked is not None:
+        wanted = tuple(sorted(asked, reverse=True))
+        return Budgets(wanted, wanted)
+    recipes = [one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS) if "density" in one.recipe]
+    kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
+    nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
+    return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
 
 
 def write(folder: RunFolder, facts: Comparison) -> Path:
@@ -96,7 +101,7 @@ def _recover(
     archive: Archive,
     task: Task,
     shape: EncoderShape,
-    budgets: tuple[float, ...],
+    budgets: Budgets,
     settings: RecoverySettings,
 ) -> None:
     """Recover what was not: each method's models at the budgets, and the whole one."""
@@ -122,7 +127,7 @@ def comparison(
     archive: Archive,
     task: Task,
     shape: EncoderShape,
-    budgets: tuple[float, ...],
+    budgets: Budgets,
     epochs: float | None,
 ) -> Comparison:
     """Collect what is compared.
@@ -132,20 +137,22 @@ def comparison(
         archive: its archive.
         task: its task.
         shape: of its whole encoder.
-        budgets: shares at which methods are compared.
+        budgets: at which methods are compared.
         epochs: of the recovery to show; the longest that was made if None.
 
     Raises:
         InputError: no method has a model at these budgets.
     """
-    made = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
-    epochs = max(made, default=None) if epochs is None else epochs
+    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
+    epochs = max(lengths, default=None) if epochs is None else epochs
     compared = Compared(folder, archive, task, shape, budgets)
     points = tuple(compared.points(epochs))
     if not points:
-        asked = ", ".join(f"{budget:g}" for budget in budgets)
-        known = ", ".join(f"{d:g}" for d in sorted(pruned_at(archive), reverse=True))
-        there = f"it was pruned at {known}" if known else f"`secateur prune {folder.path}` makes some"
+        asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
+        pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS))
+        made = budgets_of(archive)
+        known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
+        there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
         raise InputError(f"no method has a model of {folder.path} at a density of {asked}; {there}")
     worst = constant_error(task.selection, task.metric)
     return Comparison(
@@ -155,7 +162,7 @@ def comparison(
         model=folder.project.model,
         points=points,
         wholes=compared.wholes(epochs),
-        budgets=budgets,
+        budgets=budgets.kept,
         worst_error=worst if worst > 0 else 1.0,
         recovery="" if epochs is None else f"{epochs:g} epoch{'' if epochs == 1 else 's'} of distillation",
         facts=_facts(folder, task, epochs),

@@ -41,6 +41,19 @@ class Shown:
     report: Evaluation
 
 
+@dataclass(frozen=True)
+class Budgets:
+    """Shares at which methods are compared, the largest first.
+
+    Attributes:
+        kept: of the encoder's parameters.
+        nonzero: of the weights that are not zero, for models that are as large as before.
+    """
+
+    kept: tuple[float, ...]
+    nonzero: tuple[float, ...]
+
+
 class Compared:
     """Reads the methods' models out of an archive.
 
@@ -49,13 +62,12 @@ class Compared:
         archive: the run's.
         task: for how many texts and labels a training uses.
         shape: of the whole encoder.
-        budgets: shares; pruned models at other densities are left out.
+        budgets: pruned models at other densities are left out.
     """
 
-    def __init__(
-        self, folder: RunFolder, archive: Archive, task: Task, shape: EncoderShape, budgets: Sequence[float]
-    ) -> None:
-        self._folder, self._task, self._shape, self._budgets = folder, task, shape, budgets
+    def __init__(self, folder: RunFolder, archive: Archive, task: Task, shape: EncoderShape, budgets: Budgets) -> None:
+        self._folder, self._task, self._shape = folder, task, shape
+        self._budgets, self._zeros = budgets.kept, budgets.nonzero
         report = {one.model: one for one in archive.evaluations(split=REPORT)}
         self._models = [
             Shown(one, report[one.model])
@@ -119,7 +131,8 @@ class Compared:
         ]
 
     def _is_asked(self, one: Shown) -> bool:
-        return one.selection.recipe.get("density") in self._budgets
+        recipe = one.selection.recipe
+        return recipe.get("density") in (self._zeros if recipe.get("cost") == NONZERO else self._budgets)
 
     def _best_within(self, models: Sequence[Shown]) -> dict[float, list[Shown]]:
         """Return, by budget, each method's model of the lowest selection error within it."""

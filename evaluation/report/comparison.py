@@ -142,7 +142,7 @@ class Comparison:
         title, task, metric, model: what it is about; the error is 1 - metric.
         points: all of them.
         wholes: by layer, the model with nothing removed, with as much training as that layer's others; where scored.
-        budgets: shares at which methods are compared, the largest first.
+        budgets: shares of the encoder's parameters at which methods are compared, the largest first.
         worst_error: of the constant answer that is best on the selection split: the worst that counts.
         recovery: what was done in the layer of equal recovery, in words; empty where it is.
         facts: evaluator, splits, device: name to sentence.
@@ -202,11 +202,15 @@ class Comparison:
 
     @property
     def winners(self) -> tuple[Winner, ...]:
-        """For each layer and budget the lowest mean selection error within it, of equal ones the smaller model."""
+        """For each layer and budget the lowest mean selection error within it, of equal ones the smaller model.
+
+        Models with zeros are no smaller than the whole one: their budgets are the shares they were made at.
+        """
         found = []
         for layer, axis in dict.fromkeys((e.layer, e.axis) for e in self.entries):
             mine = [e for e in self.entries if (e.layer, e.axis) == (layer, axis) and not math.isnan(e.error_selection)]
-            for budget in self.budgets:
+            budgets = sorted({e.density for e in mine}, reverse=True) if axis == NONZERO else self.budgets
+            for budget in budgets:
                 within = [e for e in mine if e.share <= budget * _TOLERANCE]
                 if within:
                     best = min(within, key=lambda e: (e.error_selection, e.share))

@@ -105,7 +105,6 @@ def test_winners_are_within_the_budget_and_of_one_axis(facts):
         ("recovered", "encoder_parameters", 0.75): "kcm </script><i>",
         ("recovered", "encoder_parameters", 0.5): "kcm </script><i>",
         ("native", "encoder_parameters", 0.75): "standard nas (moasha)",
-        ("native", "nonzero", 0.75): "deepcuts_cam",
         ("native", "nonzero", 0.5): "deepcuts_cam",
     }
     (within,) = (w for w in facts.winners if (w.layer, w.axis, w.budget) == ("none", "encoder_parameters", 0.75))
