@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable, LatencyTarget
 from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, resolve_objective
@@ -8,6 +9,7 @@ from secateur.search_space import Large, Medium, Small, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.storage import save_extracted
+from transformers import BertConfig, BertForSequenceClassification
 
 TARGET = LatencyTarget(machine="here", threads=1, batch_size=2, sequence_length=8)
 
@@ -46,6 +48,27 @@ def test_macs_are_the_mean_over_lengths(tiny_models):
     assert macs(supernet, (3, 9)).of(full) == pytest.approx(sum(alone) / 2)
     per_layer = 4 * 3 * 16 * 16 + 2 * 9 * 16 + 2 * 3 * 16 * 24
     assert alone[0] == 3 * per_layer + 16 * 16 + 3 * 16
+
+
+@pytest.mark.parametrize(("tokens", "encoder", "ratio"), [(128, 11_173_625_856, 138.67), (384, 35_332_816_896, 160.0)])
+def test_macs_of_bert_base(tokens, encoder, ratio):
+    """Reference values of the literature's size, as Kwon et al. and KCM count."""
+    with torch.device("meta"):
+        supernet = Supernet(BertForSequenceClassification(BertConfig()))
+    full = SubnetMask.full(supernet.shape)
+    count = macs(supernet, (tokens,)).of
+    assert count(full) - count(full.truncated(0)) == encoder
+    counts = {"heads": [12] * 12, "neurons": [3072] * 12}
+    head, neuron = (
+        count(full) - count(SubnetMask.from_counts(supernet.shape, **counts | {name: [most - 1, *[most] * 11]}))
+        for name, most in (("heads", 12), ("neurons", 3072))
+    )
+    assert head / neuron == pytest.approx(ratio, abs=0.005)
+    if tokens == 128:
+        assert (head, neuron) == (27_262_976, 196_608)
+        assert 12 * 3072 * neuron / encoder == pytest.approx(0.649, abs=5e-4)
+        # KCM at 60 % of the encoder's: all heads stay, and so much is left of the neurons.
+        assert (0.6 * encoder - 12 * 12 * head) / (12 * 3072 * neuron) == pytest.approx(0.383, abs=5e-4)
 
 
 def test_every_objective_is_finite_and_known_by_name(tiny_models):
