@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shutil
 
-import torch
-
 from ..supernet.finetuning import finetune as train
 from ..supernet.settings import FinetuneSettings
-from ..supernet.storage import load_model, load_tokenizer, save_model
+from ..supernet.storage import load_tokenizer, save_model
 from ..tasks import Task
 from .console import duration, progress, say
 from .processes import first_process_first, is_first_process, joined_processes
 from .run_folder import RunFolder
 from .settings import FinetuneCommand
-from .workspace import model_source, open_project
+from .workspace import model_source, open_project, start_model
 
 
 def finetune(settings: FinetuneCommand) -> None:
@@ -31,11 +29,9 @@ def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings) ->
         say(f"finetune: complete, in {folder.finetuned}")
         return
     state = folder.path / "finetuned.state"
-    source = model_source(folder.project)
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
     with folder.stage("finetune", settings, trained=pretrained):
-        torch.manual_seed(folder.project.seed)  # a new classification head is drawn while loading
-        model = load_model(source, label_names=task.label_names if pretrained else None).float()
+        model = start_model(folder, task)
         if pretrained:
             with progress("finetune") as tick:
                 train(
@@ -47,7 +43,7 @@ def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings) ->
                     report=lambda p: tick(p.done, p.total, f"loss {p.loss:.3f}"),
                 )
         if is_first_process():
-            save_model(model, load_tokenizer(source), folder.finetuned)
+            save_model(model, load_tokenizer(model_source(folder.project)), folder.finetuned)
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     say(f"finetune: {duration(folder.seconds('finetune'))}, in {folder.finetuned}")

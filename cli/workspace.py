@@ -122,7 +122,7 @@ def on_device(supernet: Supernet) -> Supernet:
 
 
 def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
-    """Load the model the run began with; a new classification head is the same as in the stage `finetune`."""
+    """Load the model the run began with; a new classification head is drawn from the run's seed, the same each time."""
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
     torch.manual_seed(folder.project.seed)
     return load_model(model_source(folder.project), label_names=task.label_names if pretrained else None).float()

@@ -156,21 +156,18 @@ def retrain_masked(
         InputError: nothing to train on.
     """
     masked = {model.get_parameter(name): mask for name, mask in kept.items()}
-
-    def clear() -> None:
+    with torch.no_grad():
         for parameter, mask in masked.items():
             parameter.masked_fill_(~mask.to(parameter.device), 0.0)
-
-    with torch.no_grad():
-        clear()
     if settings is None:
         return
     if not len(task.train):
         raise InputError("retraining needs at least 1 text of the training split, got 0; give a task with some")
-    # A removed weight has no gradient: it would count in the norm to which gradients are clipped.
+    # Without a gradient a zero stays zero: the optimiser is new, so it has no momentum, and decay of zero is zero. And
+    # it does not count in the norm to which gradients are clipped.
     hooks = [parameter.register_hook(_masking(mask)) for parameter, mask in masked.items()]
     try:
-        finetune(model, task, settings, seed=seed, state=state, report=report, after_step=clear)
+        finetune(model, task, settings, seed=seed, state=state, report=report)
     finally:
         for hook in hooks:
             hook.remove()

@@ -56,7 +56,6 @@ def finetune(
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
     after_epoch: Callable[[int], bool] | None = None,
-    after_step: Callable[[], None] | None = None,
     teacher: np.ndarray | None = None,
 ) -> None:
     """Fine-tune a sequence classifier in place.
@@ -77,8 +76,6 @@ def finetune(
             for its weights, as it was given; False ends the training. A resumed training calls it again for epochs
             whose end comes after its resume point; a resume point at an epoch's end is saved after the call. Random
             numbers that it draws from torch change nothing.
-        after_step: called after each optimiser step, without gradients and before the step is saved or reported; it may
-            change the weights in place.
         teacher: outputs `(n, C)` on the training split, in its order: the model is distilled from them beside learning
             its labels (a regression from them alone).
 
@@ -102,8 +99,6 @@ def finetune(
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.precision = precision
             trainer.remove_callback(PrinterCallback)
-            if after_step:
-                trainer.add_callback(_Steps(after_step))  # before what saves and reports
             watch = _Watch(trainer, state, settings.save_seconds, report)
             trainer.add_callback(watch)
             if after_epoch:
@@ -315,17 +310,6 @@ class _Shares(Dataset[dict[str, Tensor]]):
 
 def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     return items[0]
-
-
-class _Steps(TrainerCallback):
-    """Lets the caller change the weights after each step."""
-
-    def __init__(self, after_step: Callable[[], None]) -> None:
-        self._after_step = after_step
-
-    @torch.no_grad()
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        self._after_step()
 
 
 class _Watch(TrainerCallback):

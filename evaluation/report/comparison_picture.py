@@ -9,9 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .comparison import NONZERO, Comparison, Entry
+from .drawing import INK, frame, plain, save
 from .looks import Look, looks
-
-_INK, _SOFT, _LINE = "#1b1e22", "#5a626c", "#e3e6ea"
 
 
 def write_comparison_picture(path: Path, facts: Comparison) -> None:
@@ -31,42 +30,31 @@ def write_comparison_picture(path: Path, facts: Comparison) -> None:
     axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
     for one, layer in zip(axes, facts.layers, strict=False):
         _draw(one, facts, layer, styles)
-    axes[0].set_ylabel(f"error, report split (1 \N{MINUS SIGN} {_plain(facts.metric)})", fontsize=11, color=_INK)
-    figure.suptitle(_plain(facts.title), fontsize=13, color=_INK, x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", facecolor="white")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    axes[0].set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
+    figure.suptitle(plain(facts.title), fontsize=13, color=INK, x=0.01, ha="left")
+    save(figure, path)
 
 
 def _draw(axes: Axes, facts: Comparison, layer: str, styles: dict[str, Look]) -> None:
-    axes.grid(color=_LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=10, colors=_INK, color=_SOFT, labelleft=True, labelbottom=True)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_SOFT)
-    axes.set_title(_plain(facts.layer_title(layer)), fontsize=12, color=_INK, loc="left")
+    frame(axes, labels_inside=True)
+    axes.set_title(plain(facts.layer_title(layer)), fontsize=12, color=INK, loc="left")
     entries = [e for e in facts.entries if e.layer == layer]
     if (whole := facts.wholes.get(layer)) is not None:
-        axes.axhline(whole.error_report, color=_INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        axes.plot([100], [whole.error_report], "*", color=_INK, markersize=13, label="whole model", zorder=4)
+        axes.axhline(whole.error_report, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        axes.plot([100], [whole.error_report], "*", color=INK, markersize=13, label="whole model", zorder=4)
     for standing in (s for s in facts.standings if s.layer == layer):
         mine = sorted((e for e in entries if e.method == standing.method), key=lambda e: e.share)
-        _line(axes, mine, styles[standing.method], _plain(str(standing)))
+        _line(axes, mine, styles[standing.method], plain(str(standing)))
     nonzero = {e.axis == NONZERO for e in entries}
     kept = "non-zero weights kept (%)" if nonzero == {True} else "encoder parameters kept (%)"
     both = "; hollow: non-zero weights (%)" if nonzero == {True, False} else ""
-    axes.set_xlabel(kept + both, fontsize=11, color=_INK)
+    axes.set_xlabel(kept + both, fontsize=11, color=INK)
     axes.legend(
         loc="upper left",
         bbox_to_anchor=(0, -0.13),
         fontsize=9,
         frameon=False,
-        labelcolor=_INK,
+        labelcolor=INK,
         borderaxespad=0,
         labelspacing=0.35,
         handlelength=2.6,
@@ -98,7 +86,3 @@ def _line(axes: Axes, entries: list[Entry], look: Look, label: str) -> None:
 
 def _ends(entries: list[Entry]) -> list[tuple[float, float]]:
     return [(e.error_report - e.deviation_report, e.error_report + e.deviation_report) for e in entries]
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib reads mathematics between dollar signs

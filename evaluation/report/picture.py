@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from .drawing import INK, SOFT, frame, plain, save
 from .facts import Point, ReportFacts
 from .parts import duration, number
 
-_INK, _SOFT, _LINE, _FULL = "#1b1e22", "#5a626c", "#e3e6ea", "#d55e00"
+_FULL = "#d55e00"
 _LINES = ("-", "--")
 _METHODS = (("#0072b2", "o"), ("#009e73", "s"), ("#aa4499", "^"), ("#8c6d00", "D"), ("#5a626c", "P"))
 
@@ -33,30 +34,19 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     whole = facts.full.encoder_parameters
     _draw(left, facts, lambda p: 100 * p.encoder_parameters / whole if whole else None)
     _draw(right, facts, lambda p: p.latency_measured_ms, quartiles=True)
-    left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=_INK)
-    left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {_plain(facts.metric)})", fontsize=11, color=_INK)
-    right.set_xlabel("measured latency (ms)", fontsize=11, color=_INK)
+    left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=INK)
+    left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
+    right.set_xlabel("measured latency (ms)", fontsize=11, color=INK)
     if len(facts.approaches) > 1:
         handles, labels = left.get_legend_handles_labels()
-        look = {"fontsize": 10, "frameon": False, "labelcolor": _INK}
+        look = {"fontsize": 10, "frameon": False, "labelcolor": INK}
         figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), **look)
-    figure.suptitle(_plain(facts.title), fontsize=12, color=_INK, x=0.01, ha="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", facecolor="white")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    figure.suptitle(plain(facts.title), fontsize=12, color=INK, x=0.01, ha="left")
+    save(figure, path)
 
 
 def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None], *, quartiles: bool = False) -> None:
-    axes.grid(color=_LINE, linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(labelsize=10, colors=_INK, color=_SOFT)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side in ("left", "bottom"))
-        spine.set_color(_SOFT)
+    frame(axes)
     drawn = 0
     for i, (label, mine) in enumerate(_groups(facts)):
         colour, marker = _METHODS[i % len(_METHODS)]
@@ -69,11 +59,11 @@ def _draw(axes: Axes, facts: ReportFacts, cost: Callable[[Point], float | None],
     drawn += _mark(axes, [facts.full], cost, _FULL, "*", size=14, label="full model", quartiles=quartiles)
     if not drawn:
         text = "not measured"
-        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=_SOFT)
+        axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=SOFT)
         return
     axes.set_xlim(left=0)
     if not quartiles and len(facts.approaches) < 2:
-        axes.legend(fontsize=10, frameon=False, labelcolor=_INK, loc="upper right")
+        axes.legend(fontsize=10, frameon=False, labelcolor=INK, loc="upper right")
 
 
 def _groups(facts: ReportFacts) -> list[tuple[str, list[Point]]]:
@@ -81,13 +71,13 @@ def _groups(facts: ReportFacts) -> list[tuple[str, list[Point]]]:
     if len(facts.approaches) > 1:
         return [
             (
-                f"{_plain(a.title)}: hypervolume {number(a.hypervolume)}, {duration(a.seconds)}",
+                f"{plain(a.title)}: hypervolume {number(a.hypervolume)}, {duration(a.seconds)}",
                 [p for p in facts.front if p.weights == a.weights],
             )
             for a in facts.approaches
         ]
     methods = sorted({p.method for p in facts.front})
-    labels = [f"front, {_plain(method)}" if len(methods) > 1 else "front" for method in methods]
+    labels = [f"front, {plain(method)}" if len(methods) > 1 else "front" for method in methods]
     return [(label, [p for p in facts.front if p.method == m]) for label, m in zip(labels, methods, strict=True)]
 
 
@@ -126,7 +116,3 @@ def _mark(
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _plain(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib reads mathematics between dollar signs

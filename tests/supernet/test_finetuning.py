@@ -188,31 +188,6 @@ def test_a_teacher_of_other_texts():
 # After each step
 
 
-def test_what_is_done_after_a_step_is_in_what_is_reported_and_saved(tmp_path):
-    task, whole, models = toy.toy_task(), tiny_model("bert"), [tiny_model("bert"), tiny_model("bert")]
-    seen: list[float] = []
-
-    def halve(model):
-        def change():
-            seen.append(float("inf"))
-            model.classifier.weight.mul_(0.5)
-            seen[-1] = float(model.classifier.weight.abs().sum())
-
-        return change
-
-    def breaking(progress):
-        assert float(models[0].classifier.weight.detach().abs().sum()) == seen[-1]
-        if progress.done == 9:
-            raise Stop
-
-    finetune(whole, task, toy.FINETUNE, seed=7, after_step=halve(whole))
-    assert len(seen) == toy.STEPS
-    with pytest.raises(Stop):
-        finetune(models[0], task, toy.FINETUNE, seed=7, state=tmp_path, report=breaking, after_step=halve(models[0]))
-    finetune(models[1], task, toy.FINETUNE, seed=7, state=tmp_path, after_step=halve(models[1]))
-    assert same(weights_of(models[1]), weights_of(whole))
-
-
 # After each epoch: of 50 texts in batches of 8 an epoch is 7 steps.
 
 
