@@ -19,11 +19,12 @@ from torch.nn import functional
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.distillation import distillation_loss, label_loss
 from ..tasks.batches import Batch, collate
+from ..tasks.kinds import KINDS
 from ..tasks.task import Split
 
 LENGTH = 128
+KIND = KINDS["classification"]
 
 
 class MaskedModel:
@@ -78,11 +79,11 @@ class MaskedModel:
         self.model.train()
         inputs = padded(batch, pad_token_id)
         teacher = self.model(**inputs).logits
-        label_loss(teacher, batch.labels).backward()
+        KIND.loss(teacher, batch).backward()
         for mask in masks:
             with self.masked(mask) as model:
                 student = model(**inputs).logits
-            distillation_loss(student, teacher, batch.labels, temperature=temperature).backward()
+            KIND.distillation(student, teacher, batch, temperature=temperature, label_weight=1.0).backward()
 
 
 def padded(batch: Batch, pad_token_id: int) -> dict[str, Tensor]:

@@ -27,6 +27,7 @@ import typer
 from ..cli.run_folder import RunFolder
 from ..cli.workspace import load_supernet, open_task
 from ..evaluation.error import SplitError
+from ..evaluation.model_error import constant_error
 from ..evaluation.pareto import is_front, normalised_hypervolume
 from ..pruners.importance import IMPORTANCES
 from ..search_space import SPACES, SearchSpace, Small, SubnetMask
@@ -35,7 +36,6 @@ from ..supernet.precision import resolve_precision
 from ..supernet.settings import SupernetSettings
 from ..supernet.training import train_supernet
 from ..tasks import Task
-from ..tasks.task import Metric, Split
 from .common import JsonOption, show, some_rows
 
 NONE = "none"
@@ -127,15 +127,7 @@ def front_volume(supernet: Supernet, space_name: str, order: str, task: Task, ep
             values.append((error, masks[-1].encoder_parameters(space.shape) / space.shape.encoder_parameters))
     chosen = np.flatnonzero(is_front(values))
     scored = [(report.errors(masks[i], [masks[i].depth])[masks[i].depth], values[i][1]) for i in chosen]
-    return normalised_hypervolume(scored, (0.0, 0.0), (_constant_error(task.metric, splits[1]), 1.0))
-
-
-def _constant_error(metric: Metric, split: Split) -> float:
-    """Return the error of always answering the commonest class, or one number."""
-    if metric.kind == "regression":
-        return metric.error(np.zeros((len(split), 1)), split.labels)
-    counts = np.bincount(split.labels.astype(np.int64))
-    return metric.error(np.tile(counts, (len(split), 1)), split.labels)
+    return normalised_hypervolume(scored, (0.0, 0.0), (constant_error(splits[1], task.metric), 1.0))
 
 
 def _points(space: SearchSpace) -> list[SubnetMask]:

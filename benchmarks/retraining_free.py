@@ -28,7 +28,7 @@ from transformers import PreTrainedModel
 
 from ..cli.run_folder import RunFolder
 from ..cli.workspace import load_supernet, open_task
-from ..evaluation.model_error import model_error, model_logits
+from ..evaluation.model_error import model_error, model_outputs
 from ..pruners import PRUNERS, make_pruner
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
@@ -37,7 +37,7 @@ from ..supernet.settings import RecoverySettings
 from ..tasks import Task
 from .common import JsonOption, show, some_rows
 
-METHODS = tuple(name for name in PRUNERS if not name.startswith("deepcuts"))
+METHODS = tuple(name for name in PRUNERS if make_pruner(name).recovery == "none")
 DRAW_NOTHING = ("rank_magnitude", "layer_drop_top", "layer_drop_bottom", "layer_drop_alternate")
 WHOLE = "whole model"
 
@@ -139,7 +139,7 @@ class _Bench:
         short = self._short
         assert short is not None
         if self._teacher is None:
-            self._teacher = model_logits(
+            self._teacher = model_outputs(
                 self.supernet.model, short.train, pad_token_id=short.pad_token_id, dtype=self._dtype
             )
         recover(model, short, self._teacher, self._settings, seed=0)

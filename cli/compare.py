@@ -170,12 +170,12 @@ def comparison(
 
 
 def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str]:
-    report = ", ".join(f"{name} {len(split):,}" for name, split in task.report.items())
+    report = ", ".join(f"{name} {split.examples:,}" for name, split in task.report.items())
     table = searched_latency_table(folder)
     found = {
         "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
-        "Splits": f"training {len(task.train):,} texts; selection {len(task.selection):,}, held out of it, which all "
-        f"choices are made on; report: {report}, looked at once per model",
+        "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
+        f"which all choices are made on; report: {report}, looked at once per model",
         "Latency": f"each model's own run, end to end: {table.target}",
         "Machine": ", ".join(f"{name} {value}" for name, value in folder.record["environment"].items()),
     }

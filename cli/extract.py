@@ -10,6 +10,7 @@ from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, SEARCHED, STANDAR
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
+from ..supernet.heads import auto_class
 from ..supernet.model_card import CardFacts, model_card
 from ..supernet.storage import load_tokenizer, save_extracted
 from .console import out
@@ -40,7 +41,7 @@ def extract(settings: ExtractCommand) -> None:
         write(folder, supernet, selection, report, whole, to)
     out.print(f"{key} is in {to}; load it with", markup=False)
     out.print("  import secateur", markup=False)
-    out.print(f'  AutoModelForSequenceClassification.from_pretrained("{to}")', markup=False)
+    out.print(f'  {auto_class(supernet.head)}.from_pretrained("{to}")', markup=False)
 
 
 def evaluations_of(
@@ -109,6 +110,7 @@ def write(
     whole_mask, trained = SubnetMask.full(supernet.shape), _training(folder, selection)
     facts = CardFacts(
         name=to.name,
+        head=supernet.head,
         parent=str(folder.project.model),
         key=selection.key,
         heads=selection.mask.heads_per_layer,

@@ -7,25 +7,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import STANDARD, Archive, Evaluation
+from ..evaluation.archive import STANDARD, Archive
 from ..evaluation.choice import Answers, Candidate
 from ..evaluation.error import SplitError
 from ..evaluation.latency import Bench, Latency, LatencyTable
 from ..evaluation.latency.calibration import reference_mask
-from ..evaluation.model_error import model_logits
+from ..evaluation.model_error import model_outputs
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..evaluation.serving import peak_memory
 from ..supernet import Supernet
-from ..supernet.extraction import check_agreement, extract
+from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
-from ..tasks.batches import collate
 from .console import say
-from .rescore import METHOD, REPORT
+from .rescore import METHOD, REPORT, few_inputs
 from .run_folder import RunFolder
 from .workspace import open_subnet
 
@@ -120,9 +118,9 @@ def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Se
         mask = one.evaluation.mask
         if one.evaluation.weights == STANDARD:
             model = open_subnet(folder, supernet, one.evaluation)
-            outputs = [model_logits(model, split, pad_token_id=pad, dtype=dtype) for split in splits]
+            outputs = [model_outputs(model, split, pad_token_id=pad, dtype=dtype) for split in splits]
         else:
-            outputs = [split.logits(mask, (mask.depth,))[mask.depth] for split in cut]
+            outputs = [split.outputs(mask, (mask.depth,))[mask.depth] for split in cut]
         found.append(Answers.of(task.metric, outputs, splits))
     return found
 
@@ -139,7 +137,7 @@ def keep_report(
     if archive.lookup(evaluation.key, REPORT, weights=evaluation.weights) is not None:
         return
     if evaluation.weights != STANDARD:
-        _check_agreement(supernet, task, evaluation, finalists.model(one))
+        check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
     values = {ERROR: answers.error()}
     if len(task.report) > 1:
         values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
@@ -152,15 +150,6 @@ def keep_report(
         archive.add([replace(row, seconds=seconds, asked=True)])
     except InputError as error:
         say(f"the scores of {evaluation.key} on the report split are not kept: {error}")
-
-
-def _check_agreement(supernet: Supernet, task: Task, evaluation: Evaluation, model: PreTrainedModel) -> None:
-    batch = collate(task.selection, np.arange(min(8, len(task.selection))), task.pad_token_id).to(supernet.device)
-    inputs = {"input_ids": batch.input_ids, "attention_mask": batch.attention_mask}
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
-    with torch.inference_mode():
-        check_agreement(supernet.subnet(evaluation.mask)(**inputs), model(**inputs).logits)
 
 
 def _name(one: Candidate) -> tuple[str, str]:

@@ -23,6 +23,7 @@ from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_agreement, extract, kept_layers
 from ..supernet.gates import gated, run_whole
+from ..supernet.heads import read_outputs
 from ..supernet.precision import resolve_precision
 from ..supernet.storage import load_tokenizer, save_model
 from ..tasks import Task
@@ -72,7 +73,7 @@ class Scorer:
             )
         return cls(folder, supernet, task, table, resolve_precision(precision(folder), supernet.device))
 
-    def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation) -> None:
+    def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation, *, latency: bool = True) -> None:
         """Score a model on both splits, commit that, and keep its weights if it is on a front.
 
         Args:
@@ -80,6 +81,7 @@ class Scorer:
             model: independent; may be moved and cast.
             row: who it is, on the selection split, with the values that do not follow from its mask and its outputs.
                 One with a share of non-zero weights costs what the whole network costs, so gets no costs of a mask.
+            latency: time the model.
         """
         begin = time.perf_counter()
         model = model.to(self.supernet.device).eval()  # pyright: ignore[reportArgumentType]
@@ -91,7 +93,7 @@ class Scorer:
         path = weights_folder(self.folder, row)
         if path is not None:
             save_model(model, load_tokenizer(self.folder.finetuned), path)
-        if NONZERO not in values:
+        if latency:
             on_report |= timed(model.cpu(), self.table.target)
         archive.add(
             [
@@ -191,12 +193,12 @@ def check_pruned(supernet: Supernet, task: Task, pruned: Pruned) -> bool:
     heads, neurons = _scales(supernet, pruned)
     scaled = bool((heads != pruned.mask.heads).any() or (neurons != pruned.mask.neurons).any())
     if not scaled:
-        reference = supernet.subnet(pruned.mask)(**inputs)
+        reference = supernet.subnet(pruned.mask).outputs(**inputs)
     else:
         factors = [torch.from_numpy(part).float().to(supernet.device) for part in (heads, neurons)]
         with gated(supernet, *factors):
             reference = run_whole(supernet, inputs)
-    check_agreement(reference, pruned.model(**inputs).logits)
+    check_agreement(reference, read_outputs(pruned.model(**inputs), inputs["attention_mask"]))
     return scaled
 
 

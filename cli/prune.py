@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,18 +12,19 @@ import numpy as np
 from ..errors import InputError
 from ..evaluation.archive import FINETUNED, NATIVE, SUPERNET_PRUNED, Archive, Evaluation
 from ..evaluation.objectives import OBJECTIVES
-from ..pruners import DeepCuts, Pruned, Pruner, make_pruner
+from ..pruners import Pruned, Pruner, make_pruner
+from ..pruners.base import TrainedPruner
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.training import Progress
 from ..tasks import Task
 from .console import duration, progress, say
-from .points import NONZERO, Scorer, Stopwatch, check_pruned, make_row, precision
+from .native import STATE, changed_options, own_settings, resumable
+from .points import NONZERO, Scorer, check_pruned, make_row, precision
 from .processes import check_alone
 from .rescore import REPORT
 from .run_folder import RunFolder
 from .settings import PruneCommand, PruneSettings
-from .workspace import SCALED, model_name, open_supernet, open_task, start_model
+from .workspace import SCALED, model_name, open_supernet, open_task
 
 _CALIBRATION, _TEXTS = 5, 6  # what a seed is drawn for
 
@@ -96,7 +97,10 @@ def _prune(
     asked = {"cost": settings.cost, "from": settings.origin}
     asked |= {} if settings.texts is None else {"texts": settings.texts}
     # All densities of a method by one object, which remembers its scores.
-    of_methods = [make_job(scorer, name, seed, {"density": densities[0], **asked}) for name in methods]
+    of_methods = [
+        make_job(scorer, name, seed, {"density": densities[0], **asked, **changed_options(settings, name)})
+        for name in methods
+    ]
     jobs = [replace(job, recipe={**job.recipe, "density": d}) for job in of_methods for d in densities]
     for job in jobs:
         job.pruner.check(supernet, job.density)
@@ -111,7 +115,7 @@ def _prune(
                 continue
             row = _made(scorer, archive, supernet, shown, job, lambda note, done=done: tick(done, len(jobs), note))
             tick(done + 1, len(jobs), f"{job}: {row.key}, {duration(row.seconds)}")
-        shutil.rmtree(folder.path / "prune.state", ignore_errors=True)
+        shutil.rmtree(folder.path / STATE, ignore_errors=True)
     say(f"prune: in {folder.archive}; `secateur compare {folder.path}` shows all methods")
 
 
@@ -122,15 +126,17 @@ def make_job(scorer: Scorer, method: str, seed: int, asked: Mapping[str, float |
         scorer: its model and latency table say what a subnetwork costs.
         method: a name of PRUNERS.
         seed: of all that is random.
-        asked: the recipe: `density`, `cost`, `from`, and `texts` if they are limited.
+        asked: the recipe: `density`, `cost`, `from`, `texts` if they are limited, and options of the method's own that
+            differ from its defaults.
 
     Raises:
         InputError: a cost that the method does not know.
     """
     cost = asked["cost"]
     priced = None if cost in ("encoder_parameters", NONZERO) else OBJECTIVES[str(cost)](scorer.supernet, scorer.table)
-    pruner = make_pruner(method, cost=None if priced is None else priced.of)
-    recipe = {**asked, "cost": NONZERO if isinstance(pruner, DeepCuts) else cost}
+    priced_by = None if priced is None else priced.of
+    pruner = make_pruner(method, cost=priced_by, settings=own_settings(method, asked))
+    recipe = {**asked, "cost": NONZERO if pruner.makes_zeros else cost}
     untrained = FINETUNED if asked["from"] == "finetuned" else SUPERNET_PRUNED
     return Job(pruner, seed, recipe, NATIVE if pruner.recovery == "native" else untrained)
 
@@ -141,12 +147,11 @@ def check_labels_are_there(pruner: Pruner, task: Task) -> None:
     Raises:
         InputError: it does.
     """
-    labels = task.train.labels
-    missing = int((np.isnan(labels) if task.kind == "regression" else labels < 0).sum())
+    missing = task.kind.unlabelled(task.train)
     if pruner.needs_labels and missing:
         raise InputError(
-            f"{pruner.name} needs labels, but {missing} of the {len(labels)} training texts of {task.name} have none; "
-            "choose a method without labels, such as kcm, or label them"
+            f"{pruner.name} needs labels, but {missing} of the {len(task.train)} training texts of {task.name} have "
+            "none; choose a method without labels, such as kcm, or label them"
         )
 
 
@@ -176,7 +181,7 @@ def _made(
 ) -> Evaluation:
     """Make a model, score it and commit it."""
     note(str(job))
-    with _resumable(scorer, job, note) as lost:
+    with _attempt(scorer, job, note) as lost:
         pruned, scaled = run_pruner(supernet, task, job)
         done = pruned.provenance
         values = {
@@ -191,33 +196,13 @@ def _made(
         if job.recipe["cost"] == NONZERO:
             values[NONZERO] = pruned.density
         row = make_row(pruned.mask, job.pruner.name, job.seed, job.weights, job.recipe, values, done.seconds + lost)
-        scorer.keep(archive, pruned.model, row)
+        scorer.keep(archive, pruned.model, row, latency=job.pruner.has_latency)
     return row
 
 
-@contextmanager
-def _resumable(scorer: Scorer, job: Job, note: Callable[[str], None]) -> Iterator[float]:
-    """Let a method that trains go on where a killed attempt was; yields the seconds that such attempts took."""
-    if not isinstance(job.pruner, DeepCuts):
-        yield 0.0
-        return
-    folder = scorer.folder
-    name = model_name(
-        make_row(SubnetMask.full(scorer.supernet.shape), job.pruner.name, job.seed, job.weights, job.recipe, {}, 0.0)
-    )
-    state = folder.path / "prune.state" / name
-    watch = Stopwatch(state / "seconds")
-    lost = watch.seconds
-    if folder.record["facts"]["taken_for"] == "pre-trained":
-        job.pruner.rewind = start_model(folder, scorer.task)
-    else:
-        say(f"{job}: the run began with a fine-tuned model, so there is nothing to rewind to; its own weights are kept")
-    job.pruner.state = state / "training"
-
-    def report(step: Progress) -> None:
-        watch.beat()
-        note(f"{job}: step {step.done} of {step.total}")
-
-    job.pruner.report = report
-    yield lost
-    shutil.rmtree(state, ignore_errors=True)
+def _attempt(scorer: Scorer, job: Job, note: Callable[[str], None]) -> AbstractContextManager[float]:
+    if not isinstance(job.pruner, TrainedPruner):
+        return nullcontext(0.0)
+    whole = SubnetMask.full(scorer.supernet.shape)
+    name = model_name(make_row(whole, job.pruner.name, job.seed, job.weights, job.recipe, {}, 0.0))
+    return resumable(scorer, job.pruner, name, str(job), note)

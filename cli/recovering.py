@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..evaluation.archive import FINETUNED, RECOVERED, SUPERNET, Archive, Evaluation
-from ..evaluation.model_error import model_logits
+from ..evaluation.model_error import model_outputs
 from ..supernet import Supernet
 from ..supernet.recovery import recover
 from ..supernet.settings import RecoverySettings
@@ -91,12 +91,12 @@ def _teacher(scorer: Scorer) -> np.ndarray:
     """Return what the fine-tuned model says on the training split, kept as long as there is something to recover."""
     path = scorer.folder.path / STATE / "teacher.npy"
     if not path.is_file():
-        logits = model_logits(
+        outputs = model_outputs(
             scorer.supernet.model, scorer.task.train, pad_token_id=scorer.task.pad_token_id, dtype=scorer.dtype
         )
         path.parent.mkdir(parents=True, exist_ok=True)
         with (temporary := path.with_suffix(".tmp")).open("wb") as file:
-            np.save(file, logits)
+            np.save(file, outputs)
         temporary.replace(path)
     return np.load(path)
 

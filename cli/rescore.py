@@ -14,10 +14,9 @@ from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
 from ..evaluation.latency import LatencyTable, LatencyTarget, measure
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
-from ..pruners.calibration import model_inputs
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.extraction import check_agreement, extract
+from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.batches import collate
@@ -112,16 +111,15 @@ def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel
     Raises:
         RuntimeError: extracted and sliced outputs differ: the point must not be reported.
     """
-    model, inputs = extract(supernet.model, mask), few_inputs(supernet, task)
-    with torch.inference_mode():
-        check_agreement(supernet.subnet(mask)(**inputs), model(**inputs).logits)
+    model = extract(supernet.model, mask)
+    check_extracted(model, supernet, mask, few_inputs(supernet, task))
     return model
 
 
 def few_inputs(supernet: Supernet, task: Task) -> dict[str, Tensor]:
     """Return a few texts, as a model is called with them, to check that two forms of it agree."""
     rows = np.arange(min(8, len(task.selection)))
-    return model_inputs(collate(task.selection, rows, task.pad_token_id).to(supernet.device))
+    return collate(task.selection, rows, task.pad_token_id).to(supernet.device).inputs
 
 
 def timed(model: PreTrainedModel, target: LatencyTarget) -> dict[str, float]:

@@ -32,6 +32,8 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
+# What was written down before it was left open.
+_USUAL = {"text_column": "text", "label_column": "label"}
 # What stages did before there was a setting for it.
 _ONCE = {"importance": "none"}
 _UNFINISHED = "run.json.tmp"
@@ -70,6 +72,8 @@ class RunFolder:
             folder = cls.open(path)
             for name, value in wanted.items():
                 there = folder.record["project"].get(name)
+                if value is None and there == _USUAL.get(name):
+                    continue
                 if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
                         f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "

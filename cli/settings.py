@@ -8,6 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..pruners import PRUNERS
+from ..pruners.block_lasso import BlockLassoSettings
+from ..pruners.cofi import CoFiSettings
+from ..pruners.deepcuts import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
 from .options import ARGUMENT
@@ -26,16 +29,40 @@ class ProjectSettings(_Settings):
     model: Annotated[
         str, Field(description="a folder or a hub name; `demo` is the MiniLM that comes with secateur[demo]")
     ]
-    task: Annotated[str, Field(description="demo, local, or a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...")]
+    task: Annotated[
+        str,
+        Field(
+            description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
+            "classify or rate); tagging (words to tag)"
+        ),
+    ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
-    data: Annotated[Path | None, Field(description="read this folder (or file, for `local`) instead of the hub")] = None
-    text_column: Annotated[str, Field(description="local files: the column of texts")] = "text"
+    data: Annotated[
+        Path | None, Field(description="read this folder (or file, for `local` and `tagging`) instead of the hub")
+    ] = None
+    text_column: Annotated[
+        str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
+    ] = None
     text_pair_column: Annotated[str | None, Field(description="local files: the column of second texts")] = None
-    label_column: Annotated[str, Field(description="local files: the column of labels")] = "label"
+    label_column: Annotated[
+        str | None, Field(description="local files: the column of labels (label), or of the words' tags (ner_tags)")
+    ] = None
     kind: Annotated[
         Literal["classification", "regression"] | None, Field(description="local files: told, not guessed")
     ] = None
-    metric: Annotated[str | None, Field(description="local files: accuracy, f1, matthews, pearson or spearman")] = None
+    metric: Annotated[
+        str | None,
+        Field(
+            description="not the usual one: accuracy, f1, matthews, pearson, spearman for local files; squad_f1, "
+            "exact_match; entity_f1, token_accuracy"
+        ),
+    ] = None
+    window_length: Annotated[
+        int | None, Field(ge=1, description="tokens of a question with a piece of its context; 384 if not given")
+    ] = None
+    window_stride: Annotated[
+        int | None, Field(ge=0, description="tokens that the pieces of a long context share; a third of the length")
+    ] = None
     train_limit: Annotated[int | None, Field(ge=1, description="train on so many rows, drawn by the seed")] = None
     selection_fraction: Annotated[
         float, Field(gt=0, lt=1, description="share of train held out for the search to choose on")
@@ -226,6 +253,9 @@ class PruneSettings(_Settings):
         int | None,
         Field(ge=1, description="let the methods see only so many texts of the training split, drawn by the seed"),
     ] = None
+    cofi: CoFiSettings = CoFiSettings()
+    block_lasso: BlockLassoSettings = BlockLassoSettings()
+    deepcuts: DeepCutsSettings = DeepCutsSettings()
 
 
 class PruneCommand(PruneSettings):

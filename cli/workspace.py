@@ -19,10 +19,11 @@ from ..search_space import SPACES, SearchSpace
 from ..supernet import Supernet
 from ..supernet.extraction import extract
 from ..supernet.families import family_of
-from ..supernet.finetuning import check_labels, head_labels
+from ..supernet.heads import stored_head
+from ..supernet.labels import check_labels, head_labels
 from ..supernet.precision import resolve_precision
 from ..supernet.storage import load_config, load_model, load_tokenizer
-from ..tasks import Columns, Sizes, Task, demo_model_folder, load_task
+from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
 from ..tasks.task import Split
 from .console import say
 from .run_folder import RunFolder, file_digest
@@ -47,7 +48,7 @@ def open_project(project: ProjectSettings) -> tuple[RunFolder, Task]:
     config = load_config(source)
     tokenizer = load_tokenizer(source)
     task = _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
-    labels = head_labels(source)
+    labels = head_labels(source, task.kind.head)
     if labels is not None:
         check_labels(config, task)
     weights = Path(source) / "model.safetensors"
@@ -58,7 +59,9 @@ def open_project(project: ProjectSettings) -> tuple[RunFolder, Task]:
         "metric": task.metric.name,
     }
     folder = RunFolder.create(project, facts)
-    say(f"{project.model} is taken for a {facts['taken_for']} model; {describe(task)}")
+    other = stored_head(config) if labels is None else None
+    dropped = f", whose head for {other} is dropped" if other else ""
+    say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
     return folder, task
 
 
@@ -83,9 +86,11 @@ def open_task(folder: RunFolder) -> Task:
 
 def describe(task: Task) -> str:
     """Say what a task is made of."""
-    report = ", ".join(f"{len(split)} {name}" for name, split in task.report.items())
+    report = ", ".join(f"{split.examples} {name}" for name, split in task.report.items())
     cut = f"; {task.truncated} texts were longer than the model's positions and are cut" if task.truncated else ""
-    return f"{task.name}: {len(task.train)} train, {len(task.selection)} selection, {report} (report split){cut}"
+    return (
+        f"{task.name}: {task.train.examples} train, {task.selection.examples} selection, {report} (report split){cut}"
+    )
 
 
 def open_supernet(folder: RunFolder) -> tuple[Supernet, SearchSpace]:
@@ -122,10 +127,11 @@ def on_device(supernet: Supernet) -> Supernet:
 
 
 def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
-    """Load the model the run began with; a new classification head is drawn from the run's seed, the same each time."""
+    """Load the model the run began with; a new head is drawn from the run's seed, the same each time."""
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
     torch.manual_seed(folder.project.seed)
-    return load_model(model_source(folder.project), label_names=task.label_names if pretrained else None).float()
+    names = task.label_names if pretrained else None
+    return load_model(model_source(folder.project), head=task.kind.head, label_names=names).float()
 
 
 def own_weights(folder: RunFolder) -> Path:
@@ -228,6 +234,8 @@ def _load_task(
         metric=project.metric,
     )
     sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
+    asked = project.window_length, project.window_stride
+    windows = None if asked == (None, None) else Windows(*asked)
     return load_task(
         project.task,
         tokenizer,
@@ -236,6 +244,7 @@ def _load_task(
         data=project.data,
         columns=columns,
         sizes=sizes,
+        windows=windows,
         cache=cache,
     )
 

@@ -97,7 +97,7 @@ class Answers:
 
     Attributes:
         metric: how they are judged.
-        sets: predictions and labels, both `(n,)`, of each data set.
+        sets: of each data set what is compared, answers and references, `(m, ...)` each.
     """
 
     metric: Metric
@@ -105,17 +105,16 @@ class Answers:
 
     @classmethod
     def of(cls, metric: Metric, outputs: Sequence[NDArray], splits: Sequence[Split]) -> Answers:
-        """Read predictions off outputs `(n, C)`, one array per split."""
-        numbers = metric.kind == "regression"
-        read = [values[:, 0].astype(np.float64) if numbers else values.argmax(axis=1) for values in outputs]
-        return cls(metric, tuple((values, split.labels) for values, split in zip(read, splits, strict=True)))
+        """Read answers off outputs `(R, C)`, one array per split."""
+        both = zip(outputs, splits, strict=True)
+        return cls(metric, tuple(metric.kind.compared(values, split) for values, split in both))
 
     def errors(self, *rows: NDArray[np.int64]) -> list[float]:
         """Return 1 - score of the given rows of each data set; of all rows if none are given."""
-        chosen = rows or tuple(np.arange(len(labels)) for _, labels in self.sets)
+        chosen = rows or tuple(np.arange(len(given)) for given, _ in self.sets)
         return [
-            1.0 - self.metric.of_predictions(predicted[index], labels[index])
-            for (predicted, labels), index in zip(self.sets, chosen, strict=True)
+            1.0 - self.metric.of_compared(given[index], right[index])
+            for (given, right), index in zip(self.sets, chosen, strict=True)
         ]
 
     def error(self, *rows: NDArray[np.int64]) -> float:
@@ -148,7 +147,7 @@ def tied(difference: tuple[float, float]) -> bool:
 
 
 def _interval(answers: Answers, statistic: Callable[..., float], seed: int) -> tuple[float, float]:
-    rows = tuple(np.arange(len(labels)) for _, labels in answers.sets)
+    rows = tuple(np.arange(len(given)) for given, _ in answers.sets)
     if min(len(index) for index in rows) < 2:
         return float("nan"), float("nan")
     found = bootstrap(

@@ -17,6 +17,7 @@ from ..supernet.encoder import embed
 from ..supernet.supernet import Subnet
 from ..tasks.batches import Batch, sorted_batches
 from ..tasks.task import Metric, Split
+from .model_error import in_order
 from .prefixes import Prefix, Prefixes
 from .racing import Outcome, check_racing, hardness, probes, stages
 
@@ -64,18 +65,18 @@ class SplitError:
         self._texts = self._batched(np.arange(len(split)), first=0)
 
     @torch.inference_mode()
-    def logits(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, np.ndarray]:
-        """Return the logits `(n, C)` in the split's order after each depth, from one pass over the split.
+    def outputs(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, np.ndarray]:
+        """Return the outputs `(R, C)` in the split's order after each depth, from one pass over the split.
 
-        The logits after d layers are those of `mask.truncated(d)`, exactly.
+        The outputs after d layers are those of `mask.truncated(d)`, exactly.
         """
         subnet = self.supernet.subnet(mask, self.dtype)
         found = self._run(subnet, self._prefix(mask), self._texts, depths)
-        return {depth: _in_order(values, self._texts.rows) for depth, values in found.items()}
+        return {depth: in_order(self.split, values, self._texts.rows) for depth, values in found.items()}
 
     def errors(self, mask: SubnetMask, depths: Sequence[int]) -> dict[int, float]:
         """Return `1 - score` after each depth; NaN where the outputs are not numbers."""
-        return {depth: self._error(outputs) for depth, outputs in self.logits(mask, depths).items()}
+        return {depth: self._error(outputs) for depth, outputs in self.outputs(mask, depths).items()}
 
     @torch.inference_mode()
     def race(self, mask: SubnetMask, limits: Mapping[int, float]) -> dict[int, Outcome]:
@@ -114,10 +115,10 @@ class SplitError:
     def _course(self) -> _Course:
         """The split as races run it: found out by the passes of `probes`, the same in every process."""
         depths = range(1, self.supernet.shape.num_layers + 1)
-        seen = [outputs for mask in probes(self.supernet.shape) for outputs in self.logits(mask, depths).values()]
+        seen = [outputs for mask in probes(self.supernet.shape) for outputs in self.outputs(mask, depths).values()]
         classes = seen[0].shape[1]
         check_racing(self.metric, classes)
-        labels = self.split.labels.astype(np.int64)
+        labels = np.asarray(self.split.labels, np.int64)
         parts, first = [], len(self._texts.batches)
         for rows in stages(np.mean([hardness(outputs, labels) for outputs in seen], axis=0)):
             parts.append(self._batched(rows, first))
@@ -144,7 +145,7 @@ class SplitError:
 
     def _batched(self, rows: NDArray[np.int64], first: int) -> _Texts:
         tokens = _TOKENS_ON_CPU[self.dtype] if self.supernet.device.type == "cpu" else _TOKENS
-        batches = sorted_batches(_part(self.split, rows), tokens=tokens, pad_token_id=self.pad_token_id)
+        batches = sorted_batches(self.split.take(rows), tokens=tokens, pad_token_id=self.pad_token_id)
         batches = [replace(batch, index=rows[batch.index]).to(self.supernet.device) for batch in batches]
         return _Texts(self.supernet, self.dtype, batches, first)
 
@@ -154,7 +155,7 @@ class SplitError:
     def _run(
         self, subnet: Subnet, prefix: Prefix | None, texts: _Texts, depths: Sequence[int]
     ) -> dict[int, np.ndarray]:
-        """Return the logits `(len(texts.rows), C)` after each depth, in the order of `texts.rows`."""
+        """Return the outputs `(R, C)` after each depth, in the order of `texts.rows`."""
         batches = (
             (embedded, batch.attention_mask, None if prefix is None else prefix.batch(number))
             for number, batch, embedded in texts
@@ -163,7 +164,7 @@ class SplitError:
         return {depth: values.float().cpu().numpy() for depth, values in found.items()}
 
     def _error(self, outputs: np.ndarray) -> float:
-        return self.metric.error(outputs, self.split.labels) if np.isfinite(outputs).all() else float("nan")
+        return self.metric.error(outputs, self.split) if np.isfinite(outputs).all() else float("nan")
 
 
 class _Texts:
@@ -210,18 +211,3 @@ class _Course:
     stages: list[_Texts]
     right: np.ndarray
     probes: list[np.ndarray]
-
-
-def _part(split: Split, rows: NDArray[np.int64]) -> Split:
-    types = split.token_type_ids
-    return Split(
-        [split.input_ids[i] for i in rows],
-        None if types is None else [types[i] for i in rows],
-        split.labels[rows],
-    )
-
-
-def _in_order(values: np.ndarray, rows: NDArray[np.int64]) -> np.ndarray:
-    ordered = np.empty_like(values)
-    ordered[rows] = values
-    return ordered

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from ..supernet.heads import read_outputs
 from ..tasks.batches import sorted_batches
 from ..tasks.task import Metric, Split
 
 _TOKENS_ON_CPU, _TOKENS = 3072, 16384  # padded tokens of a batch
+
+
+def in_order(split: Split, outputs: np.ndarray, rows: NDArray[np.int64]) -> np.ndarray:
+    """Return outputs `(R, C)` in the split's order, given those of its texts in another order, `rows` `(n,)`."""
+    ordered = np.empty_like(outputs)
+    ordered[split.outputs_at(rows)] = outputs
+    return ordered
 
 
 def model_error(
@@ -18,32 +27,29 @@ def model_error(
     """Return `1 - score`; NaN where the outputs are not numbers.
 
     Args:
-        model: a sequence classifier in evaluation mode.
+        model: with the head of the split's task, in evaluation mode.
         split: tokenised texts with labels.
         metric: what is scored.
         pad_token_id: fills up short texts of a batch.
         dtype: precision of the passes; the weights stay as they are.
     """
-    logits = model_logits(model, split, pad_token_id=pad_token_id, dtype=dtype)
-    return metric.error(logits, split.labels) if np.isfinite(logits).all() else float("nan")
+    outputs = model_outputs(model, split, pad_token_id=pad_token_id, dtype=dtype)
+    return metric.error(outputs, split) if np.isfinite(outputs).all() else float("nan")
 
 
 def constant_error(split: Split, metric: Metric) -> float:
     """Return the lowest error of an answer that is the same for all texts."""
-    if metric.kind == "regression":
-        return metric.error(np.zeros((len(split), 1)), split.labels)
-    classes = np.eye(int(split.labels.max()) + 1)
-    return min(metric.error(np.tile(one, (len(split), 1)), split.labels) for one in classes)
+    return min(metric.error(outputs, split) for outputs in metric.kind.constants(split))
 
 
 @torch.inference_mode()
-def model_logits(
+def model_outputs(
     model: PreTrainedModel, split: Split, *, pad_token_id: int, dtype: torch.dtype = torch.float32
 ) -> np.ndarray:
-    """Return the outputs `(n, C)` in the split's order.
+    """Return the outputs `(R, C)` in the split's order.
 
     Args:
-        model: a sequence classifier in evaluation mode.
+        model: with the head of the split's task, in evaluation mode.
         split: tokenised texts.
         pad_token_id: fills up short texts of a batch.
         dtype: precision of the passes; the weights stay as they are.
@@ -58,6 +64,6 @@ def model_logits(
         if batch.token_type_ids is not None:
             inputs["token_type_ids"] = batch.token_type_ids
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            outputs.append(model(**inputs).logits.float().cpu().numpy())
+            outputs.append(read_outputs(model(**inputs), batch.attention_mask).float().cpu().numpy())
         order.append(batch.index)
-    return np.concatenate(outputs)[np.argsort(np.concatenate(order))]
+    return in_order(split, np.concatenate(outputs), np.concatenate(order))

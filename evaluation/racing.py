@@ -116,9 +116,10 @@ def check_racing(metric: Metric, classes: int) -> None:
     Raises:
         InputError: another metric.
     """
-    if metric.kind == "regression" or (metric.name == "matthews" and classes > 2):
+    name = metric.kind.name
+    if name != "classification" or (metric.name == "matthews" and classes > 2):
         raise InputError(
             "--search-racing needs accuracy, f1, or matthews of two classes, which a right answer cannot lower; this "
-            f"task's metric is {metric.name}{'' if metric.kind == 'regression' else f' of {classes} classes'}; search "
+            f"task's metric is {metric.name}{f' of {classes} classes' if name == 'classification' else ''}; search "
             "without it"
         )

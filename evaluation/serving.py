@@ -28,6 +28,7 @@ def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
     Raises:
         RuntimeError: the process failed; with what it said.
     """
+    from ..supernet.heads import auto_class, head_of
     from ..supernet.storage import quiet
 
     with tempfile.TemporaryDirectory() as folder:
@@ -35,6 +36,7 @@ def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
             model.save_pretrained(folder)
         wanted = {
             "folder": folder,
+            "auto_class": auto_class(head_of(model)),
             "device": target.device,
             "threads": target.threads,
             "precision": target.precision,
@@ -58,12 +60,12 @@ def _peak_megabytes() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _serve(folder: str, device: str, threads: int, precision: str, size: tuple[int, int]) -> None:
+def _serve(folder: str, auto_class: str, device: str, threads: int, precision: str, size: tuple[int, int]) -> None:
     import torch
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
     torch.set_num_threads(threads)
-    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=getattr(torch, precision))
+    model = getattr(transformers, auto_class).from_pretrained(folder, dtype=getattr(torch, precision))
     model.eval().to(device)
     ids = torch.randint(0, model.config.vocab_size, tuple(size), device=device)
     with torch.inference_mode():

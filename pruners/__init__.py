@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from pydantic import BaseModel
+
 from ..errors import unknown_name
 from .base import Cost, Provenance, Pruned, Pruner
+from .block_lasso import BlockLasso
+from .cofi import CoFi
 from .deepcuts import DeepCuts
 from .elements import STRATEGIES
 from .importance import IMPORTANCES
@@ -24,15 +28,18 @@ PRUNERS: dict[str, Callable[..., Pruner]] = {
     "layer_drop_bottom": partial(LayerDrop, "bottom"),
     "layer_drop_alternate": partial(LayerDrop, "alternate"),
     **{f"deepcuts_{strategy}": partial(DeepCuts, strategy) for strategy in STRATEGIES},
+    "cofi": CoFi,
+    "block_lasso": BlockLasso,
 }
 
 
-def make_pruner(name: str, *, cost: Cost | None = None) -> Pruner:
+def make_pruner(name: str, *, cost: Cost | None = None, settings: BaseModel | None = None) -> Pruner:
     """Return the pruner of that name.
 
     Args:
         name: a name of PRUNERS.
         cost: what a density is a share of; the encoder's parameters if None.
+        settings: the recipe of a method that trains, of its own type; its default if None.
 
     Raises:
         InputError: an unknown name.
@@ -42,7 +49,7 @@ def make_pruner(name: str, *, cost: Cost | None = None) -> Pruner:
     """
     if name not in PRUNERS:
         raise unknown_name("pruner", name, PRUNERS)
-    made = PRUNERS[name](cost=cost)
+    made = PRUNERS[name](cost=cost) if settings is None else PRUNERS[name](cost=cost, settings=settings)
     made.name = name
     return made
 
@@ -50,6 +57,8 @@ def make_pruner(name: str, *, cost: Cost | None = None) -> Pruner:
 __all__ = [
     "KCM",
     "PRUNERS",
+    "BlockLasso",
+    "CoFi",
     "Cost",
     "DeepCuts",
     "LayerDrop",

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -14,6 +15,7 @@ from transformers import PreTrainedModel
 from ..errors import InputError
 from ..search_space import EncoderShape, SubnetMask
 from ..supernet import Supernet
+from ..supernet.training import Progress
 from ..tasks import Task
 
 # What a subnetwork costs: any number that does not shrink when more is kept.
@@ -75,6 +77,8 @@ class Pruner(ABC):
         name: in PRUNERS and in archives.
         recovery: `none`, or `native` for a method whose own recipe trains what is left.
         needs_labels, needs_gradients: what it cannot do without.
+        makes_zeros: it leaves all units and sets weights to zero: a density is a share of the non-zero weights.
+        has_latency: its models may be faster than the whole one, so that measuring them tells something.
     """
 
     name: str
@@ -82,9 +86,12 @@ class Pruner(ABC):
     needs_labels: bool = False
     needs_gradients: bool = False
 
+    makes_zeros: ClassVar[bool] = False
+    has_latency: ClassVar[bool] = True
+
     def __init__(self, *, cost: Cost | None = None) -> None:
         self._cost = cost
-        self._known: tuple[Supernet, Task, int, Any, float] | None = None
+        self._known: tuple[object, Task, int, Any, float] | None = None
 
     @abstractmethod
     def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
@@ -100,16 +107,16 @@ class Pruner(ABC):
             InputError: a density out of range or below :meth:`floor`, or a task that the method cannot prune for.
         """
 
-    def _once(self, supernet: Supernet, task: Task, seed: int, step: Callable[[], T]) -> tuple[T, float]:
+    def _once(self, model: object, task: Task, seed: int, step: Callable[[], T]) -> tuple[T, float]:
         """Return the result of a step that no density matters to, and the seconds that it took.
 
         A call for another density, with the same model, task and seed, gets the same result without doing the step
         again; its seconds count for each, as if it were the only one.
         """
         known = self._known
-        if known is None or known[0] is not supernet or known[1] is not task or known[2] != seed:
+        if known is None or known[0] is not model or known[1] is not task or known[2] != seed:
             begin = time.perf_counter()
-            known = self._known = (supernet, task, seed, step(), time.perf_counter() - begin)
+            known = self._known = (model, task, seed, step(), time.perf_counter() - begin)
         return known[3], known[4]
 
     def floor(self, supernet: Supernet) -> float:
@@ -145,3 +152,16 @@ class Pruner(ABC):
                 f"{self.name} cannot go below a density of {floor:.3f} on this model, got {density:g}; give a larger "
                 "one or choose another method"
             )
+
+
+class TrainedPruner(Pruner):
+    """A method whose own recipe trains what is left; a training that was killed goes on where it was.
+
+    Attributes:
+        state: folder for resume points, removed by the caller; the same `rng` must come with it.
+        report: called after each step.
+    """
+
+    recovery: ClassVar[Recovery] = "native"
+    state: Path | None = None
+    report: Callable[[Progress], None] | None = None

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from ..errors import InputError
 from ..supernet import Supernet
@@ -41,19 +39,3 @@ def calibration_batches(
     groups = [drawn[start : start + batch_size] for start in range(0, count, batch_size)]
     order = rng.permutation(len(groups))
     return (collate(task.train, groups[i], task.pad_token_id).to(supernet.device) for i in order)
-
-
-def model_inputs(batch: Batch) -> dict[str, Tensor]:
-    """Return what a model is called with: tokens, attention mask and token types, no labels."""
-    inputs = {"input_ids": batch.input_ids}
-    inputs["attention_mask"] = real_tokens(batch).long()
-    if batch.token_type_ids is not None:
-        inputs["token_type_ids"] = batch.token_type_ids
-    return inputs
-
-
-def real_tokens(batch: Batch) -> Tensor:
-    """Return `(B, T)` bool, False for padding."""
-    if batch.attention_mask is None:
-        return torch.ones_like(batch.input_ids, dtype=torch.bool)
-    return batch.attention_mask

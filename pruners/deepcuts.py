@@ -10,10 +10,11 @@ import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
+from pydantic import Field
 from transformers import PreTrainedModel
 
 from ..errors import InputError, unknown_name
@@ -23,14 +24,21 @@ from ..supernet.finetuning import finetune
 from ..supernet.settings import FinetuneSettings
 from ..supernet.training import Progress
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, Pruner, Recovery
+from .base import Cost, Provenance, Pruned, TrainedPruner
 from .elements import STRATEGIES, Elements, ElementScores, kept_elements, prunable_names, share_kept
 
-# The authors' epochs; the rest is what the fine-tuning here does, which suits smaller models than theirs.
-RETRAINING = FinetuneSettings(epochs=8, batch_size=16)
+
+class DeepCutsSettings(FinetuneSettings):
+    """How what stays is trained: the authors' epochs; the rest suits smaller models than theirs."""
+
+    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 8.0
+    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step")] = 16
 
 
-class DeepCuts(Pruner):
+RETRAINING = DeepCutsSettings()
+
+
+class DeepCuts(TrainedPruner):
     """Removes single weights by their scores, tensor by tensor, goes back to the pre-trained weights, trains the rest.
 
     A density is the share of weights and biases that stay, of all linear maps of the encoder's layers and of the
@@ -38,14 +46,12 @@ class DeepCuts(Pruner):
 
     Args:
         scoring: a name of STRATEGIES, or options of one's own.
-        retraining: the recipe of training what stays; None leaves it as it is.
+        settings: the recipe of training what stays; None leaves it as it is.
         cost: must be None: a weight that is zero costs as much as another one.
 
     Attributes:
         rewind: the model whose weights stay, pre-trained and with a new head, before they are trained; left as it is.
             Those of the fine-tuned model stay if None.
-        state: folder for resume points of the retraining, removed by the caller; the same `rng` must come with it.
-        report: called after each step of the retraining.
 
     Raises:
         InputError: an unknown strategy, or a cost.
@@ -53,14 +59,15 @@ class DeepCuts(Pruner):
     Source: Grover et al., "DeepCuts" (arXiv 2212.13392); rewinding: Frankle and Carbin, ICLR 2019.
     """
 
-    recovery: ClassVar[Recovery] = "native"
+    makes_zeros: ClassVar[bool] = True
+    has_latency: ClassVar[bool] = False
 
     def __init__(
         self,
         scoring: str | ElementScores,
         *,
         rewind: PreTrainedModel | None = None,
-        retraining: FinetuneSettings | None = RETRAINING,
+        settings: FinetuneSettings | None = RETRAINING,
         state: Path | None = None,
         report: Callable[[Progress], None] | None = None,
         cost: Cost | None = None,
@@ -76,8 +83,8 @@ class DeepCuts(Pruner):
         self.name = f"deepcuts_{scoring}" if isinstance(scoring, str) else "deepcuts"
         self.rewind, self.state, self.report = rewind, state, report
         self._scoring = STRATEGIES[scoring] if isinstance(scoring, str) else scoring
-        self._retraining = retraining
-        self.needs_gradients = self.needs_labels = retraining is not None or self._scoring.recipe is not None
+        self._retraining = settings
+        self.needs_gradients = self.needs_labels = settings is not None or self._scoring.recipe is not None
 
     def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
         """Score, mask, rewind, train; the model has the size it had, with zeros."""

@@ -65,7 +65,8 @@ STRATEGIES: dict[str, ElementScores] = {
 
 def prunable_names(supernet: Supernet) -> tuple[str, ...]:
     """Return the tensors that weights are removed from: all linear maps of layers and head but the classifier."""
-    paths = (*linear_paths(supernet), supernet.family.head.dense)
+    classifier = supernet.head_paths.classifier
+    paths = (path for path in linear_paths(supernet, head=True) if path != classifier)
     return tuple(f"{path}.{kind}" for path in paths for kind in ("weight", "bias"))
 
 

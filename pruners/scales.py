@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.encoder import attention_context, embed, linear, neuron_outputs, norm, start
+from ..supernet.encoder import Architecture, attention_context, embed, linear, neuron_outputs, norm, start
 from ..supernet.extraction import extract, kept_layers
 from ..tasks.batches import Batch
 
@@ -56,7 +56,7 @@ def fit_scales(
     """Scale each block's units so that its output before LayerNorm, residual included, comes close to the teacher's.
 
     Blocks are fitted in order, each on what the blocks before it, already scaled, give it. Over all tokens that are
-    read later (of the last layer, the first of each text), squared differences and
+    read later (of the last layer, those that the head reads), squared differences and
     `damping * mean |unit's contribution|^2 * |scales - 1|^2` are minimised. A block whose solution is not finite or
     exceeds 10 is left alone; the authors stop there altogether. Attention of the first layer is left alone, as they
     do. No labels and no gradients are used; states of all texts, student's and teacher's, are held: 8 bytes per token
@@ -77,7 +77,7 @@ def fit_scales(
     """
     student_net, teacher_net = _Network(supernet, batches, mask), _Network(supernet, batches, teacher)
     heads, neurons = np.ones(mask.heads.shape), np.ones(mask.neurons.shape)
-    for block in _blocks(supernet.shape.num_layers):
+    for block in _blocks(supernet.architecture):
         tuned = block.kind == "ffn" or block.layer > 0
         moments = _Moments(student_net.outgoing(block)) if tuned else None
         for i, batch in enumerate(batches):
@@ -122,10 +122,11 @@ def extract_scaled(supernet: Supernet, mask: SubnetMask, scales: UnitScales) -> 
     return model
 
 
-def _blocks(num_layers: int) -> Iterator[_Block]:
-    for layer in range(num_layers):
-        yield _Block(layer, "attention", layer == num_layers - 1)
-        yield _Block(layer, "ffn", layer == num_layers - 1)
+def _blocks(architecture: Architecture) -> Iterator[_Block]:
+    for layer in range(architecture.num_layers):
+        first_only = layer == architecture.num_layers - 1 and not architecture.reads_tokens
+        yield _Block(layer, "attention", first_only)
+        yield _Block(layer, "ffn", first_only)
 
 
 class _Network:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..search_space import EncoderShape, SubnetMask
-from .families import ModelFamily
+from .families import HeadPaths, ModelFamily
 
 # None keeps everything, a slice a prefix (reading it gives a view), a tensor holds the positions kept.
 Index = slice | Tensor | None
@@ -79,6 +79,7 @@ Pieces = dict[str, Piece]
 
 def pieces(
     family: ModelFamily,
+    head: HeadPaths,
     shape: EncoderShape,
     mask: SubnetMask,
     *,
@@ -89,13 +90,14 @@ def pieces(
     """List what a subnetwork uses of its supernet, without the embedding tables.
 
     Keys are `embeddings.norm.weight`, `{layer}.qkv.weight`, `{layer}.attention_output.bias`, ..., `head.dense.weight`.
-    A dropped block has no keys.
+    A dropped block has no keys, and neither has a dense layer that the head lacks.
 
     Feed-forward widths can be filled up to a round number with neurons whose outgoing weights count as zero: outputs
     and gradients stay what they are.
 
     Args:
         family: where the parameters are.
+        head: where the head's are.
         shape: the supernet's encoder.
         mask: the subnetwork.
         projection: the embeddings are projected to the encoder's width (ELECTRA-small).
@@ -139,8 +141,11 @@ def pieces(
             add(f"{layer}.ffn_in", (family.layer_path(layer, "ffn_in"),), neurons, hidden)
             add(f"{layer}.ffn_out", (family.layer_path(layer, "ffn_out"),), hidden, neurons, real)
             add_norm(f"{layer}.ffn_norm", family.layer_path(layer, "ffn_norm"), hidden)
-    add("head.dense", (family.head.dense,), None, hidden)
-    add("head.classifier", (family.head.classifier,))
+    if head.dense is None:
+        add("head.classifier", (head.classifier,), None, hidden)
+    else:
+        add("head.dense", (head.dense,), None, hidden)
+        add("head.classifier", (head.classifier,))
     return found
 
 

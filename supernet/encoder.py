@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from .attention import attend, drop
-from .families import Dropout, ModelFamily
+from .families import Dropout, HeadPaths, ModelFamily
+from .heads import real_tokens
 
 Weights = Mapping[str, Tensor]
 NO_DROPOUT = Dropout()
@@ -23,9 +24,21 @@ NO_DROPOUT = Dropout()
 
 @dataclass(frozen=True)
 class Architecture:
-    """What the forward pass must know beside the weights."""
+    """What the forward pass must know beside the weights.
+
+    Attributes:
+        family: where parts are.
+        head: the head's.
+        reads_tokens: it reads each real token, and not the first one of a text alone.
+        num_layers: L.
+        head_size: of an attention head.
+        epsilon: of the LayerNorms.
+        pad_token_id: of padding.
+    """
 
     family: ModelFamily
+    head: HeadPaths
+    reads_tokens: bool
     num_layers: int
     head_size: int
     epsilon: float
@@ -70,15 +83,15 @@ class SharedStates(Protocol):
 
 @dataclass(frozen=True)
 class Encoded:
-    """First tokens' states, all that a sequence classifier reads, with the deepest layer not yet finished.
+    """The states of those tokens that the head reads, R in all, with the deepest layer not yet finished.
 
-    What is left of that layer acts on first tokens only, a single row of each text, so the batches of an evaluation
-    are joined for it: one matrix product in place of many thin ones.
+    Where these are first tokens, a single row of each text, the batches of an evaluation are joined for what is left of
+    that layer: one matrix product in place of many thin ones.
 
     Attributes:
-        states: `{depth: (B, D)}` before the deepest layer with blocks; the last of them is its input.
+        states: `{depth: (R, D)}` before the deepest layer with blocks; the last of them is its input.
         layer: that layer, counted from 0; None if all are dropped.
-        context: `(B, H * d)`, its attention's output before the output projection; None if it has no heads.
+        context: `(R, H * d)`, its attention's output before the output projection; None if it has no heads.
         wanted: the depths asked for.
     """
 
@@ -108,11 +121,11 @@ def encode(
     readouts: Iterable[int] | None = None,
     shared: SharedStates | None = None,
 ) -> Encoded:
-    """Run the kept blocks and keep the first token's state after the layers asked for.
+    """Run the kept blocks and keep the states that the head reads after the layers asked for.
 
     Dropped blocks pass their input through, so the state after layer d is exactly what the subnetwork cut after d
     layers computes: one pass serves all depths (Klein et al., TMLR 2024: removed layers are the identity). The deepest
-    layer is left at its attention, for the first token; :func:`finish` does the rest.
+    layer is left at its attention, for the tokens that are read; :func:`finish` does the rest.
 
     Args:
         architecture: family and sizes.
@@ -126,28 +139,43 @@ def encode(
     wanted = (architecture.num_layers,) if readouts is None else tuple(readouts)
     with_blocks = [layer for layer in range(max(wanted)) if _has_blocks(weights, layer)]
     if not with_blocks:
-        return Encoded({0: start(architecture, weights, embedded, dropout)[:, 0]}, None, None, wanted)
+        x = start(architecture, weights, embedded, dropout)
+        return Encoded({0: what_is_read(architecture, x, keep)}, None, None, wanted)
     last = with_blocks[-1]
     known = None if shared is None else shared.deepest(min(last, *wanted))  # of a depth before it nothing would be left
     begin, x = known or (0, start(architecture, weights, embedded, dropout))
     states: dict[int, Tensor] = {}
     for layer in range(begin, last):
         if layer in wanted:
-            states[layer] = x[:, 0].contiguous()  # a view would keep all tokens' states alive
+            states[layer] = what_is_read(architecture, x, keep)
         if _has_blocks(weights, layer):
             context = attention_context(architecture, weights, layer, x, keep, dropout.attention)
             x = _block(architecture, weights, layer, x, context, dropout)
             if shared is not None:
                 shared.offer(layer + 1, x)
-    states[last] = x[:, 0].contiguous()
-    context = attention_context(architecture, weights, last, x, keep, dropout.attention, first_only=True)
-    return Encoded(states, last, None if context is None else context[:, 0], wanted)
+    states[last] = what_is_read(architecture, x, keep)
+    first_only = not architecture.reads_tokens
+    context = attention_context(architecture, weights, last, x, keep, dropout.attention, first_only=first_only)
+    return Encoded(states, last, None if context is None else what_is_read(architecture, context, keep), wanted)
+
+
+def what_is_read(architecture: Architecture, states: Tensor, keep: Tensor | None) -> Tensor:
+    """Return what a head reads of all tokens' states `(B, T, D)`: `(R, D)`.
+
+    Args:
+        architecture: whether the first tokens or all real ones are read.
+        states: of a layer.
+        keep: `(B, T)` bool, False for padding, or None.
+    """
+    if architecture.reads_tokens:
+        return real_tokens(states, keep)
+    return states[:, 0].contiguous()  # a view would keep all tokens' states alive
 
 
 def finish(
     architecture: Architecture, weights: Weights, encoded: Encoded, dropout: Dropout = NO_DROPOUT
 ) -> dict[int, Tensor]:
-    """Do what :func:`encode` left of the deepest layer: `{depth: (B, D)}` for the depths that were asked for."""
+    """Do what :func:`encode` left of the deepest layer: `{depth: (R, D)}` for the depths that were asked for."""
     states = encoded.states
     deepest = states[max(states)]
     if encoded.layer is not None:
@@ -156,18 +184,36 @@ def finish(
 
 
 def classify(architecture: Architecture, weights: Weights, state: Tensor, dropout: Dropout = NO_DROPOUT) -> Tensor:
-    """Turn the first token's state `(B, D)` into logits `(B, C)`."""
-    head = architecture.family.head
+    """Turn the states that are read `(R, D)` into outputs `(R, C)`."""
+    head = architecture.head
     if head.drops_input:
         state = drop(state, dropout.head)
-    hidden = drop(head.activation(linear(weights, "head.dense", state)), dropout.head)
-    return linear(weights, "head.classifier", hidden)
+    if head.activation is not None:
+        state = drop(head.activation(linear(weights, "head.dense", state)), dropout.head)
+    return linear(weights, "head.classifier", state)
 
 
 def start(architecture: Architecture, weights: Weights, embedded: Tensor, dropout: Dropout = NO_DROPOUT) -> Tensor:
     """Return the first layer's input `(B, T, D)`."""
     x = drop(norm(architecture, weights, "embeddings.norm", embedded), dropout.hidden)
     return linear(weights, "embeddings.projection", x) if "embeddings.projection.weight" in weights else x
+
+
+def all_states(
+    architecture: Architecture, weights: Weights, embedded: Tensor, keep: Tensor | None, dropout: Dropout = NO_DROPOUT
+) -> list[Tensor]:
+    """Run the kept blocks and return all tokens' states `(B, T, D)`: the first layer's input, then after each layer.
+
+    A dropped layer's state is that of the layer before it. Arguments are :func:`encode`'s.
+    """
+    states = [start(architecture, weights, embedded, dropout)]
+    for layer in range(architecture.num_layers):
+        x = states[-1]
+        if _has_blocks(weights, layer):
+            context = attention_context(architecture, weights, layer, x, keep, dropout.attention)
+            x = _block(architecture, weights, layer, x, context, dropout)
+        states.append(x)
+    return states
 
 
 def _has_blocks(weights: Weights, layer: int) -> bool:
@@ -226,9 +272,19 @@ def linear(weights: Weights, key: str, x: Tensor) -> Tensor:
 
 
 def norm(architecture: Architecture, weights: Weights, key: str, x: Tensor) -> Tensor:
-    """Apply the LayerNorm of that key."""
-    weight = weights[f"{key}.weight"]
-    return functional.layer_norm(x, weight.shape, weight, weights[f"{key}.bias"], architecture.epsilon)
+    """Apply the LayerNorm of that key.
+
+    Where `weights` has `{key}.kept`, `(D,)` of 0 and 1, `x` is zero in the other dimensions, which count neither in the
+    mean nor in the variance, and the result is too if weight and bias are.
+    """
+    weight, bias, epsilon = weights[f"{key}.weight"], weights[f"{key}.bias"], architecture.epsilon
+    kept = weights.get(f"{key}.kept")
+    if kept is not None:
+        # Filled up with the mean of the n others, all D dimensions have their mean, and n / D times their variance.
+        share = kept.float().mean().item()
+        x = torch.addcmul(x, x.mean(dim=-1, keepdim=True) / share, 1 - kept)
+        weight, epsilon = weight * share**0.5, epsilon * share
+    return functional.layer_norm(x, weight.shape, weight, bias, epsilon)
 
 
 def _add(output: Tensor, residual: Tensor) -> Tensor:

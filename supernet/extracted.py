@@ -1,4 +1,4 @@
-"""Models whose layers keep different heads and neurons: Hugging Face's own forward pass on layers of other sizes."""
+"""Layers that keep different heads and neurons: Hugging Face's own forward pass on layers of other sizes."""
 
 from __future__ import annotations
 
@@ -8,21 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
-from transformers.models.auto.modeling_auto import AutoModelForSequenceClassification
-from transformers.models.bert.modeling_bert import BertForSequenceClassification
-from transformers.models.distilbert.modeling_distilbert import DistilBertForSequenceClassification
-from transformers.models.electra.modeling_electra import ElectraForSequenceClassification
-from transformers.models.roberta.modeling_roberta import RobertaForSequenceClassification
+from transformers import PreTrainedModel
 
-from .extracted_configs import (
-    PREFIX,
-    ExtractedBertConfig,
-    ExtractedConfig,
-    ExtractedDistilBertConfig,
-    ExtractedElectraConfig,
-    ExtractedRobertaConfig,
-)
+from .extracted_configs import PREFIX, ExtractedConfig, ExtractedElectraConfig
 from .families import FAMILIES, ModelFamily
+from .heads import head_of
 
 ATTENTION, FFN = "attention", "mlp"  # the names of the two blocks in per_layer_config's "skip"
 
@@ -121,7 +111,7 @@ def _stub(config: ExtractedConfig) -> ExtractedConfig:
     return stub
 
 
-def _fit(model: nn.Module, config: ExtractedConfig) -> None:
+def _fit(model: PreTrainedModel, config: ExtractedConfig) -> None:
     """Give the layers and the head of a freshly made model the sizes of the configuration."""
     family = family_of_extracted(config)
     hidden, bypass = int(config.hidden_size), BYPASSES[family.model_type]
@@ -137,8 +127,11 @@ def _fit(model: nn.Module, config: ExtractedConfig) -> None:
             if not kept:
                 for path, replacement in bypass[block].items():
                     layer.set_submodule(path, replacement())
-    model.set_submodule(family.head.dense, nn.Linear(hidden, config.classifier_size))
-    model.set_submodule(family.head.classifier, nn.Linear(config.classifier_size, int(config.num_labels or 0)))
+    head = family.heads[head_of(model)]
+    if head.dense is not None:
+        model.set_submodule(head.dense, nn.Linear(hidden, config.classifier_size))
+    read = hidden if head.dense is None else config.classifier_size
+    model.set_submodule(head.classifier, nn.Linear(read, int(config.num_labels or 0)))
     if isinstance(config, ExtractedElectraConfig):
         _fit_projection(model.get_submodule(family.base), config)
 
@@ -182,39 +175,3 @@ class ExtractedModel:
                 module.config = config
         _fit(self, config)  # pyright: ignore[reportArgumentType]
         self.post_init()  # pyright: ignore[reportAttributeAccessIssue]
-
-
-class ExtractedBertForSequenceClassification(ExtractedModel, BertForSequenceClassification):
-    """An extracted BERT classifier."""
-
-    config_class = ExtractedBertConfig
-
-
-class ExtractedRobertaForSequenceClassification(ExtractedModel, RobertaForSequenceClassification):
-    """An extracted RoBERTa classifier."""
-
-    config_class = ExtractedRobertaConfig
-
-
-class ExtractedDistilBertForSequenceClassification(ExtractedModel, DistilBertForSequenceClassification):
-    """An extracted DistilBERT classifier."""
-
-    config_class = ExtractedDistilBertConfig
-
-
-class ExtractedElectraForSequenceClassification(ExtractedModel, ElectraForSequenceClassification):
-    """An extracted ELECTRA classifier."""
-
-    config_class = ExtractedElectraConfig
-
-
-MODELS = {
-    "bert": ExtractedBertForSequenceClassification,
-    "roberta": ExtractedRobertaForSequenceClassification,
-    "distilbert": ExtractedDistilBertForSequenceClassification,
-    "electra": ExtractedElectraForSequenceClassification,
-}
-
-# Importing this module registers the classes; `secateur.registration` sees to it that loading a model imports it.
-for _model in MODELS.values():
-    AutoModelForSequenceClassification.register(_model.config_class, _model, exist_ok=True)

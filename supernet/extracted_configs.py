@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from huggingface_hub.dataclasses import strict
-from transformers.models.auto.configuration_auto import AutoConfig
 from transformers.models.bert.configuration_bert import BertConfig
 from transformers.models.distilbert.configuration_distilbert import DistilBertConfig
 from transformers.models.electra.configuration_electra import ElectraConfig
@@ -74,7 +73,3 @@ CONFIGS: dict[str, type[ExtractedConfig]] = {
     "distilbert": ExtractedDistilBertConfig,
     "electra": ExtractedElectraConfig,
 }
-
-# Importing this module registers the classes; `secateur.registration` sees to it that loading a model imports it.
-for _config in CONFIGS.values():
-    AutoConfig.register(_config.model_type, _config, exist_ok=True)

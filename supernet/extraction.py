@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..errors import InputError
 from ..search_space import SubnetMask
 from .elastic import Pieces, cut, hidden_index, pieces
-from .extracted import ATTENTION, FFN, MODELS
+from .extracted import ATTENTION, FFN
 from .extracted_configs import CONFIGS, ExtractedConfig
+from .extracted_models import MODELS
 from .families import ModelFamily, family_of
+from .heads import head_of, read_outputs
+
+if TYPE_CHECKING:
+    from .supernet import Supernet
 
 # What a configuration must not inherit from the model it was cut from.
 _OWN = ("model_type", "transformers_version", "architectures", "auto_map", "_name_or_path", "dtype")
@@ -25,28 +29,28 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     """Return an independent smaller model with the outputs of a subnetwork.
 
     Args:
-        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification; left as it is.
+        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification, question answering or token
+            classification; left as it is.
         mask: what the subnetwork keeps.
 
     Returns:
         A model in evaluation mode that shares no memory with `model`, of its precision, on its device, with its labels.
 
     Raises:
-        InputError: another family, or a model without a classification head.
+        InputError: another family, or another head.
         ValueError: a mask of another encoder.
     """
-    family = family_of(model.config)
+    family, head = family_of(model.config), head_of(model)
     parameters = dict(model.named_parameters())
-    if f"{family.head.classifier}.weight" not in parameters:
-        raise InputError(f"{type(model).__name__} has no classification head; load it with load_model")
     projection = family.embeddings.projection
     projected = projection is not None and f"{projection}.weight" in parameters
-    used = pieces(family, family.shape(model.config), mask, projection=projected, device=model.device)
+    shape = family.shape(model.config)
+    used = pieces(family, family.heads[head], shape, mask, projection=projected, device=model.device)
 
     config = extracted_config(model, mask, projected=projected)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
-        extracted = MODELS[family.model_type](config)
+        extracted = MODELS[family.model_type, head](config)
     state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, parameters, mask, projected)
     extracted.load_state_dict(state, assign=True)
     for name in dict(extracted.named_buffers()):  # positions and the like: not saved, hence not in the state
@@ -130,9 +134,9 @@ def check_agreement(reference: Tensor, other: Tensor, tolerance: float = 1e-4) -
     """Check that a model that was extracted, or saved and loaded again, still computes what it should.
 
     Args:
-        reference: `(n, c)` logits of the subnetwork.
-        other: `(n, c)` logits to compare.
-        tolerance: largest difference allowed, in units of the largest reference logit where that exceeds 1.
+        reference: `(R, C)` outputs of the subnetwork.
+        other: `(R, C)` outputs to compare.
+        tolerance: largest difference allowed, in units of the largest reference output where that exceeds 1.
 
     Returns:
         The largest absolute difference.
@@ -143,14 +147,31 @@ def check_agreement(reference: Tensor, other: Tensor, tolerance: float = 1e-4) -
     """
     if reference.shape != other.shape:
         raise ValueError(
-            f"logits to compare must have one shape, got {tuple(reference.shape)} and {tuple(other.shape)}"
+            f"outputs to compare must have one shape, got {tuple(reference.shape)} and {tuple(other.shape)}"
         )
     reference, other = reference.detach().double().cpu(), other.detach().double().cpu()
     difference = float((reference - other).abs().max()) if reference.numel() else 0.0
     scale = max(1.0, float(reference.abs().max())) if reference.numel() else 1.0
     if not difference <= tolerance * scale:  # a NaN must not pass
         raise RuntimeError(
-            f"an extracted model disagrees with its subnetwork: logits differ by up to {difference:.3g}, allowed are "
+            f"an extracted model disagrees with its subnetwork: outputs differ by up to {difference:.3g}, allowed are "
             f"{tolerance * scale:.3g}; the stored model must not be used"
         )
     return difference
+
+
+@torch.inference_mode()
+def check_extracted(model: PreTrainedModel, supernet: Supernet, mask: SubnetMask, inputs: Mapping[str, Tensor]) -> None:
+    """Check that an extracted model computes what its slices in the supernet do; padding is not looked at.
+
+    Args:
+        model: what was extracted, on the supernet's device.
+        supernet: where it was cut from.
+        mask: what it keeps.
+        inputs: tokens, attention mask and token types, as a model is called with them.
+
+    Raises:
+        RuntimeError: the two disagree, or are not numbers: the model must not be used.
+    """
+    reference = supernet.subnet(mask).outputs(**inputs)
+    check_agreement(reference, read_outputs(model(**inputs), inputs.get("attention_mask")))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -14,12 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import (
-    AutoConfig,
-    PreTrainedConfig,
     PreTrainedModel,
     PrinterCallback,
     Trainer,
@@ -28,16 +24,16 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
-from transformers.utils.hub import cached_file
 
-from ..errors import InputError
-from ..tasks.batches import collate
+from ..tasks.batches import Batch, collate
+from ..tasks.kinds import Kind
 from ..tasks.task import Task
 from .checkpoint import SaveClock, complete, damaged, publish
-from .distillation import distillation_loss, label_loss
+from .heads import read_outputs
+from .labels import check_labels
 from .precision import resolve_precision
 from .settings import FinetuneSettings
-from .storage import find_source, known_family, one_line_errors, quiet
+from .storage import quiet
 from .training import Progress, batch_rows
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
@@ -58,12 +54,12 @@ def finetune(
     after_epoch: Callable[[int], bool] | None = None,
     teacher: np.ndarray | None = None,
 ) -> None:
-    """Fine-tune a sequence classifier in place.
+    """Fine-tune a model with the task's head in place.
 
     Everything random follows from the seed, so a training that was killed and resumed from `state` ends with the same
-    weights, bit for bit on a CPU with the same number of threads. A classification head made anew is not drawn here:
-    seed it where the model is loaded. With several processes (`torchrun`, `accelerate launch`) each takes its share of
-    every batch. Parameters become float32; mode, attention and configuration are left as they were.
+    weights, bit for bit on a CPU with the same number of threads. A head made anew is not drawn here: seed it where the
+    model is loaded. With several processes (`torchrun`, `accelerate launch`) each takes its share of every batch.
+    Parameters become float32; mode, attention and configuration are left as they were.
 
     Args:
         model: what to train.
@@ -76,7 +72,7 @@ def finetune(
             for its weights, as it was given; False ends the training. A resumed training calls it again for epochs
             whose end comes after its resume point; a resume point at an epoch's end is saved after the call. Random
             numbers that it draws from torch change nothing.
-        teacher: outputs `(n, C)` on the training split, in its order: the model is distilled from them beside learning
+        teacher: outputs `(R, C)` on the training split, in its order: the model is distilled from them beside learning
             its labels (a regression from them alone).
 
     Raises:
@@ -84,7 +80,7 @@ def finetune(
         InputError: a model with labels other than the task's, or a resume point that cannot be read.
     """
     check_labels(model.config, task)
-    expected = (len(task.train), model.config.num_labels)
+    expected = (int(task.train.output_counts.sum()), model.config.num_labels)
     if teacher is not None and teacher.shape != expected:
         raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {teacher.shape}")
     total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
@@ -97,7 +93,7 @@ def finetune(
             rows = [rows for _, rows in batch_rows(task, settings.batch_size, seed, 0, total)]
             shares = _Shares(task, rows, arguments.world_size, teacher)
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
-            trainer.precision = precision
+            trainer.kind, trainer.precision = task.kind, precision
             trainer.remove_callback(PrinterCallback)
             watch = _Watch(trainer, state, settings.save_seconds, report)
             trainer.add_callback(watch)
@@ -105,75 +101,6 @@ def finetune(
                 per_epoch = math.ceil(len(task.train) / settings.batch_size)
                 trainer.add_callback(_Epochs(trainer, per_epoch, after_epoch, attention))
             _train(trainer, watch, state)
-
-
-def check_labels(config: PreTrainedConfig, task: Task) -> None:
-    """Check that a model's outputs are the task's labels, in the task's order, as far as their names tell.
-
-    Raises:
-        InputError: another number of labels, or the same names in another order.
-    """
-    names = [str(name).casefold() for _, name in sorted((config.id2label or {}).items())]
-    expected = [name.casefold() for name in task.label_names]
-    if len(names) != len(expected):
-        raise InputError(
-            f"the model has a head for {len(names)} labels, but the task {task.name!r} has {len(expected)} "
-            f"({', '.join(task.label_names)}); give a model fine-tuned on this task, or a pre-trained one"
-        )
-    if names != expected and sorted(names) == sorted(expected):
-        raise InputError(
-            f"the model's labels are {', '.join(names)}, in this order, but those of the task {task.name!r} are "
-            f"{', '.join(expected)}; give a model fine-tuned on this task, or a pre-trained one"
-        )
-
-
-def head_labels(path_or_id: str | Path) -> int | None:
-    """Return for how many labels a checkpoint has a classification head; None if it has none, being only pre-trained.
-
-    Reads the names and sizes of the weights, not the weights.
-
-    Args:
-        path_or_id: a folder, or a model's name on the Hugging Face hub.
-
-    Raises:
-        InputError: no such model, a damaged one, or another family.
-    """
-    source = find_source(path_or_id)
-    with quiet(progress=not source.local):
-        with one_line_errors(source):
-            config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
-        head = known_family(config).head
-
-        def find(name: str) -> str | None:
-            return cached_file(
-                source.name, name, local_files_only=source.offline, _raise_exceptions_for_missing_entries=False
-            )
-
-        with one_line_errors(source):
-            sizes = _head_sizes(find, [f"{head.dense}.weight", f"{head.classifier}.weight"])
-    return sizes[1][0] if len(sizes) == 2 else None  # a token classifier has no dense layer
-
-
-def _head_sizes(find: Callable[[str], str | None], names: list[str]) -> list[tuple[int, ...]]:
-    """Return the sizes of those weights that the checkpoint has: one file, several with an index, or PyTorch's own."""
-    if whole := find("model.safetensors"):
-        files = dict.fromkeys(names, whole)
-    elif index := find("model.safetensors.index.json"):
-        places = json.loads(Path(index).read_bytes())["weight_map"]
-        files = {name: find(places[name]) for name in names if name in places}
-    elif old := find("pytorch_model.bin"):
-        weights = torch.load(old, map_location="meta", weights_only=True)
-        return [tuple(weights[name].shape) for name in names if name in weights]
-    else:
-        raise FileNotFoundError("no model.safetensors")
-    sizes: list[tuple[int, ...]] = []
-    for name, file in files.items():
-        if file is None:
-            raise FileNotFoundError(f"no file with {name}")
-        with safe_open(file, framework="pt") as stored:
-            if name in stored.keys():  # noqa: SIM118 (it is no dict and has no `in`)
-                sizes.append(tuple(stored.get_slice(name).get_shape()))
-    return sizes
 
 
 def _arguments(folder: Path, settings: FinetuneSettings, seed: int, total: int) -> TrainingArguments:
@@ -258,20 +185,28 @@ def _left_as_it_was(model: PreTrainedModel, *, fast_bfloat16: bool) -> Iterator[
 class _Trainer(Trainer):
     """The Trainer on our loss, which does not depend on the configuration's idea of the problem."""
 
+    kind: Kind
     precision = torch.float32
     loss = torch.tensor(0.0)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
     ) -> Tensor:
-        labels, weight, teacher = inputs.pop("labels"), inputs.pop("weight"), inputs.pop("teacher", None)
+        weight, teacher = inputs.pop("weight"), inputs.pop("teacher", None)
+        batch = Batch(
+            inputs["input_ids"],
+            inputs.get("token_type_ids"),
+            inputs.get("attention_mask"),
+            inputs.pop("labels"),
+            inputs.pop("index").numpy(force=True),
+        )
         # Here and not by the Trainer, which would leave the model's `forward` wrapped.
-        with torch.autocast(labels.device.type, self.precision, enabled=self.precision != torch.float32):
-            logits = model(**inputs).logits
+        with torch.autocast(weight.device.type, self.precision, enabled=self.precision != torch.float32):
+            outputs = read_outputs(model(**inputs), batch.attention_mask)
         if teacher is None:
-            loss = label_loss(logits, labels)
+            loss = self.kind.loss(outputs, batch)
         else:
-            loss = distillation_loss(logits, teacher, labels, temperature=_TEMPERATURE, label_weight=_LABEL_WEIGHT)
+            loss = self.kind.distillation(outputs, teacher, batch, temperature=_TEMPERATURE, label_weight=_LABEL_WEIGHT)
         self.loss = loss.detach()
         return loss * weight
 
@@ -296,15 +231,21 @@ class _Shares(Dataset[dict[str, Tensor]]):
         step, process = divmod(item, self._processes)
         rows = self._rows[step]
         mine = rows[process % len(rows) :: self._processes]  # never empty, for each process must run a pass
-        weight = len(mine) * self._processes / len(rows) if process < len(rows) else 0.0
-        batch = collate(self._task.train, mine, self._task.pad_token_id)
-        inputs = {"input_ids": batch.input_ids, "labels": batch.labels, "weight": torch.tensor(weight)}
+        terms, train = self._task.kind.terms, self._task.train
+        weight = terms(train, mine) * self._processes / terms(train, rows) if process < len(rows) else 0.0
+        batch = collate(train, mine, self._task.pad_token_id)
+        inputs = {
+            "input_ids": batch.input_ids,
+            "labels": batch.labels,
+            "index": torch.from_numpy(batch.index),
+            "weight": torch.tensor(weight),
+        }
         if batch.token_type_ids is not None:
             inputs["token_type_ids"] = batch.token_type_ids
         if batch.attention_mask is not None:
             inputs["attention_mask"] = batch.attention_mask
         if self._teacher is not None:
-            inputs["teacher"] = torch.from_numpy(self._teacher[mine])
+            inputs["teacher"] = torch.from_numpy(self._teacher[train.outputs_at(mine)])
         return inputs
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from torch import Tensor, nn
 
+from .heads import read_outputs
 from .supernet import Supernet
 
 # Called with the layer and what flows into a place, `(B, T, H * d)` or `(B, T, F)`.
@@ -90,16 +91,16 @@ def _before(supernet: Supernet, part: str, change: Callable[[int, Tensor], Tenso
             handle.remove()
 
 
-def run_whole(supernet: Supernet, batch: dict[str, Tensor]) -> Tensor:
-    """Return the whole model's logits `(B, C)`, all tokens computed, dropout off whatever its mode.
+def run_whole(supernet: Supernet, inputs: dict[str, Tensor]) -> Tensor:
+    """Return the whole model's outputs `(R, C)`, all tokens computed, dropout off whatever its mode.
 
     Args:
         supernet: the model.
-        batch: keyword arguments of the model, such as `tasks.batches.model_inputs` makes.
+        inputs: keyword arguments of the model, such as `Batch.inputs`.
     """
     training = supernet.model.training
     supernet.model.eval()
     try:
-        return supernet.model(**batch).logits
+        return read_outputs(supernet.model(**inputs), inputs.get("attention_mask"))
     finally:
         supernet.model.train(training)

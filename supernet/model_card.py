@@ -5,9 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from .heads import auto_class
+
+if TYPE_CHECKING:
+    from ..tasks.kinds import Head
+
+# As the hub names its pipelines.
+_PIPELINES: dict[Head, str] = {
+    "sequence-classification": "text-classification",
+    "question-answering": "question-answering",
+    "token-classification": "token-classification",
+}
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -17,6 +29,7 @@ class CardFacts:
 
     Attributes:
         name: the model's name, for example its folder.
+        head: what it has.
         parent: the fine-tuned model it was cut from, a hub name or a folder.
         key: `SubnetMask.key`.
         heads, neurons: kept per layer of the parent, `L` numbers each; 0 for a dropped block.
@@ -34,6 +47,7 @@ class CardFacts:
     """
 
     name: str
+    head: Head
     parent: str
     key: str
     heads: tuple[int, ...]
@@ -64,7 +78,7 @@ def model_card(facts: CardFacts) -> str:
     """
     results = [
         EvalResult(
-            task_type="text-classification",
+            task_type=_PIPELINES[facts.head],
             dataset_type=facts.task,
             dataset_name=facts.task,
             dataset_split=split,
@@ -76,7 +90,7 @@ def model_card(facts: CardFacts) -> str:
     data = ModelCardData(
         model_name=facts.name,
         library_name="transformers",
-        pipeline_tag="text-classification",
+        pipeline_tag=_PIPELINES[facts.head],
         base_model=facts.parent if _HUB_ID.fullmatch(facts.parent) else None,
         tags=["secateur", "pruned", "neural-architecture-search"],
         eval_results=results,
@@ -95,9 +109,9 @@ encoder's parameters. Subnetwork `{facts.key}`. {found}
 
 ```python
 import secateur  # makes the Auto classes know this architecture
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoTokenizer, {auto_class(facts.head)}
 
-model = AutoModelForSequenceClassification.from_pretrained("{facts.name}")
+model = {auto_class(facts.head)}.from_pretrained("{facts.name}")
 tokenizer = AutoTokenizer.from_pretrained("{facts.name}")
 ```
 

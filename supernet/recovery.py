@@ -31,10 +31,10 @@ def recover(
     model without layers takes as many. A recovery that was killed goes on from `state` with the same result.
 
     Args:
-        model: an extracted model, or any classifier of the task.
+        model: an extracted model, or any other of the task.
         task: its training split, with labels.
-        teacher: outputs `(n, C)` of the fine-tuned model on the training split, in its order and without dropout
-            (`evaluation.model_error.model_logits`): one array serves all models.
+        teacher: outputs `(R, C)` of the fine-tuned model on the training split, in its order and without dropout
+            (`evaluation.model_error.model_outputs`): one array serves all models.
         settings: the recipe; epochs may be a fraction.
         seed: of batches and dropout.
         state: folder for resume points; the caller removes it afterwards.

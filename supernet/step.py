@@ -8,18 +8,35 @@ looking up the embeddings and carrying their gradient back into the tables.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ..search_space import SubnetMask
-from .elastic import Piece, cut
+from .elastic import Index, Piece, Pieces, cut
 from .encoder import NO_DROPOUT, classify, embed, embedding_rows, encode, finish
 from .families import Dropout
 from .supernet import Supernet
 
 Loss = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Slices:
+    """What a pass of a subnetwork computes with.
+
+    Attributes:
+        pieces: which parts of which parameters.
+        weights: by the same keys.
+        columns: of the embedding tables.
+        embedded: `(B, T, E)`, the sum of the tables' rows.
+    """
+
+    pieces: Pieces
+    weights: dict[str, Tensor]
+    columns: Index
+    embedded: Tensor
 
 
 class GradientStep:
@@ -32,7 +49,7 @@ class GradientStep:
     Example:
         >>> step = GradientStep(supernet, torch.bfloat16)
         >>> step.begin(input_ids, attention_mask, token_type_ids)
-        >>> logits = step.run(mask, lambda logits: label_loss(logits, labels))
+        >>> outputs = step.run(mask, lambda outputs: task.kind.loss(outputs, batch))
         >>> step.finish()  # gradients of all runs since begin are in place
         >>> optimizer.step()
     """
@@ -68,34 +85,43 @@ class GradientStep:
         self._written.clear()
 
     def run(self, mask: SubnetMask, loss: Loss, dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Run a subnetwork forward and backward, add its gradients, return its logits `(B, C)`, detached.
+        """Run a subnetwork forward and backward, add its gradients, return its outputs `(R, C)`, detached.
 
         Args:
             mask: the subnetwork.
-            loss: from logits `(B, C)` to a scalar.
+            loss: from outputs `(R, C)` to a scalar.
             dropout: rates of this pass.
         """
+        slices = self.take(mask)
+        outputs = self._forward(slices.weights, slices.embedded, dropout)
+        loss(outputs).backward()
+        self.collect(slices)
+        return outputs.detach()
+
+    def take(self, mask: SubnetMask) -> Slices:
+        """Return a subnetwork's slices, leaf tensors, for a pass of one's own; :meth:`collect` adds their gradients."""
         taken = self.supernet.pieces(mask, self.dtype)
-        leaves = {key: piece.take(self._shared).detach().requires_grad_() for key, piece in taken.items()}
+        weights = {key: piece.take(self._shared).detach().requires_grad_() for key, piece in taken.items()}
         columns = self.supernet.embedding_columns(mask)
-        embedded = cut(self._embedded, None, columns).detach().requires_grad_()
-        logits = self._forward(leaves, embedded, dropout)
-        loss(logits).backward()
-        with torch.no_grad():
-            for key, piece in taken.items():
-                gradient = leaves[key].grad
-                if gradient is not None:
-                    self._collect(piece, gradient)
-            assert embedded.grad is not None
-            if isinstance(columns, Tensor):
-                self._embedded_grad.index_add_(-1, columns, embedded.grad.float())
-            else:
-                cut(self._embedded_grad, None, columns).add_(embedded.grad)
-        return logits.detach()
+        return Slices(taken, weights, columns, cut(self._embedded, None, columns).detach().requires_grad_())
+
+    @torch.no_grad()
+    def collect(self, slices: Slices) -> None:
+        """Add the gradients of slices, after a backward pass, to those of the shared parameters."""
+        for key, piece in slices.pieces.items():
+            gradient = slices.weights[key].grad
+            if gradient is not None:
+                self._collect(piece, gradient)
+        columns, gradient = slices.columns, slices.embedded.grad
+        assert gradient is not None
+        if isinstance(columns, Tensor):
+            self._embedded_grad.index_add_(-1, columns, gradient.float())
+        else:
+            cut(self._embedded_grad, None, columns).add_(gradient)
 
     @torch.no_grad()
     def predict(self, mask: SubnetMask, dropout: Dropout = NO_DROPOUT) -> Tensor:
-        """Return a subnetwork's logits `(B, C)` on the step's batch; nothing is learnt."""
+        """Return a subnetwork's outputs `(R, C)` on the step's batch; nothing is learnt."""
         weights = {key: piece.take(self._shared) for key, piece in self.supernet.pieces(mask, self.dtype).items()}
         columns = self.supernet.embedding_columns(mask)
         return self._forward(weights, cut(self._embedded, None, columns), dropout)

@@ -14,12 +14,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import CRITICAL
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
+import transformers
 from huggingface_hub import constants
 from transformers import (
     AutoConfig,
-    AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
@@ -30,42 +31,62 @@ from transformers.utils import logging
 from ..errors import InputError
 from .extracted import family_of_extracted
 from .extracted_configs import CONFIGS, PREFIX
-from .families import ModelFamily, family_of
+from .families import HeadPaths, ModelFamily, family_of
+from .heads import auto_class, stored_head
+from .packed import slab_linears
+from .packed_storage import in_stored_form, save_packed, unpacked
+
+if TYPE_CHECKING:
+    from ..tasks.kinds import Head
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def load_model(
-    path_or_id: str | Path, *, label_names: Sequence[str] | None = None, dtype: torch.dtype | None = None
+    path_or_id: str | Path,
+    *,
+    head: Head | None = None,
+    label_names: Sequence[str] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> PreTrainedModel:
-    """Load a sequence classifier of a supported family, or an extracted one, in evaluation mode.
+    """Load a model with a head of a supported family, an extracted or a packed one, in evaluation mode.
 
     Args:
         path_or_id: a folder, or a model's name on the Hugging Face hub.
-        label_names: start a new classification head for these classes where the checkpoint has none (to fine-tune a
-            pre-trained model); a checkpoint without a head is an error if None.
+        head: which; the checkpoint's own if None.
+        label_names: start a new head for these labels where the checkpoint has none (to fine-tune a pre-trained model)
+            or has another one, which is dropped; a checkpoint without the head is an error if None.
         dtype: precision of the parameters; the checkpoint's own if None.
 
     Raises:
-        InputError: no such model, a damaged or incomplete one, no head, or another family.
+        InputError: no such model, a damaged or incomplete one, no head or another one, or another family.
     """
     source = find_source(path_or_id)
     config = load_config(path_or_id)
-    family = known_family(config)
+    family, own = known_family(config), stored_head(config)
+    head = head or own or "sequence-classification"
+    dropped = own not in (None, head)
+    if dropped and label_names is None:
+        raise InputError(f"{source.name} has a head for {own}, not for {head}; fine-tune it on such a task first")
     with quiet(progress=not source.local):
         if label_names is not None:
             config.id2label = dict(enumerate(label_names))
             config.label2id = {name: i for i, name in enumerate(label_names)}
-        with one_line_errors(source):
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                source.name,
+        with one_line_errors(source), unpacked(source.name) as place:
+            model, info = getattr(transformers, auto_class(head)).from_pretrained(
+                place,
                 config=config,
                 dtype=dtype or "auto",
                 local_files_only=source.offline,
                 output_loading_info=True,
+                ignore_mismatched_sizes=dropped,  # heads may have parts of one name
             )
-    _check_complete(source.name, family, set(info["missing_keys"]), new_head=label_names is not None)
-    return model
+    paths = family.heads[head]
+    not_there = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
+    _check_complete(source.name, f"{family.model_type} encoder", not_there, paths, new=label_names is not None)
+    if dropped:
+        _renew(model, paths)
+    return in_stored_form(model, source.name)
 
 
 def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
@@ -128,7 +149,7 @@ def save_model(
     try:
         part.mkdir(parents=True)
         with quiet(progress=False):
-            model.save_pretrained(part)
+            save_packed(model, part) if slab_linears(model) else model.save_pretrained(part)
             tokenizer.save_pretrained(part)
         if card is not None:
             (part / "README.md").write_text(card, encoding="utf-8")
@@ -264,16 +285,20 @@ def known_family(config: PreTrainedConfig) -> ModelFamily:
     return family_of_extracted(config) if isinstance(config, tuple(CONFIGS.values())) else family_of(config)
 
 
-def _check_complete(name: str, family: ModelFamily, missing: set[str], *, new_head: bool) -> None:
-    """Refuse weights that transformers has made up because the checkpoint lacks them."""
-    heads = (f"{family.head.dense}.", f"{family.head.classifier}.")
-    others = sorted(key for key in missing if not key.startswith(heads))
+def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *, new: bool) -> None:
+    """Refuse weights that transformers has made up because the checkpoint lacks them; a head may be `new`."""
+    others = sorted(key for key in missing if not key.startswith(tuple(f"{path}." for path in head.linears)))
     if others:
         raise InputError(
-            f"{name} lacks {len(others)} parameters of a {family.model_type} encoder, {others[0]} among them; expected "
-            "a complete checkpoint"
+            f"{name} lacks {len(others)} parameters of a {what}, {others[0]} among them; expected a complete checkpoint"
         )
-    if missing and not new_head:
-        raise InputError(
-            f"{name} has no classification head ({', '.join(sorted(missing))}); fine-tune it on a task first"
-        )
+    if missing and not new:
+        raise InputError(f"{name} has no head for a task ({', '.join(sorted(missing))}); fine-tune it on one first")
+
+
+@torch.no_grad()
+def _renew(model: PreTrainedModel, head: HeadPaths) -> None:
+    """Draw a head anew, as transformers does; what another one had under the same names is gone."""
+    for path in head.linears:
+        model.get_parameter(f"{path}.weight").normal_(std=model.config.initializer_range)
+        model.get_parameter(f"{path}.bias").zero_()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,21 +13,29 @@ from transformers import PreTrainedModel
 from ..search_space import EncoderShape, SubnetMask, UnitScores
 from .elastic import Index, Pieces, cut, hidden_index, pieces
 from .encoder import Architecture, Encoded, SharedStates, Weights, classify, embed, encode, finish
-from .families import Dropout, family_of
+from .families import Dropout, HeadPaths, family_of
+from .heads import head_of, reads_tokens
 from .precision import width_multiple
 from .reordering import reorder
 
+if TYPE_CHECKING:
+    from ..tasks.kinds import Head
+
 
 class Supernet:
-    """A Hugging Face sequence classifier whose subnetworks run on slices of its weights.
+    """A Hugging Face model with a task's head whose subnetworks run on slices of its weights.
 
     The model keeps its class and its parameters; nothing is patched and there is no mode to reset.
 
     Args:
-        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification.
+        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification, question answering or token
+            classification.
+
+    Attributes:
+        head: which of these.
 
     Raises:
-        InputError: another family.
+        InputError: another family, or another head.
 
     Example:
         >>> supernet = Supernet(AutoModelForSequenceClassification.from_pretrained(folder))
@@ -37,6 +46,7 @@ class Supernet:
     def __init__(self, model: PreTrainedModel) -> None:
         self.model = model
         self.family = family_of(model.config)
+        self.head: Head = head_of(model)
         self.shape: EncoderShape = self.family.shape(model.config)
 
     @property
@@ -55,10 +65,15 @@ class Supernet:
         path = self.family.embeddings.projection
         return path is not None and f"{path}.weight" in self.parameters
 
+    @property
+    def head_paths(self) -> HeadPaths:
+        """Where the head's parameters are."""
+        return self.family.heads[self.head]
+
     @cached_property
     def dropout(self) -> Dropout:
         """The rates the model was configured with."""
-        return self.family.dropout(self.model.config)
+        return self.family.dropout(self.model.config, self.head)
 
     @cached_property
     def architecture(self) -> Architecture:
@@ -66,6 +81,8 @@ class Supernet:
         config = self.model.config
         return Architecture(
             family=self.family,
+            head=self.head_paths,
+            reads_tokens=reads_tokens(self.head),
             num_layers=self.shape.num_layers,
             head_size=self.shape.head_size,
             epsilon=self.family.epsilon(config),
@@ -84,6 +101,7 @@ class Supernet:
         """
         return pieces(
             self.family,
+            self.head_paths,
             self.shape,
             mask,
             projection=self.projected,
@@ -142,7 +160,7 @@ class Subnet:
     def __call__(
         self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
     ) -> Tensor:
-        """Return the logits.
+        """Return the outputs as transformers shapes them.
 
         Args:
             input_ids: `(B, T)` int64.
@@ -150,7 +168,24 @@ class Subnet:
             token_type_ids: `(B, T)` int64; zeros if None.
 
         Returns:
-            `(B, C)` in the subnetwork's precision.
+            `(B, C)` logits in the subnetwork's precision, or `(B, T, C)` where the head reads each token: zeros at
+            padding, and for question answering the logits of first tokens of an answer, then of last ones.
+        """
+        outputs = self.outputs(input_ids, attention_mask, token_type_ids)
+        if not self.supernet.architecture.reads_tokens:
+            return outputs
+        padded = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
+        keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        padded[keep.bool()] = outputs
+        return padded
+
+    @torch.inference_mode()
+    def outputs(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, token_type_ids: Tensor | None = None
+    ) -> Tensor:
+        """Return the outputs `(R, C)`: one for each text, or for each real token, text after text.
+
+        Arguments are those of a call.
         """
         embedded = embed(self.supernet.architecture, self.supernet.parameters, input_ids, token_type_ids)
         keep = None if attention_mask is None else attention_mask.bool()
@@ -161,30 +196,30 @@ class Subnet:
     def readouts(
         self, batches: Iterable[tuple[Tensor, Tensor | None, SharedStates | None]], depths: tuple[int, ...]
     ) -> dict[int, Tensor]:
-        """Return the logits after each of the given depths, from one pass over all batches.
+        """Return the outputs after each of the given depths, from one pass over all batches.
 
         Args:
             batches: of each `(B, T, E)`, the embedding tables' sum (`encoder.embed`), `(B, T)` bool, False for padding,
                 or None, and the states it shares with other subnetworks, or None.
-            depths: 0 to `num_layers`; the logits after d layers are those of `mask.truncated(d)`.
+            depths: 0 to `num_layers`; the outputs after d layers are those of `mask.truncated(d)`.
 
         Returns:
-            `{depth: (N, C)}` for the N texts of all batches, in their order.
+            `{depth: (R, C)}` for the texts of all batches, or their real tokens, in their order.
         """
         architecture, columns = self.supernet.architecture, self.supernet.embedding_columns(self.mask)
         dtype = self.weights["head.classifier.bias"].dtype
-        encoded = Encoded.joined(
-            [
-                encode(
-                    architecture,
-                    self.weights,
-                    cut(embedded, None, columns).to(dtype),
-                    keep,
-                    readouts=depths,
-                    shared=shared,
-                )
-                for embedded, keep, shared in batches
-            ]
+        encoded = (
+            encode(
+                architecture, self.weights, cut(embedded, None, columns).to(dtype), keep, readouts=depths, shared=shared
+            )
+            for embedded, keep, shared in batches
         )
+        if not architecture.reads_tokens:
+            return self._classified(Encoded.joined(list(encoded)), depths)
+        found = [self._classified(one, depths) for one in encoded]  # not joined: the states of all tokens are many
+        return {depth: torch.cat([part[depth] for part in found]) for depth in depths}
+
+    def _classified(self, encoded: Encoded, depths: tuple[int, ...]) -> dict[int, Tensor]:
+        architecture = self.supernet.architecture
         states = finish(architecture, self.weights, encoded)
         return {depth: classify(architecture, self.weights, states[depth]) for depth in depths}

@@ -15,9 +15,9 @@ from torch import Tensor
 from ..errors import unknown_name
 from ..search_space import SearchSpace, SubnetMask
 from ..tasks.batches import Batch, collate, training_order
+from ..tasks.kinds import Kind
 from ..tasks.task import Task
 from .checkpoint import Checkpoint, SaveClock
-from .distillation import distillation_loss, label_loss
 from .encoder import NO_DROPOUT
 from .precision import resolve_precision
 from .settings import SupernetSettings
@@ -28,11 +28,12 @@ from .supernet import Supernet
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is: `done` of `total` steps, and the last step's loss summed over its passes."""
+    """Where a training is: `done` of `total` steps, the last one's loss over all its passes, and what else to say."""
 
     done: int
     total: int
     loss: float
+    note: str = ""
 
 
 def train_supernet(
@@ -116,7 +117,9 @@ class TrainingLoop:
         )
         dropout_seed = np.random.default_rng([self._seed, 2, index, accelerator.process_index]).integers(2**62)
         torch.manual_seed(int(dropout_seed))
-        loss = _accumulate(self._gradients, self._strategy(step), _share(self._task, rows, accelerator), settings)
+        loss = _accumulate(
+            self._gradients, self._strategy(step), _share(self._task, rows, accelerator), settings, self._task.kind
+        )
         _average(self._gradients, accelerator)
         if settings.clip:
             self._clip(settings.clip)
@@ -178,10 +181,13 @@ def _share(task: Task, rows: np.ndarray, accelerator: Accelerator) -> _Share:
     if not len(mine):  # fewer texts than processes
         return _Share(None, 0.0)
     batch = collate(task.train, mine, task.pad_token_id).to(accelerator.device)
-    return _Share(batch, len(mine) * accelerator.num_processes / len(rows))
+    terms = task.kind.terms
+    return _Share(batch, terms(task.train, mine) * accelerator.num_processes / terms(task.train, rows))
 
 
-def _accumulate(gradients: GradientStep, passes: list[Pass], share: _Share, settings: SupernetSettings) -> float:
+def _accumulate(
+    gradients: GradientStep, passes: list[Pass], share: _Share, settings: SupernetSettings, kind: Kind
+) -> float:
     """Run a step's passes, leave the sum of their gradients in the parameters, return their summed loss."""
     batch = share.batch
     if batch is None:
@@ -202,23 +208,19 @@ def _accumulate(gradients: GradientStep, passes: list[Pass], share: _Share, sett
             teacher = gradients.predict(whole, supernet.dropout if settings.dropout != "none" else NO_DROPOUT)
         target = teacher if one.target == "teacher" else None
 
-        def loss(logits: Tensor, target: Tensor | None = target) -> Tensor:
+        def loss(outputs: Tensor, target: Tensor | None = target) -> Tensor:
             if target is None:
-                value = label_loss(logits, batch.labels)
+                value = kind.loss(outputs, batch)
             else:
-                value = distillation_loss(
-                    logits,
-                    target,
-                    batch.labels,
-                    temperature=settings.temperature,
-                    label_weight=settings.label_weight,
+                value = kind.distillation(
+                    outputs, target, batch, temperature=settings.temperature, label_weight=settings.label_weight
                 )
             losses.append(value.detach())
             return value * share.weight if share.weight != 1.0 else value
 
-        logits = gradients.run(one.mask, loss, dropout)
+        outputs = gradients.run(one.mask, loss, dropout)
         if is_whole:
-            teacher = logits
+            teacher = outputs
     gradients.finish()
     return float(torch.stack(losses).sum())
 

@@ -10,26 +10,49 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import unknown_name
+from ..errors import InputError, unknown_name
+from .cache import load_cached, store
 from .demo import load_demo
 from .demo_model import demo_model_folder
 from .glue import GLUE, load_glue
+from .kinds import KINDS, Head, Kind
 from .local import load_local
+from .questions import Windows
 from .splitting import Sizes, split_off_selection
+from .squad import SQUAD, load_squad
+from .tagging import load_tagging
 from .task import METRICS, Metric, Split, Task
 from .texts import Columns, TaskTexts
-from .tokenisation import check_tokenizer, fingerprint, load_cached, store, tokenise
+from .tokenisation import check_tokenizer, fingerprint
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-__all__ = ["METRICS", "TASKS", "Columns", "Metric", "Sizes", "Split", "Task", "demo_model_folder", "load_task"]
+__all__ = [
+    "KINDS",
+    "METRICS",
+    "TASKS",
+    "Columns",
+    "Head",
+    "Kind",
+    "Metric",
+    "Sizes",
+    "Split",
+    "Task",
+    "Windows",
+    "demo_model_folder",
+    "load_task",
+]
 
 Loader = Callable[[Path | None, Columns, int], TaskTexts]  # data, columns, seed
 
 
 def _glue(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     return load_glue(name, data)  # its columns are published and its splits are not drawn
+
+
+def _squad(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
+    return load_squad(name, data, columns.metric)
 
 
 def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
@@ -39,7 +62,9 @@ def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 TASKS: dict[str, Loader] = {
     "demo": _demo,
     "local": load_local,
+    "tagging": load_tagging,
     **{name: partial(_glue, name) for name in GLUE},
+    **{name: partial(_squad, name) for name in SQUAD},
 }
 
 
@@ -52,6 +77,7 @@ def load_task(
     data: Path | str | None = None,
     columns: Columns | None = None,
     sizes: Sizes | None = None,
+    windows: Windows | None = None,
     cache: Path | str | None = None,
 ) -> Task:
     """Load a task, hold out its selection split and tokenise it.
@@ -62,9 +88,11 @@ def load_task(
         seed: draws the selection split, the training rows if they are limited, and the report split of a single file.
             Rows keep the order of the file.
         max_length: most tokens of a text, special ones included: the positions the model has.
-        data: a folder or file to read instead of the hub; the task "local" needs it.
+        data: a folder or file to read instead of the hub; the tasks "local" and "tagging" need it.
         columns: what the columns of local files mean.
-        sizes: how many rows are used.
+        sizes: how many rows are used; questions where a task has those, and none of the selection is about a context
+            that is trained on.
+        windows: how long contexts of questions are cut into several texts.
         cache: a folder that keeps the tokenised splits; a damaged file in it is made again.
 
     Raises:
@@ -72,26 +100,31 @@ def load_task(
     """
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
-    columns, sizes = columns or Columns(), sizes or Sizes()
+    columns, sizes, windows = columns or Columns(), sizes or Sizes(), windows or Windows()
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
-    is_pair = loaded.train.second is not None
-    pad_token_id = check_tokenizer(tokenizer, max_length, is_pair)
+    pad_token_id = check_tokenizer(tokenizer, max_length, loaded.train.is_pair)
+    if windows != Windows() and loaded.kind != "question-answering":
+        raise InputError(
+            f"only contexts of questions are cut into windows, but {name} is a {loaded.kind}; leave their length and "
+            "stride out"
+        )
 
-    rows, held_out = split_off_selection(loaded.train.labels, sizes, np.random.default_rng(seed))
+    rows, held_out = split_off_selection(loaded.train, sizes, np.random.default_rng(seed))
     texts = {"train": loaded.train.take(rows), "selection": loaded.train.take(held_out)} | loaded.report
     described = [name, loaded.kind, loaded.label_names, loaded.metric, asdict(sizes), seed]
+    described += [asdict(windows)] if windows != Windows() else []
     key = fingerprint(texts, tokenizer, max_length, described)
     path = None if cache is None else Path(cache) / f"{name}-{key}.npz"
     stored = None if path is None else load_cached(path)
     if stored is None:
-        parts = {split: tokenise(part, tokenizer, max_length) for split, part in texts.items()}
+        parts = {split: part.tokenised(tokenizer, max_length, windows) for split, part in texts.items()}
         stored = {split: part for split, (part, _) in parts.items()}, sum(cut for _, cut in parts.values())
         if path is not None:
             store(path, *stored)
     splits, truncated = stored
     return Task(
         name=name,
-        kind=loaded.kind,
+        kind=KINDS[loaded.kind],
         label_names=loaded.label_names,
         metric=METRICS[loaded.metric],
         train=splits["train"],
@@ -100,5 +133,5 @@ def load_task(
         pad_token_id=pad_token_id,
         truncated=truncated,
         fingerprint=key,
-        is_pair=is_pair,
+        is_pair=loaded.train.is_pair,
     )

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .task import Split
+from .split import Split
 
 CHUNK = 50  # batches whose texts are sorted by length together: little padding, and still a fresh mix in each epoch
 
@@ -21,7 +21,7 @@ class Batch:
         input_ids: `(B, T)` int64.
         token_type_ids: `(B, T)` int64, or None.
         attention_mask: `(B, T)` bool, True = a token; None when no row is padded, which lets attention skip its mask.
-        labels: `(B,)` int64 or float32.
+        labels: `(B,)` int64 or float32; `(B, 2)` int64 where they are spans; `(R,)` where each real token has one.
         index: `(B,)` positions in the split, always on the CPU.
     """
 
@@ -33,6 +33,32 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.index)
+
+    @property
+    def inputs(self) -> dict[str, torch.Tensor]:
+        """What a Hugging Face model is called with: tokens, attention mask and token types, no labels."""
+        inputs = {"input_ids": self.input_ids, "attention_mask": self.real.long()}
+        if self.token_type_ids is not None:
+            inputs["token_type_ids"] = self.token_type_ids
+        return inputs
+
+    @property
+    def real(self) -> torch.Tensor:
+        """`(B, T)` bool, False for padding."""
+        if self.attention_mask is None:
+            return torch.ones_like(self.input_ids, dtype=torch.bool)
+        return self.attention_mask
+
+    def flat(self, padded: torch.Tensor) -> torch.Tensor:
+        """Return what `(B, T, ...)` holds at real tokens, text after text: `(R, ...)`."""
+        return padded.flatten(0, 1) if self.attention_mask is None else padded[self.attention_mask]
+
+    def padded(self, flat: torch.Tensor, fill: float) -> torch.Tensor:
+        """Return what real tokens have, `(R, C)`, as `(B, T, C)`, padding filled up."""
+        if self.attention_mask is None:
+            return flat.unflatten(0, self.input_ids.shape)
+        padded = flat.new_full((*self.input_ids.shape, flat.shape[-1]), fill)
+        return padded.masked_scatter(self.attention_mask[..., None], flat)
 
     def to(self, device: torch.device | str) -> Batch:
         """Return the batch with its tensors on ``device``."""
@@ -74,9 +100,15 @@ def collate(split: Split, index: NDArray[np.int64], pad_token_id: int, *, length
         input_ids=padded(rows, pad_token_id),
         token_type_ids=None if types is None else padded([types[i] for i in index], 0),
         attention_mask=None if real.all() else torch.from_numpy(real),
-        labels=torch.from_numpy(split.labels[index]),
+        labels=torch.from_numpy(_labels(split, index)),
         index=np.asarray(index, np.int64),
     )
+
+
+def _labels(split: Split, index: NDArray[np.int64]) -> np.ndarray:
+    if isinstance(split.labels, list):
+        return np.concatenate([split.labels[i] for i in index])
+    return split.labels[index]
 
 
 def round_length(longest: int, limit: int) -> int:

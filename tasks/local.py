@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError, unknown_name
-from .splitting import stratified
-from .tables import READERS, read_labels, read_table, text_column
-from .task import METRICS, Kind
+from ..errors import InputError
+from .kinds import KindName
+from .metrics import metric_name
+from .splitting import REPORT_FRACTION, stratified
+from .tables import READERS, find_files, read_labels, read_table, text_column
 from .texts import Columns, TaskTexts, Texts, check_two_classes
 
-REPORT_FRACTION = 0.2  # of a single file
 Labels = list[str] | list[int] | list[float]
 
 
@@ -30,16 +30,16 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     """
     if data is None:
         raise InputError("the task 'local' needs --data: a folder with train.csv and validation.csv, or a single file")
-    paths = {split: _find(data, split) for split in ("train", "validation")} if data.is_dir() else {"train": data}
+    paths = find_files(data, ("train", "validation"), READERS) if data.is_dir() else {"train": data}
     read: dict[str, tuple[list[str], list[str] | None]] = {}
     labels: dict[str, Labels] = {}
     for split, path in paths.items():
         table = read_table(path)
         second = None if columns.pair is None else text_column(table, columns.pair, path)
-        read[split] = text_column(table, columns.text, path), second
-        labels[split] = read_labels(table, columns.label, path)
+        read[split] = text_column(table, columns.text or "text", path), second
+        labels[split] = read_labels(table, columns.label or "label", path)
     kind = columns.kind or _kind_of(labels["train"])
-    names, encoded = _encode(kind, labels, paths, columns.label)
+    names, encoded = _encode(kind, labels, paths, columns.label or "label")
     check_two_classes(encoded["train"], paths["train"])
     texts = {split: Texts(*read[split], encoded[split]) for split in paths}
     if "validation" not in texts:
@@ -47,28 +47,19 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         held_out = stratified(everything.labels, round(REPORT_FRACTION * len(everything)), np.random.default_rng(seed))
         rest = np.setdiff1d(np.arange(len(everything)), held_out)
         texts = {"train": everything.take(rest), "validation": everything.take(held_out)}
-    metric = _metric(columns.metric, kind, len(names))
+    metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
+    if metric == "f1" and len(names) != 2:
+        raise InputError(f"the metric f1 needs 2 classes, but the labels have {len(names)}; use accuracy or matthews")
     return TaskTexts(kind, names, metric, texts["train"], {"validation": texts["validation"]})
 
 
-def _find(folder: Path, split: str) -> Path:
-    found = [path for path in (folder / f"{split}{ending}" for ending in READERS) if path.is_file()]
-    if len(found) == 1:
-        return found[0]
-    expected = f"{split}.csv, {split}.jsonl or {split}.parquet"
-    if found:
-        raise InputError(f"{folder} holds {', '.join(path.name for path in found)}; keep one {split} file")
-    held = ", ".join(sorted(item.name for item in folder.iterdir())) or "nothing"
-    raise InputError(f"{folder} lacks {expected}; the folder holds: {held}")
-
-
-def _kind_of(labels: Labels) -> Kind:
+def _kind_of(labels: Labels) -> KindName:
     """Return "regression" for labels with fractions: 0.0 and 1.0 are classes that some program wrote as floats."""
     return "regression" if any(isinstance(v, float) and not v.is_integer() for v in labels) else "classification"
 
 
 def _encode(
-    kind: Kind, labels: dict[str, Labels], paths: dict[str, Path], column: str
+    kind: KindName, labels: dict[str, Labels], paths: dict[str, Path], column: str
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return the label names and the labels of each split as numbers; classes are numbered in sorted order."""
     for split, values in labels.items():
@@ -101,16 +92,3 @@ def _encode(
             )
     encoded = {split: np.array([number[v] for v in values], np.int64) for split, values in classes.items()}
     return tuple(known), encoded
-
-
-def _metric(name: str | None, kind: Kind, num_labels: int) -> str:
-    if name is None:
-        return "accuracy" if kind == "classification" else "spearman"
-    if name not in METRICS:
-        raise unknown_name("metric", name, METRICS)
-    if METRICS[name].kind != kind:
-        fitting = ", ".join(sorted(metric.name for metric in METRICS.values() if metric.kind == kind))
-        raise InputError(f"the metric {name} judges a {METRICS[name].kind}, but the labels are a {kind}; use {fitting}")
-    if name == "f1" and num_labels != 2:
-        raise InputError(f"the metric f1 needs 2 classes, but the labels have {num_labels}; use accuracy or matthews")
-    return name

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
 
+if TYPE_CHECKING:
+    from .texts import Rows
+
+REPORT_FRACTION = 0.2  # of a single file
+
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many rows of the published train split are used, and for what.
+    """How many rows of the published train split are used, and for what; of SQuAD's, a row is a question.
 
     Attributes:
         train_limit: most rows to train on; None takes all that are not held out.
@@ -54,7 +60,7 @@ def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> NDArr
 
 
 def split_off_selection(
-    labels: np.ndarray, sizes: Sizes, rng: np.random.Generator
+    rows: Rows, sizes: Sizes, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of the train split that are trained on and those that are selected on, both in order.
 
@@ -63,19 +69,36 @@ def split_off_selection(
     Raises:
         InputError: too few rows for both, or a limit that leaves a single class.
     """
-    held_out = min(round(sizes.selection_fraction * len(labels)), sizes.selection_limit)
-    if not 0 < held_out < len(labels):
+    strata, groups = rows.strata, rows.groups
+    held_out = min(round(sizes.selection_fraction * len(rows)), sizes.selection_limit)
+    if not 0 < held_out < len(rows):
         raise InputError(
-            f"the train split has {len(labels)} rows, of which a selection fraction of {sizes.selection_fraction} "
+            f"the train split has {len(rows)} rows, of which a selection fraction of {sizes.selection_fraction} "
             f"holds out {held_out}; both parts need rows, so add data or change the fraction"
         )
-    selection = stratified(labels, held_out, rng)
-    train = np.setdiff1d(np.arange(len(labels)), selection)
+    selection = stratified(strata, held_out, rng) if groups is None else _whole_groups(groups, held_out, rng)
+    train = np.setdiff1d(np.arange(len(rows)), selection)
+    if not len(selection):
+        raise InputError(
+            f"each passage of the train split has more questions than the {held_out} that are to be held out; add data "
+            "or hold out more"
+        )
     if sizes.train_limit is not None and sizes.train_limit < len(train):
-        train = train[stratified(labels[train], sizes.train_limit, rng)]
-    if len(np.unique(labels[train])) < 2:
+        train = train[stratified(strata[train], sizes.train_limit, rng)]
+    if len(np.unique(strata[train])) < min(2, len(np.unique(strata))):
         raise InputError(
             f"the {len(train)} rows left for training all have one label; raise the limit of training rows, lower the "
             "selection fraction or add data"
         )
     return train, selection
+
+
+def _whole_groups(groups: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw at most ``size`` of the `n` rows, in increasing order: groups in random order, each that still fits."""
+    counts = np.bincount(groups)
+    drawn = []
+    for group in rng.permutation(len(counts)):
+        if counts[group] <= size:
+            drawn.append(group)
+            size -= int(counts[group])
+    return np.flatnonzero(np.isin(groups, drawn))

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,25 @@ Table = dict[str, list[Any]]  # a column per name, all of one length
 NO_NUMBER = ("", "nan", "na", "n/a", "null", "none")  # what an empty cell of a column of numbers looks like in CSV
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, readers: Mapping[str, Callable[[Path], Table]] | None = None) -> Table:
     """Read a .csv (with a header line), .jsonl or .parquet file; a value that is not there is None.
 
     Cells of a CSV file stay strings, so that a text "007" keeps its zeros; labels are turned into numbers later.
 
+    Args:
+        path: the file.
+        readers: what reads files of each ending; None for these three.
+
     Raises:
         InputError: no such file, another ending, contents that cannot be read, or no rows.
     """
+    readers = READERS if readers is None else readers
     if not path.is_file():
-        raise InputError(f"{path} does not exist; give the path of a {_listed(READERS)} file")
-    if path.suffix not in READERS:
-        raise InputError(f"{path.name} ends in {path.suffix or 'nothing'!r}; known file types: {_listed(READERS)}")
+        raise InputError(f"{path} does not exist; give the path of a {_listed(readers)} file")
+    if path.suffix not in readers:
+        raise InputError(f"{path.name} ends in {path.suffix or 'nothing'!r}; known file types: {_listed(readers)}")
     try:
-        table = READERS[path.suffix](path)
+        table = readers[path.suffix](path)
     except InputError:
         raise
     except (OSError, ValueError, csv.Error) as error:  # pyarrow's and json's errors are ValueErrors
@@ -38,6 +43,37 @@ def read_table(path: Path) -> Table:
     if not table or not len(next(iter(table.values()))):
         raise InputError(f"{path} holds no rows; a data set needs at least a text and its label per row")
     return table
+
+
+def find_files(folder: Path, splits: Iterable[str], endings: Collection[str]) -> dict[str, Path]:
+    """Return the file of each split, named after it, with one of the endings.
+
+    Raises:
+        InputError: none, or several; lists what there is.
+    """
+    found = {}
+    for split in splits:
+        paths = [path for path in (folder / f"{split}{ending}" for ending in endings) if path.is_file()]
+        if len(paths) > 1:
+            raise InputError(f"{folder} holds {', '.join(path.name for path in paths)}; keep one {split} file")
+        if not paths:
+            *some, last = [f"{split}{ending}" for ending in endings]
+            held = ", ".join(sorted(item.name for item in folder.iterdir())) or "nothing"
+            raise InputError(f"{folder} lacks {', '.join(some)} or {last}; the folder holds: {held}")
+        found[split] = paths[0]
+    return found
+
+
+def class_names(path: Path, name: str) -> tuple[str, ...]:
+    """Return the names of a column's class numbers where a parquet file keeps them as `datasets` does, else nothing."""
+    if path.suffix != ".parquet":
+        return ()
+    import pyarrow.parquet
+
+    kept = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
+    feature = json.loads(kept).get("info", {}).get("features", {}).get(name, {})
+    feature = feature.get("feature", feature)  # of a list, that of its items
+    return tuple(feature.get("names", ()))
 
 
 def _read_csv(path: Path) -> Table:

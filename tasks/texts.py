@@ -2,38 +2,86 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .task import Kind
+from .kinds import KindName
+from .tokenisation import tokenise
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+    from .questions import Windows
+    from .split import Split
 
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a local file mean. Tasks with a published layout ignore it.
+    """What the columns of a local file mean. Tasks with a published layout take the metric from it, GLUE nothing.
 
     Attributes:
-        text: the text.
+        text: the text, or the words of a sentence; None takes "text" or "tokens".
         pair: the second text of a pair; None for single texts.
-        label: the label.
+        label: the label, or the tags of a sentence's words; None takes "label" or "ner_tags".
         kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
-        metric: a name of METRICS; None takes accuracy or spearman.
+        metric: a name of METRICS; None takes the one that is usual for the task.
     """
 
-    text: str = "text"
+    text: str | None = None
     pair: str | None = None
-    label: str = "label"
-    kind: Kind | None = None
+    label: str | None = None
+    kind: KindName | None = None
     metric: str | None = None
+
+
+class Rows(Protocol):
+    """A split before tokenisation: `n` texts, questions or sentences with what is right about them."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, index: NDArray[np.int64]) -> Self:
+        """Return the rows at ``index``, in that order."""
+        ...
+
+    @property
+    def is_pair(self) -> bool:
+        """Each row is a pair of texts."""
+        ...
+
+    @property
+    def strata(self) -> np.ndarray:
+        """`(n,)`, what keeps its shares when rows are drawn."""
+        ...
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """`(n,)`, rows of one number must not come into two splits; None if each row is by itself."""
+        ...
+
+    def hashed(self, name: str) -> Iterator[bytes]:
+        """Return all that a split of this name holds, for a fingerprint."""
+        ...
+
+    def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
+        """Return the tokenised split, and how many texts were cut.
+
+        Args:
+            tokenizer: the model's.
+            max_length: most tokens of a text, special ones included.
+            windows: how contexts of questions are cut into several texts; other texts have none.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class Texts:
-    """One split before tokenisation: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32."""
+    """Texts with one label each: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32."""
 
     first: list[str]
     second: list[str] | None
@@ -47,16 +95,40 @@ class Texts:
         second = None if self.second is None else [self.second[i] for i in index]
         return Texts([self.first[i] for i in index], second, self.labels[index])
 
+    @property
+    def is_pair(self) -> bool:
+        """There are second texts."""
+        return self.second is not None
+
+    @property
+    def strata(self) -> np.ndarray:
+        """The labels: each class keeps its share, and a regression's scores are spread alike."""
+        return self.labels
+
+    @property
+    def groups(self) -> None:
+        """Each text is by itself."""
+        return None
+
+    def hashed(self, name: str) -> Iterator[bytes]:
+        """Return texts and labels as bytes."""
+        yield json.dumps([name, self.first, self.second]).encode()
+        yield str(self.labels.dtype).encode() + self.labels.tobytes()
+
+    def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
+        """Return the tokenised split, and how many texts were cut to ``max_length`` tokens."""
+        return tokenise(self, tokenizer, max_length)
+
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """A data set before tokenisation: the texts of `train` and of every report split by name."""
+    """A data set before tokenisation: the rows of `train` and of every report split by name."""
 
-    kind: Kind
+    kind: KindName
     label_names: tuple[str, ...]
     metric: str
-    train: Texts
-    report: dict[str, Texts]
+    train: Rows
+    report: dict[str, Rows]
 
 
 def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:

@@ -1,23 +1,20 @@
-"""Texts to tokens, once per data set: tokenised splits are kept in a cache folder by their fingerprint."""
+"""Texts to tokens, and a fingerprint of what the tokens depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
-import zipfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import InputError
-from .task import Split
-from .texts import Texts
+from .split import Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from .texts import Rows, Texts
 
 VERSION = "1"  # of the cache files; a change makes the old ones unread
 
@@ -71,12 +68,21 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int, is_pair
     return int(tokenizer.pad_token_id)  # pyright: ignore[reportArgumentType]
 
 
-def fingerprint(texts: dict[str, Texts], tokenizer: PreTrainedTokenizerBase, max_length: int, described: object) -> str:
+def check_offsets(tokenizer: PreTrainedTokenizerBase) -> None:
+    """Raise InputError for a tokenizer that does not tell where in a text its tokens stand."""
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{type(tokenizer).__name__} does not tell where in a text its tokens stand, which answers and tags need; "
+            "take a model with a fast tokenizer (tokenizer.json)"
+        )
+
+
+def fingerprint(texts: dict[str, Rows], tokenizer: PreTrainedTokenizerBase, max_length: int, described: object) -> str:
     """Return a hash of what the tokens depend on: texts, labels, tokenizer, length, and ``described`` as JSON."""
     digest = hashlib.sha256(json.dumps([VERSION, max_length, described, _identity(tokenizer)]).encode())
     for name, part in texts.items():
-        digest.update(json.dumps([name, part.first, part.second]).encode())
-        digest.update(str(part.labels.dtype).encode() + part.labels.tobytes())
+        for content in part.hashed(name):
+            digest.update(content)
     return digest.hexdigest()[:16]
 
 
@@ -87,52 +93,3 @@ def _identity(tokenizer: PreTrainedTokenizerBase) -> object:
         return [type(tokenizer).__name__, sorted(tokenizer.get_vocab().items()), sorted(tokenizer.special_tokens_map)]
     content = json.loads(backend.to_str())
     return [tokenizer.model_input_names, {k: v for k, v in content.items() if k not in ("padding", "truncation")}]
-
-
-def load_cached(path: Path) -> tuple[dict[str, Split], int] | None:
-    """Return the splits stored at ``path`` and the number of truncated texts; None if it is absent or damaged."""
-    try:
-        # Opened here because np.load leaves a damaged file open; members carry a checksum, so a flipped bit is noticed.
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-        splits = {}
-        for name in sorted({key.split("/")[0] for key in arrays if "/" in key}):
-            ends = np.cumsum(arrays[f"{name}/lengths"])[:-1]
-            types = arrays.get(f"{name}/types")
-            splits[name] = Split(
-                np.split(arrays[f"{name}/tokens"], ends),
-                None if types is None else np.split(types, ends),
-                arrays[f"{name}/labels"],
-            )
-        return splits, int(arrays["truncated"])
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
-
-
-def store(path: Path, splits: dict[str, Split], truncated: int) -> None:
-    """Write the splits to ``path``, which holds nothing or all of them at any time.
-
-    Raises:
-        InputError: a folder that cannot be written to.
-    """
-    arrays: dict[str, np.ndarray] = {"truncated": np.array(truncated)}
-    for name, split in splits.items():
-        arrays[f"{name}/tokens"] = np.concatenate(split.input_ids)
-        arrays[f"{name}/lengths"] = split.lengths
-        arrays[f"{name}/labels"] = split.labels
-        if split.token_type_ids is not None:
-            arrays[f"{name}/types"] = np.concatenate(split.token_type_ids)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"the cache folder {path.parent} cannot be written to ({error.strerror}); name another"
-        ) from None

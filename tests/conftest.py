@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+HEADS = ("sequence-classification", "question-answering", "token-classification")
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,14 @@ def tiny_models() -> dict[str, PreTrainedModel]:
 def model(request, tiny_models) -> PreTrainedModel:
     """Each of the tiny models; tests must leave it as it is."""
     return tiny_models[request.param]
+
+
+@pytest.fixture(scope="session", params=[(name, head) for name in MODEL_NAMES for head in HEADS], ids=" for ".join)
+def headed(request) -> PreTrainedModel:
+    """Each of the tiny models with each head; tests must leave it as it is."""
+    from secateur.tests.tiny import tiny_model
+
+    return tiny_model(*request.param)
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,10 @@
 """Tiny random models and a tokenizer, made from code: nothing is downloaded."""
 
 import torch
+import transformers
+from secateur.supernet.heads import ENDINGS
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    DistilBertConfig,
-    DistilBertForSequenceClassification,
-    ElectraConfig,
-    ElectraForSequenceClassification,
-    PreTrainedModel,
-    PreTrainedTokenizerFast,
-    RobertaConfig,
-    RobertaForSequenceClassification,
-)
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 logging.disable_progress_bar()
@@ -22,24 +13,30 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "good", "bad", "film", "truly"
 VOCABULARY = 40
 
 
-def tiny_model(name: str) -> PreTrainedModel:
-    """Return a random classifier of 3 layers, 4 heads of 4, 24 neurons and 3 classes, in evaluation mode.
+# Beginnings of classes' names, and what tells one layout from the others.
+_LAYOUTS = {
+    "bert": ("Bert", {"intermediate_size": 24}),
+    "roberta": ("Roberta", {"intermediate_size": 24}),
+    "distilbert": ("DistilBert", {"hidden_dim": 24}),
+    "electra": ("Electra", {"intermediate_size": 24, "embedding_size": 16}),
+    "electra with projection": ("Electra", {"intermediate_size": 24, "embedding_size": 8}),
+}
 
-    Its weights are larger than a fresh model's, so that different subnetworks differ visibly.
+
+def tiny_model(name: str, head: str = "sequence-classification") -> PreTrainedModel:
+    """Return a random model of 3 layers, 4 heads of 4, 24 neurons and 3 classes, in evaluation mode.
+
+    One for question answering has two outputs. Its weights are larger than a fresh model's, so that different
+    subnetworks differ visibly.
     """
-    sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": 24, "num_labels": 3, "initializer_range": 0.25}
-    sizes |= {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}
+    family, own = _LAYOUTS[name]
+    labels = 2 if head == "question-answering" else 3
+    sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": 24, "num_labels": labels, "initializer_range": 0.25}
+    sizes |= {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, **own}
     generator_state = torch.get_rng_state()
     torch.manual_seed(len(name))
-    if name == "bert":
-        model = BertForSequenceClassification(BertConfig(intermediate_size=24, **sizes))
-    elif name == "roberta":
-        model = RobertaForSequenceClassification(RobertaConfig(intermediate_size=24, **sizes))
-    elif name == "distilbert":
-        model = DistilBertForSequenceClassification(DistilBertConfig(hidden_dim=24, **sizes))
-    else:
-        width = {"electra": 16, "electra with projection": 8}[name]
-        model = ElectraForSequenceClassification(ElectraConfig(intermediate_size=24, embedding_size=width, **sizes))
+    config = getattr(transformers, f"{family}Config")(**sizes)
+    model = getattr(transformers, f"{family}{ENDINGS[head]}")(config)
     with torch.no_grad():  # biases and LayerNorms start as zeros and ones, which would hide mistakes with them
         for parameter in model.parameters():
             if parameter.ndim == 1:

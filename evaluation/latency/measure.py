@@ -46,7 +46,7 @@ def measure(
     """Time a model alone.
 
     Args:
-        model: any sequence classifier; it is moved to the target's device and cast to its precision.
+        model: any of transformers; it is moved to the target's device and cast to its precision.
         target: device, threads, batch size, length, precision and runtime.
         repeats: passes timed.
         warmup: passes before them.

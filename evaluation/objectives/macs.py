@@ -16,10 +16,10 @@ def macs(supernet: Supernet, lengths: Sequence[int]) -> Objective:
 
     Per layer with h heads of size s and u neurons, residual width d, T tokens (one of `lengths`): `4 T d h s` for
     the projections, `2 T^2 h s` for attention, `2 T d u` for the feed-forward block; then the projection of the
-    embeddings, where there is one, and the head on one token.
+    embeddings, where there is one, and the head on the tokens that it reads.
     """
     shape, family, everything = supernet.shape, supernet.family, supernet.parameters
-    dense, classifier = (everything[f"{path}.weight"] for path in (family.head.dense, family.head.classifier))
+    *dense, classifier = (everything[f"{path}.weight"].shape for path in supernet.head_paths.linears)
     embedding_size = everything[f"{family.embeddings.word}.weight"].shape[1]
 
     def count(mask: SubnetMask) -> float:
@@ -27,7 +27,8 @@ def macs(supernet: Supernet, lengths: Sequence[int]) -> Objective:
 
     def at(mask: SubnetMask, tokens: int) -> float:
         d = mask.hidden_size
-        total = dense.shape[0] * d + classifier.shape[0] * classifier.shape[1]
+        head = sum(rows * d for rows, _ in dense) + classifier[0] * (classifier[1] if dense else d)
+        total = head * (tokens if supernet.architecture.reads_tokens else 1)
         if supernet.projected:
             total += tokens * embedding_size * d
         for heads, neurons in zip(mask.heads_per_layer, mask.neurons_per_layer, strict=True):

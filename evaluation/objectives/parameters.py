@@ -23,7 +23,7 @@ def parameters(supernet: Supernet) -> Objective:
     tables = [p for p in (paths.word, paths.position, paths.token_type) if p is not None]
     rows = sum(everything[f"{path}.weight"].shape[0] for path in tables)
     embedding_size = everything[f"{paths.word}.weight"].shape[1]
-    dense, classifier = (everything[f"{path}.weight"] for path in (family.head.dense, family.head.classifier))
+    *dense, classifier = (everything[f"{path}.weight"].shape for path in supernet.head_paths.linears)
 
     def count(mask: SubnetMask) -> float:
         width = mask.hidden_size
@@ -31,7 +31,8 @@ def parameters(supernet: Supernet) -> Objective:
             embeddings = rows * embedding_size + 2 * embedding_size + (embedding_size + 1) * width
         else:
             embeddings = rows * width + 2 * width
-        head = dense.shape[0] * (width + 1) + classifier.shape[0] * (classifier.shape[1] + 1)
+        head = sum(rows * (width + 1) for rows, _ in dense)
+        head += classifier[0] * ((classifier[1] if dense else width) + 1)
         return float(embeddings + mask.encoder_parameters(supernet.shape) + head)
 
     return Objective("parameters", "parameters", count)

@@ -16,11 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from ...supernet import Supernet
-from ...supernet.distillation import label_loss
 from ...supernet.gates import gated, run_whole
 from ...tasks import Task
 from ...tasks.batches import Batch
-from ..calibration import calibration_batches, model_inputs, real_tokens
+from ..calibration import calibration_batches
 
 PARTS = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
 
@@ -36,7 +35,7 @@ class Recipe:
         noise: standard deviation, absolute, of Gaussian noise on the output of every linear map.
         repeats: noisy passes whose weight gradients are averaged.
         padding: count padding in the mean outputs, as the authors of Cam-Cut do.
-        head: the linear maps of the classification head are among those meant above.
+        head: the linear maps of the head are among those meant above.
     """
 
     texts: int = 2048
@@ -56,7 +55,8 @@ class BackwardPass:
     """What one batch tells.
 
     Attributes:
-        heads: `(B, L, H)`, the derivative of each text's own loss by the factor on a head, at 1.
+        heads: `(B, L, H)`, the derivative of each text's own loss by the factor on a head, at 1; where tokens are
+            classified, of the sum of their losses.
         neurons: `(B, L, F)`, the same for neurons.
         weights: gradients of the batch's mean loss, by name of the parameter; empty if not asked for.
         outputs: `(out,)`, the mean output of each linear map over texts and tokens, by its path; empty if not asked
@@ -81,7 +81,7 @@ def backward_passes(supernet: Supernet, task: Task, rng: np.random.Generator, re
     batches = calibration_batches(supernet, task, recipe.texts, rng, batch_size=recipe.batch_size)
     noise = torch.Generator(supernet.device).manual_seed(int(rng.integers(2**62)))
     for batch in batches:
-        yield _mean(_pass(supernet, batch, recipe, noise) for _ in range(recipe.repeats))
+        yield _mean(_pass(supernet, task, batch, recipe, noise) for _ in range(recipe.repeats))
 
 
 def _mean(passes: Iterator[BackwardPass]) -> BackwardPass:
@@ -100,7 +100,7 @@ def _tensors(seen: BackwardPass) -> list[Tensor]:
     return [seen.heads, seen.neurons, *seen.weights.values(), *seen.outputs.values()]
 
 
-def _pass(supernet: Supernet, batch: Batch, recipe: Recipe, noise: torch.Generator) -> BackwardPass:
+def _pass(supernet: Supernet, task: Task, batch: Batch, recipe: Recipe, noise: torch.Generator) -> BackwardPass:
     shape = supernet.shape
     heads = torch.ones(len(batch), shape.num_layers, shape.num_heads, device=supernet.device, requires_grad=True)
     neurons = torch.ones(
@@ -114,13 +114,14 @@ def _pass(supernet: Supernet, batch: Batch, recipe: Recipe, noise: torch.Generat
         gated(supernet, heads, neurons),
         _linear_outputs(supernet, batch, recipe, noise, outputs),
     ):
-        logits = run_whole(supernet, model_inputs(batch))
-        loss = label_loss(logits, batch.labels)
+        loss = task.kind.loss(run_whole(supernet, batch.inputs), batch)
         wanted = [heads, neurons, *(supernet.parameters[name] for name in names)]
         gradients = torch.autograd.grad(loss, wanted)
-    # The loss is a mean over texts and each text has factors of its own: the text's own loss is B times its share.
+    # The loss is a mean and each text has factors of its own: what is its own of the loss counts as often as the mean
+    # has terms, whichever texts are in the batch.
+    terms = task.kind.terms(task.train, batch.index)
     return BackwardPass(
-        gradients[0] * len(batch), gradients[1] * len(batch), dict(zip(names, gradients[2:], strict=True)), outputs
+        gradients[0] * terms, gradients[1] * terms, dict(zip(names, gradients[2:], strict=True)), outputs
     )
 
 
@@ -130,10 +131,10 @@ def weight_names(supernet: Supernet, *, head: bool = False) -> tuple[str, ...]:
 
 
 def linear_paths(supernet: Supernet, *, head: bool = False) -> tuple[str, ...]:
-    """Return the paths of all linear maps of the encoder's layers, and of the head: its dense layer, its classifier."""
+    """Return the paths of all linear maps of the encoder's layers, and of the head, in the order of the pass."""
     layers, family = range(supernet.shape.num_layers), supernet.family
     inside = tuple(family.layer_path(layer, part) for layer in layers for part in PARTS)
-    return (*inside, family.head.dense, family.head.classifier) if head else inside
+    return inside + supernet.head_paths.linears if head else inside
 
 
 @contextmanager
@@ -157,7 +158,7 @@ def _linear_outputs(
     if not recipe.weights and not recipe.noise:
         yield
         return
-    counted = torch.ones_like(real_tokens(batch)) if recipe.padding else real_tokens(batch)
+    counted = torch.ones_like(batch.real) if recipe.padding else batch.real
 
     def hook(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         def noted(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:

@@ -16,7 +16,7 @@ from ...search_space import UnitScores
 from ...supernet import Supernet
 from ...supernet.gates import run_whole, watched
 from ...tasks import Task
-from ..calibration import calibration_batches, model_inputs, real_tokens
+from ..calibration import calibration_batches
 
 _SMALLEST = 1e-30
 
@@ -103,7 +103,7 @@ class R2D2:
         neurons = torch.zeros(shape.num_layers, shape.intermediate_size, dtype=torch.float64, device=supernet.device)
         tokens = 0
         for batch in calibration_batches(supernet, task, self.texts, rng):
-            real = real_tokens(batch)
+            real = batch.real
             tokens += int(real.sum())
 
             def add_heads(layer: int, flow: Tensor, real: Tensor = real) -> None:
@@ -120,7 +120,7 @@ class R2D2:
                 neurons[layer] += value.sum(0)
 
             with watched(supernet, add_heads, add_neurons):
-                run_whole(supernet, model_inputs(batch))
+                run_whole(supernet, batch.inputs)
         heads, neurons = (heads / tokens).clamp(min=0).sqrt(), neurons / tokens
         return heads, neurons.sqrt() if self.activity == "rms" else neurons
 

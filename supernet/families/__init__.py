@@ -6,7 +6,7 @@ from ...errors import InputError
 from .bert import BERT
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
-from .family import Dropout, ModelFamily
+from .family import Dropout, HeadPaths, ModelFamily
 from .roberta import ROBERTA
 
 FAMILIES: dict[str, ModelFamily] = {family.model_type: family for family in (BERT, ROBERTA, DISTILBERT, ELECTRA)}
@@ -39,4 +39,4 @@ def family_of(config: PreTrainedConfig) -> ModelFamily:
     return family
 
 
-__all__ = ["FAMILIES", "Dropout", "ModelFamily", "family_of"]
+__all__ = ["FAMILIES", "Dropout", "HeadPaths", "ModelFamily", "family_of"]

@@ -1,4 +1,4 @@
-from .family import TANH, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_layers
+from .family import TANH, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_heads, bert_like_layers
 
 BERT = ModelFamily(
     model_type="bert",
@@ -6,5 +6,5 @@ BERT = ModelFamily(
     layers="bert.encoder.layer",
     layer=bert_like_layers(),
     embeddings=bert_like_embeddings("bert"),
-    head=HeadPaths(dense="bert.pooler.dense", activation=TANH, classifier="classifier", drops_input=False),
+    heads=bert_like_heads(HeadPaths("classifier", dense="bert.pooler.dense", activation=TANH)),
 )

@@ -20,8 +20,14 @@ DISTILBERT = ModelFamily(
         token_type=None,
         norm="distilbert.embeddings.LayerNorm",
     ),
-    head=HeadPaths(dense="pre_classifier", activation=RELU, classifier="classifier", drops_input=False),
+    heads={
+        "sequence-classification": HeadPaths(
+            "classifier", dense="pre_classifier", activation=RELU, dropout="seq_classif_dropout"
+        ),
+        "question-answering": HeadPaths("qa_outputs", drops_input=True, dropout="qa_dropout"),
+        "token-classification": HeadPaths("classifier", drops_input=True, dropout="dropout"),
+    },
     intermediate_size="hidden_dim",
-    dropout_rates=("dropout", "attention_dropout", "seq_classif_dropout"),
+    dropout_rates=("dropout", "attention_dropout"),
     norm_epsilon=1e-12,
 )

@@ -1,4 +1,4 @@
-from .family import GELU, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_layers
+from .family import GELU, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_heads, bert_like_layers
 
 ELECTRA = ModelFamily(
     model_type="electra",
@@ -7,5 +7,7 @@ ELECTRA = ModelFamily(
     layer=bert_like_layers(),
     # Present only where the embeddings are narrower than the encoder (ELECTRA-small).
     embeddings=bert_like_embeddings("electra", projection="electra.embeddings_project"),
-    head=HeadPaths(dense="classifier.dense", activation=GELU, classifier="classifier.out_proj", drops_input=True),
+    heads=bert_like_heads(
+        HeadPaths("classifier.out_proj", dense="classifier.dense", activation=GELU, drops_input=True)
+    ),
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 from transformers import PreTrainedConfig
 
 from ...search_space import EncoderShape
+
+if TYPE_CHECKING:  # a process that only serves a model does without tasks
+    from ...tasks.kinds import Head
 
 
 @dataclass(frozen=True)
@@ -36,19 +40,35 @@ class EmbeddingPaths:
     token_type: str | None
     projection: str | None = None
 
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """The embedding tables' paths."""
+        return tuple(path for path in (self.word, self.position, self.token_type) if path is not None)
+
 
 @dataclass(frozen=True)
 class HeadPaths:
-    """Module paths of the classification head: a dense layer on the first token, an activation, the classifier.
+    """Module paths of a head: a classifier, and in some a dense layer and an activation before it.
 
     Attributes:
-        drops_input: dropout is applied before `dense` as well as after it.
+        classifier: the last linear map.
+        dense: the one before it; None where the classifier reads what the encoder gives.
+        activation: of what `dense` gives.
+        drops_input: dropout is applied to what the head reads; to what the activation gives it always is.
+        dropout: the configuration's attribute for its rate, which is the hidden states' where that is not set; None
+            for a head without dropout.
     """
 
-    dense: str
-    activation: Callable[[torch.Tensor], torch.Tensor]
     classifier: str
-    drops_input: bool
+    dense: str | None = None
+    activation: Callable[[torch.Tensor], torch.Tensor] | None = None
+    drops_input: bool = False
+    dropout: str | None = "classifier_dropout"
+
+    @property
+    def linears(self) -> tuple[str, ...]:
+        """The linear maps' paths, in the order of the pass."""
+        return (self.classifier,) if self.dense is None else (self.dense, self.classifier)
 
 
 @dataclass(frozen=True)
@@ -57,11 +77,12 @@ class ModelFamily:
 
     Attributes:
         model_type: the Hugging Face configuration's `model_type`.
-        base: attribute of the classification model that holds the encoder with its embeddings.
+        base: attribute of the model with a head that holds the encoder with its embeddings.
         layers: path of the list of layers.
+        heads: what makes a task's outputs of the encoder's.
         positions_from_padding: positions count from `pad_token_id + 1` and skip padding, as RoBERTa's do.
         intermediate_size: the configuration's attribute for F.
-        dropout_rates: the configuration's attributes for dropout of hidden states, of attention and in the head.
+        dropout_rates: the configuration's attributes for dropout of hidden states and of attention.
         norm_epsilon: the configuration's attribute, or the constant the family has.
     """
 
@@ -70,14 +91,10 @@ class ModelFamily:
     layers: str
     layer: LayerPaths
     embeddings: EmbeddingPaths
-    head: HeadPaths
+    heads: dict[Head, HeadPaths]
     positions_from_padding: bool = False
     intermediate_size: str = "intermediate_size"
-    dropout_rates: tuple[str, str, str] = (
-        "hidden_dropout_prob",
-        "attention_probs_dropout_prob",
-        "classifier_dropout",
-    )
+    dropout_rates: tuple[str, str] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     norm_epsilon: str | float = "layer_norm_eps"
 
     def shape(self, config: PreTrainedConfig) -> EncoderShape:
@@ -95,11 +112,12 @@ class ModelFamily:
         """Return the full module path of a part (a field of `LayerPaths`) of a layer."""
         return f"{self.layers}.{layer}.{getattr(self.layer, part)}"
 
-    def dropout(self, config: PreTrainedConfig) -> Dropout:
-        """Read the three dropout rates; a head without one of its own uses the hidden states'."""
-        hidden, attention, head = (getattr(config, name, None) for name in self.dropout_rates)
-        hidden = float(hidden or 0.0)
-        return Dropout(hidden, float(attention or 0.0), hidden if head is None else float(head))
+    def dropout(self, config: PreTrainedConfig, head: Head) -> Dropout:
+        """Read the dropout rates of a model with that head."""
+        hidden, attention = (float(getattr(config, name, None) or 0.0) for name in self.dropout_rates)
+        name = self.heads[head].dropout
+        own = 0.0 if name is None else getattr(config, name, None)
+        return Dropout(hidden, attention, hidden if own is None else float(own))
 
     def epsilon(self, config: PreTrainedConfig) -> float:
         """Return the LayerNorms' epsilon."""
@@ -139,6 +157,15 @@ def bert_like_embeddings(base: str, projection: str | None = None) -> EmbeddingP
         norm=f"{base}.embeddings.LayerNorm",
         projection=projection,
     )
+
+
+def bert_like_heads(sequence: HeadPaths) -> dict[Head, HeadPaths]:
+    """Return all heads, of which BERT, RoBERTa and ELECTRA share those that read each token."""
+    return {
+        "sequence-classification": sequence,
+        "question-answering": HeadPaths("qa_outputs", dropout=None),
+        "token-classification": HeadPaths("classifier", drops_input=True),
+    }
 
 
 TANH, RELU, GELU = torch.tanh, functional.relu, functional.gelu

@@ -1,4 +1,4 @@
-from .family import TANH, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_layers
+from .family import TANH, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_heads, bert_like_layers
 
 ROBERTA = ModelFamily(
     model_type="roberta",
@@ -6,6 +6,8 @@ ROBERTA = ModelFamily(
     layers="roberta.encoder.layer",
     layer=bert_like_layers(),
     embeddings=bert_like_embeddings("roberta"),
-    head=HeadPaths(dense="classifier.dense", activation=TANH, classifier="classifier.out_proj", drops_input=True),
+    heads=bert_like_heads(
+        HeadPaths("classifier.out_proj", dense="classifier.dense", activation=TANH, drops_input=True)
+    ),
     positions_from_padding=True,
 )

@@ -15,7 +15,7 @@ from secateur.cli import run_command
 from secateur.cli.run_folder import RunFolder
 from secateur.cli.workspace import model_name, open_task
 from secateur.evaluation.archive import Archive
-from secateur.evaluation.model_error import model_error, model_logits
+from secateur.evaluation.model_error import model_error, model_outputs
 from secateur.searchers import AUTO
 from secateur.supernet.extraction import extract
 from secateur.supernet.recovery import recover
@@ -103,7 +103,7 @@ def test_points_are_what_the_archive_says(compared, points):
 def test_recovered_models_are_distilled_from_the_fine_tuned_one(compared):
     """Done once more here; the archive's errors and the kept weights come out."""
     task, whole = open_task(RunFolder.open(compared)), load_model(compared / "finetuned")
-    teacher = model_logits(whole, task.train, pad_token_id=task.pad_token_id)
+    teacher = model_outputs(whole, task.train, pad_token_id=task.pad_token_id)
     rows = [
         *(one for one in selection(compared, weights="recovered") if one.method in ("rank_magnitude", "whole")),
         next(one for one in selection(compared, weights="recovered") if one.method == AUTO),
@@ -119,7 +119,8 @@ def test_recovered_models_are_distilled_from_the_fine_tuned_one(compared):
         if kept.is_dir():
             inputs = {"pad_token_id": task.pad_token_id}
             assert np.array_equal(
-                model_logits(load_model(kept), task.selection, **inputs), model_logits(model, task.selection, **inputs)
+                model_outputs(load_model(kept), task.selection, **inputs),
+                model_outputs(model, task.selection, **inputs),
             )
     assert [one for one in rows if (compared / "pruned" / model_name(one)).is_dir()]
     assert not (compared / "recover.state").exists()

@@ -27,6 +27,7 @@ from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.storage import load_model
+from secateur.tasks.kinds import KINDS
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 from transformers import AutoModelForSequenceClassification
@@ -252,7 +253,7 @@ def test_before_any_supernet_and_then_a_search(finished, tmp_path, call, fails):
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--method", "luck"], "unknown pruner 'luck'; known: deepcuts_cam, "),
+        (["--method", "luck"], "unknown pruner 'luck'; known: block_lasso, cofi, deepcuts_cam, "),
         (["--method", "kcm,"], "unknown pruner ''; known: "),
         (["--density", "1.5"], "--density needs numbers above 0 and at most 1, such as 0.9,0.6; got '1.5'"),
         (["--density", "0.9,0"], "--density needs numbers above 0 and at most 1, such as 0.9,0.6; got '0'"),
@@ -288,7 +289,7 @@ def test_labels_that_are_missing():
     for name in ("mask_tuning", "rank_fisher", "deepcuts_cam"):
         with pytest.raises(InputError, match=rf"{name} needs labels, but 3 of the 50 training texts of toy have none;"):
             check_labels_are_there(make_pruner(name), unlabelled)
-    numbers = replace(task, kind="regression", train=replace(task.train, labels=np.full(50, np.nan, np.float32)))
+    numbers = replace(task, kind=KINDS["regression"], train=replace(task.train, labels=np.full(50, np.nan, np.float32)))
     with pytest.raises(InputError, match="50 of the 50 training texts"):
         check_labels_are_there(make_pruner("rank_cam"), numbers)
 

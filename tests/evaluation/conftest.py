@@ -31,7 +31,7 @@ def split(supernet) -> Split:
     rng = np.random.default_rng(0)
     texts = [rng.integers(4, 40, rng.integers(2, 21)).astype(np.int32) for _ in range(400)]
     unlabelled = Split(texts, None, np.zeros(400, np.int64))
-    answers = split_error(supernet, unlabelled).logits(SubnetMask.full(SHAPE), (3,))[3].argmax(axis=1)
+    answers = split_error(supernet, unlabelled).outputs(SubnetMask.full(SHAPE), (3,))[3].argmax(axis=1)
     answers[rng.permutation(400)[:20]] += 1
     return replace(unlabelled, labels=answers % 3)
 

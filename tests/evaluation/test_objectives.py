@@ -3,26 +3,37 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable, LatencyTarget
-from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, resolve_objective
+from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, parameters, resolve_objective
 from secateur.evaluation.objectives.memory import BASE_MB
 from secateur.search_space import Large, Medium, Small, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.storage import save_extracted
+from secateur.tests.tiny import tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 
 TARGET = LatencyTarget(machine="here", threads=1, batch_size=2, sequence_length=8)
 
 
-@pytest.mark.parametrize("space", [Small, Medium, Large])
-def test_disk_is_the_size_of_the_saved_file(model, tiny_tokenizer, tmp_path, space):
-    supernet = Supernet(model)
-    some = space(supernet.shape, elastic_hidden=True)
-    masks = [some.mask(x) for x in some.sample(2, np.random.default_rng(0))]
+def test_disk_is_the_size_of_the_saved_file(headed, tiny_tokenizer, tmp_path):
+    supernet, rng = Supernet(headed), np.random.default_rng(0)
+    spaces = [space(supernet.shape, elastic_hidden=True) for space in (Small, Medium, Large)]
+    masks = [space.mask(space.sample(1, rng)[0]) for space in spaces]
     for mask in (*masks, SubnetMask.full(supernet.shape), SubnetMask.full(supernet.shape).truncated(0)):
         folder = tmp_path / mask.key
         save_extracted(extract(supernet.model, mask), tiny_tokenizer, folder, "a card")
-        assert disk(supernet).of(mask) * 1e6 == (folder / "model.safetensors").stat().st_size
+        assert round(disk(supernet).of(mask) * 1e6) == (folder / "model.safetensors").stat().st_size
+
+
+def test_parameters_are_those_of_the_extracted_model(headed):
+    supernet = Supernet(headed)
+    for mask in (
+        SubnetMask.full(supernet.shape),
+        SubnetMask.from_counts(supernet.shape, [1, 0, 4], [7, 24, 0], 9),
+        SubnetMask.from_counts(supernet.shape, [0, 0, 0], [0, 0, 0], 5),
+    ):
+        extracted = extract(headed, mask)
+        assert parameters(supernet).of(mask) == sum(p.numel() for p in extracted.parameters())
 
 
 def test_memory_is_weights_and_activations_and_a_base(tiny_models):
@@ -39,6 +50,13 @@ def test_memory_is_weights_and_activations_and_a_base(tiny_models):
     assert sizes == sorted(sizes)
     long = TARGET.model_copy(update={"sequence_length": "task", "lengths": (2, 8)})
     assert memory(supernet, long).of(full) == memory(supernet, TARGET).of(full)  # of its longest texts
+
+
+@pytest.mark.parametrize(("head", "outputs"), [("question-answering", 2), ("token-classification", 3)])
+def test_macs_of_a_head_that_reads_each_token(head, outputs):
+    supernet = Supernet(tiny_model("bert", head))
+    narrow = SubnetMask.from_counts(supernet.shape, [0, 0, 0], [0, 0, 0], 9)
+    assert macs(supernet, (7,)).of(narrow) == 7 * 9 * outputs
 
 
 def test_macs_are_the_mean_over_lengths(tiny_models):

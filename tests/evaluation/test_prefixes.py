@@ -73,7 +73,7 @@ def test_shared_states_change_no_bit_of_any_output(supernet, split, name, elasti
     sharing = split_error(supernet, split, dtype=dtype, prefix_bytes=most)
     for mask in masks:
         depths = range(mask.depth - int(rng.integers(2)) if mask.depth else 0, mask.depth + 1)
-        expected, found = plain.logits(mask, depths), sharing.logits(mask, depths)
+        expected, found = plain.outputs(mask, depths), sharing.outputs(mask, depths)
         for depth in depths:
             np.testing.assert_array_equal(found[depth], expected[depth])
         assert 0 <= sharing.prefixes.bytes <= most
@@ -89,7 +89,7 @@ def test_every_family_shares(model, split):
     space = SPACES["medium"](supernet.shape)
     plain, sharing = (split_error(supernet, split, pad_token_id=1, prefix_bytes=n) for n in (0, 10**8))
     for mask in related_masks(space, 12, np.random.default_rng(0)):
-        expected, found = (one.logits(mask, (mask.depth,))[mask.depth] for one in (plain, sharing))
+        expected, found = (one.outputs(mask, (mask.depth,))[mask.depth] for one in (plain, sharing))
         np.testing.assert_array_equal(found, expected)
     assert sharing.prefixes.traffic.saved > 0
 

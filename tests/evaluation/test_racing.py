@@ -40,11 +40,11 @@ def test_correcting_an_answer_never_raises_the_error(rows, name):
     metric = METRICS[name]
     check_racing(metric, 2)
     predictions, labels = np.array(rows).T
-    before = 1 - metric.of_predictions(predictions, labels)
+    before = 1 - metric.of_compared(predictions, labels)
     for wrong in np.flatnonzero(predictions != labels):
         corrected = predictions.copy()
         corrected[wrong] = labels[wrong]
-        assert 1 - metric.of_predictions(corrected, labels) <= before + 1e-12
+        assert 1 - metric.of_compared(corrected, labels) <= before + 1e-12
 
 
 @pytest.mark.parametrize(

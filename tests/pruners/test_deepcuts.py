@@ -14,6 +14,7 @@ from secateur.pruners.importance.backward import Recipe
 from secateur.search_space import SubnetMask
 from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
+from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
@@ -39,7 +40,7 @@ def other_weights():
 
 
 def test_zeros_stay_zeros_and_all_else_is_trained(model):
-    pruner = DeepCuts(SCORING, retraining=QUICK)
+    pruner = DeepCuts(SCORING, settings=QUICK)
     task = replace(toy.toy_task(), pad_token_id=model.config.pad_token_id)
     pruned, names = pruned_by(pruner, model, task), prunable_names(Supernet(model))
     zeros = kept = total = 0
@@ -61,7 +62,7 @@ def test_zeros_stay_zeros_and_all_else_is_trained(model):
 def test_the_mask_is_that_of_the_fine_tuned_model_and_the_weights_are_the_pretrained_ones():
     model, pretrained, task = tiny_model("bert"), other_weights(), toy.toy_task()
     before = [copy.deepcopy(one.state_dict()) for one in (model, pretrained)]
-    pruned = pruned_by(DeepCuts(SCORING, rewind=pretrained, retraining=None), model, task)
+    pruned = pruned_by(DeepCuts(SCORING, rewind=pretrained, settings=None), model, task)
     kept = kept_elements(SCORING(Supernet(model), task, np.random.default_rng(0)), 0.3)
     for name, parameter in pruned.model.named_parameters():
         expected = pretrained.get_parameter(name)
@@ -76,7 +77,7 @@ def test_the_mask_is_that_of_the_fine_tuned_model_and_the_weights_are_the_pretra
 
 def test_nothing_to_rewind_to():
     model = tiny_model("bert")
-    pruned = pruned_by(DeepCuts("magnitude", retraining=None), model)
+    pruned = pruned_by(DeepCuts("magnitude", settings=None), model)
     for name in prunable_names(Supernet(model)):
         left = pruned.model.get_parameter(name)
         assert torch.equal(left, torch.where(left == 0, 0.0, model.get_parameter(name)))
@@ -88,7 +89,7 @@ def test_nothing_to_rewind_to():
 def test_what_is_left_learns():
     task, losses = toy.toy_task(200), []
     recipe = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=6)
-    pruner = DeepCuts("magnitude", retraining=recipe, report=lambda p: losses.append(p.loss))
+    pruner = DeepCuts("magnitude", settings=recipe, report=lambda p: losses.append(p.loss))
     pruned_by(pruner, task=task, density=0.5)
     assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:20])
 
@@ -109,8 +110,8 @@ class Stop(Exception):
 
 
 def test_a_retraining_that_was_killed_goes_on(tmp_path):
-    whole = pruned_by(DeepCuts(SCORING, rewind=other_weights(), retraining=QUICK)).model
-    pruner = DeepCuts(SCORING, rewind=other_weights(), retraining=QUICK, state=tmp_path)
+    whole = pruned_by(DeepCuts(SCORING, rewind=other_weights(), settings=QUICK)).model
+    pruner = DeepCuts(SCORING, rewind=other_weights(), settings=QUICK, state=tmp_path)
 
     def breaking(progress):
         if progress.done == 4:
@@ -127,7 +128,7 @@ def test_a_retraining_that_was_killed_goes_on(tmp_path):
 
 
 def test_the_seed_decides():
-    models = [pruned_by(DeepCuts(SCORING, retraining=QUICK), seed=seed).model for seed in (3, 3, 4)]
+    models = [pruned_by(DeepCuts(SCORING, settings=QUICK), seed=seed).model for seed in (3, 3, 4)]
     first, same, other = (list(one.parameters()) for one in models)
     assert all(torch.equal(a, b) for a, b in zip(first, same, strict=True))
     assert any(not torch.equal(a, b) for a, b in zip(first, other, strict=True))
@@ -139,9 +140,9 @@ def test_regression():
     config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
     task = toy.toy_task()
     train = replace(task.train, labels=task.train.labels.astype(np.float32))
-    changes = {"train": train, "kind": "regression", "label_names": ("score",), "metric": METRICS["pearson"]}
+    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
     pruned = pruned_by(
-        DeepCuts(SCORING, retraining=QUICK), BertForSequenceClassification(config), replace(task, **changes)
+        DeepCuts(SCORING, settings=QUICK), BertForSequenceClassification(config), replace(task, **changes)
     )
     assert 0.25 < pruned.density <= 0.3
     assert all(torch.isfinite(p).all() for p in pruned.model.parameters())
@@ -163,9 +164,9 @@ def test_by_name(strategy):
 
 
 def test_what_a_method_needs_without_retraining():
-    needs = {name: DeepCuts(name, retraining=None).needs_labels for name in STRATEGIES}
+    needs = {name: DeepCuts(name, settings=None).needs_labels for name in STRATEGIES}
     assert needs == {name: name != "magnitude" for name in STRATEGIES}
-    scored = pruned_by(DeepCuts(SCORING, retraining=None)).provenance
+    scored = pruned_by(DeepCuts(SCORING, settings=None)).provenance
     assert (scored.texts, scored.labels, scored.epochs, scored.gradients) == (24, 24, 0, True)
 
 

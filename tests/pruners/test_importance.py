@@ -7,7 +7,6 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 from secateur.errors import InputError
-from secateur.pruners.calibration import model_inputs, real_tokens
 from secateur.pruners.importance import IMPORTANCES, Cam, Fisher, Gradient, Smooth, score_together
 from secateur.pruners.importance.backward import Recipe, backward_passes, linear_paths
 from secateur.pruners.importance.units import sum_over_units
@@ -44,7 +43,7 @@ def test_the_gradient_of_a_factor_is_each_texts_own(model, task):
     @torch.no_grad()
     def losses(heads: torch.Tensor, neurons: torch.Tensor) -> torch.Tensor:
         with gated(supernet, heads, neurons):
-            logits = run_whole(supernet, model_inputs(batch))
+            logits = run_whole(supernet, batch.inputs)
         return torch.nn.functional.cross_entropy(logits, batch.labels, reduction="none")
 
     def ones(units: int) -> torch.Tensor:
@@ -134,13 +133,13 @@ def test_mean_outputs_leave_padding_out_unless_asked(tiny_models, task):
     path, batch = linear_paths(supernet)[0], drawn_batch(task, 12)
     outputs: list[torch.Tensor] = []
     handle = supernet.model.get_submodule(path).register_forward_hook(lambda m, i, output: outputs.append(output))
-    run_whole(supernet, model_inputs(batch))
+    run_whole(supernet, batch.inputs)
     handle.remove()
-    for padding, expected in ((False, outputs[0][real_tokens(batch)].mean(0)), (True, outputs[0].mean((0, 1)))):
+    for padding, expected in ((False, outputs[0][batch.real].mean(0)), (True, outputs[0].mean((0, 1)))):
         recipe = Recipe(texts=12, batch_size=12, weights=True, padding=padding)
         (seen,) = backward_passes(supernet, task, rng(), recipe)
         torch.testing.assert_close(seen.outputs[path], expected, atol=1e-5, rtol=1e-4)
-    assert not torch.allclose(outputs[0][real_tokens(batch)].mean(0), outputs[0].mean((0, 1)), atol=1e-3)
+    assert not torch.allclose(outputs[0][batch.real].mean(0), outputs[0].mean((0, 1)), atol=1e-3)
 
 
 @pytest.mark.parametrize("name", IMPORTANCES)

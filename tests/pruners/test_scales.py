@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from secateur.pruners.calibration import calibration_batches, model_inputs, real_tokens
+from secateur.pruners.calibration import calibration_batches
 from secateur.pruners.scales import UnitScales, extract_scaled, fit_scales
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.gates import gated, run_whole, watched
+from secateur.supernet.heads import head_of
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import tiny_model
 
@@ -81,6 +82,7 @@ class Seen:
         weight = supernet.parameters[f"{supernet.family.layer_path(layer, part)}.weight"].detach()
         kept = np.flatnonzero((mask.heads if kind == "attention" else mask.neurons)[layer])
         sums, flows, read = [], [], []
+        first_only = layer == 2 and head_of(supernet.model) == "sequence-classification"
 
         def note(this: int, flow: torch.Tensor) -> None:
             if this == layer:
@@ -88,12 +90,12 @@ class Seen:
 
         handle = norm.register_forward_pre_hook(lambda module, inputs: sums.append(inputs[0].flatten(0, 1)))
         for batch in texts(supernet):
-            rows = real_tokens(batch)
-            read.append((rows & (torch.arange(rows.shape[1]) == 0) if layer == 2 else rows).flatten())
+            rows = batch.real
+            read.append((rows & (torch.arange(rows.shape[1]) == 0) if first_only else rows).flatten())
             # Watched from outside the factors: what is seen has not met them.
             watching = watched(supernet, **{"heads" if kind == "attention" else "neurons": note})
             with watching, with_factors(supernet, mask, scales):
-                run_whole(supernet, model_inputs(batch))
+                run_whole(supernet, batch.inputs)
         handle.remove()
         single = torch.cat(flows)[torch.cat(read)][:, None, :] * weight
         single = single.view(*single.shape[:2], 4 if kind == "attention" else 24, -1).sum(-1)
@@ -101,8 +103,8 @@ class Seen:
         self.single = single[..., kept].double().numpy()  # (tokens, D, units)
 
 
-def test_each_block_comes_as_close_to_the_teacher_as_damped_scales_can(model):
-    supernet, rng = Supernet(model), np.random.default_rng(1)
+def test_each_block_comes_as_close_to_the_teacher_as_damped_scales_can(headed):
+    supernet, rng = Supernet(headed), np.random.default_rng(1)
     teacher, mask = random_mask(rng, 0.9), random_mask(rng, 0.5)
     scales = fit_scales(supernet, texts(supernet), mask, teacher, damping=DAMPING)
     so_far, improved = ones(), 0
@@ -119,6 +121,8 @@ def test_each_block_comes_as_close_to_the_teacher_as_damped_scales_can(model):
             weight = np.sqrt(DAMPING * np.square(design).sum() / kept.sum())
             augmented = np.vstack([design, weight * np.eye(kept.sum())])
             expected, *_ = np.linalg.lstsq(augmented, np.concatenate([missing, np.zeros(kept.sum())]))
+            if np.abs(1 + expected).max() > 10:  # not to be trusted
+                expected = np.zeros(kept.sum())
             assert found[kept] - 1 == pytest.approx(expected, abs=2e-4)
             where = so_far.heads if kind == "attention" else so_far.neurons
             where[layer] = found

@@ -27,7 +27,7 @@ MASKS = {
 
 
 def logits_and_gradients(supernet, batch, mask, multiple):
-    taken = pieces(supernet.family, SHAPE, mask, projection=supernet.projected, multiple=multiple)
+    taken = pieces(supernet.family, supernet.head_paths, SHAPE, mask, projection=supernet.projected, multiple=multiple)
     parameters = {name: p.detach() for name, p in supernet.parameters.items()}
     leaves = {key: piece.take(parameters).requires_grad_() for key, piece in taken.items()}
     architecture = supernet.architecture

@@ -3,11 +3,18 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.supernet.extracted import MODELS, layer_sizes
+from secateur.supernet.extracted import layer_sizes
+from secateur.supernet.extracted_models import MODELS
 from secateur.supernet.extraction import extract
 from secateur.supernet.families import family_of
 from secateur.tests.tiny import tiny_model
-from transformers import BertConfig, BertForSequenceClassification, BertModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    BertForMultipleChoice,
+    BertForSequenceClassification,
+    BertModel,
+)
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 # Layer 0 keeps 3 heads, layer 1 is gone, layer 2 keeps neurons only.
@@ -121,9 +128,10 @@ def test_hidden_states_and_attentions(model, batch):
 
 def test_a_model_from_a_configuration_alone_is_initialised(model):
     config = extract(model, MASK).config
-    fresh = MODELS[family_of(model.config).model_type](config)
     family = family_of(model.config)
-    for path in (family.layer_path(0, "query"), family.layer_path(1, "ffn_out"), family.head.dense):
+    fresh = MODELS[family.model_type, "sequence-classification"](config)
+    dense = family.heads["sequence-classification"].dense
+    for path in (family.layer_path(0, "query"), family.layer_path(1, "ffn_out"), dense):
         linear = fresh.get_submodule(path)
         assert linear.weight.std().item() == pytest.approx(config.initializer_range, rel=0.35)
         assert not linear.bias.any()
@@ -146,7 +154,7 @@ def test_embeddings_without_a_fitting_width_are_refused(tiny_models):
     config = extract(tiny_models["electra with projection"], MASK).config
     config.project_embeddings = False
     with pytest.raises(ValueError, match="embeddings of width 8 do not fit a residual stream of 13"):
-        MODELS["electra"](config)
+        MODELS["electra", "sequence-classification"](config)
 
 
 def test_scattered_heads_are_the_right_ones(tiny_models):
@@ -161,5 +169,7 @@ def test_scattered_heads_are_the_right_ones(tiny_models):
 
 
 def test_a_model_without_a_head_is_refused(tiny_models):
-    with pytest.raises(InputError, match="BertModel has no classification head"):
-        extract(BertModel(tiny_models["bert"].config), MASK)
+    expected = "has no head for sequence-classification, question-answering, token-classification; give a model that"
+    for other in (BertModel, BertForMaskedLM, BertForMultipleChoice):
+        with pytest.raises(InputError, match=f"{other.__name__} {expected}"):
+            extract(other(tiny_models["bert"].config), MASK)

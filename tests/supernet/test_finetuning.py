@@ -8,22 +8,17 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from secateur.errors import InputError
+from secateur.evaluation.model_error import model_error
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.finetuning import check_labels, finetune, head_labels
+from secateur.supernet.finetuning import finetune
 from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
+from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
-from transformers import (
-    BertConfig,
-    BertForMaskedLM,
-    BertForSequenceClassification,
-    BertForTokenClassification,
-    BertModel,
-)
+from transformers import BertConfig, BertForSequenceClassification
 
 QUICK = FinetuneSettings(learning_rate=2e-3, batch_size=8, epochs=0.3)
 
@@ -35,6 +30,43 @@ def test_a_model_learns(model):
     assert [done for done, _, _ in losses] == list(range(1, 101))
     assert {total for _, total, _ in losses} == {100}
     assert np.mean([loss for _, _, loss in losses[-20:]]) < 0.8 * np.mean([loss for _, _, loss in losses[:20]])
+
+
+@pytest.mark.parametrize("kind", ["question-answering", "token-classification"])
+@pytest.mark.parametrize("name", ["bert", "distilbert"])
+def test_a_model_learns_what_each_token_means(name, kind):
+    task, model = toy.toy_task(400, kind), tiny_model(name, kind)
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=3)
+    finetune(model, task, settings, seed=0)
+    assert model_error(model, task.selection, task.metric, pad_token_id=0) < 0.15
+
+
+@pytest.mark.parametrize("kind", ["question-answering", "token-classification"])
+def test_the_loss_of_tokens_is_transformers_own(kind):
+    """One batch of all texts, padded: padding has no part in it."""
+    task, model, losses = toy.toy_task(16, kind), without_dropout(tiny_model("bert", kind)), []
+    longest = int(task.train.lengths.max())
+    ids, labels = torch.zeros(16, longest, dtype=torch.int64), torch.full((16, longest), -100)
+    for i, row in enumerate(task.train.input_ids):
+        ids[i, : len(row)] = torch.from_numpy(row)
+    named = {"start_positions": 0, "end_positions": 1}
+    if kind == "question-answering":
+        named = {name: torch.from_numpy(task.train.labels[:, place]) for name, place in named.items()}
+    else:
+        for i, row in enumerate(task.train.labels):
+            labels[i, : len(row)] = torch.from_numpy(row)
+        named = {"labels": labels}
+    with torch.no_grad():
+        if kind == "question-answering":  # transformers' own loss takes padding for tokens
+            alone = [
+                model(input_ids=ids[i : i + 1, :n], **{name: rows[i : i + 1] for name, rows in named.items()}).loss
+                for i, n in enumerate(task.train.lengths)
+            ]
+            expected = float(torch.stack(alone).mean())
+        else:
+            expected = float(model(input_ids=ids, attention_mask=(ids > 0).long(), **named).loss)
+    finetune(model, task, FinetuneSettings(batch_size=16, epochs=1), seed=0, report=lambda p: losses.append(p.loss))
+    assert losses == pytest.approx([expected], rel=0.02)  # bfloat16 on some processors
 
 
 def test_seeds(tmp_path):
@@ -103,8 +135,10 @@ def test_one_step_is_adamw(tmp_path):
 def test_regression():
     task = toy.toy_task(200)
     train = type(task.train)(task.train.input_ids, None, task.train.labels.astype(np.float32))
-    changes = {"train": train, "kind": "regression", "label_names": ("score",), "metric": METRICS["pearson"]}
-    model = BertForSequenceClassification(tiny_config(num_labels=1))
+    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
+    model = BertForSequenceClassification(config)
     losses: list[float] = []
     settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=6)
     finetune(model, type(task)(**(vars(task) | changes)), settings, seed=0, report=lambda p: losses.append(p.loss))
@@ -282,77 +316,3 @@ def test_weights_of_a_short_precision_become_float32():
     model = tiny_model("bert").bfloat16()
     finetune(model, toy.toy_task(), QUICK, seed=0)
     assert all(p.dtype == torch.float32 for p in model.parameters())
-
-
-# Heads and labels
-
-
-def tiny_config(**more) -> BertConfig:
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    return BertConfig(intermediate_size=8, max_position_embeddings=24, **(sizes | more))
-
-
-def test_head_of_every_family(model, tmp_path):
-    model.save_pretrained(tmp_path)
-    assert head_labels(tmp_path) == head_labels(str(tmp_path)) == 3
-
-
-def test_head_of_an_extracted_model(model, tmp_path):
-    supernet = Supernet(model)
-    extract(model, SubnetMask.from_counts(supernet.shape, [1, 0, 3], [5, 24, 0], 9)).save_pretrained(tmp_path)
-    assert head_labels(tmp_path) == 3
-
-
-@pytest.mark.parametrize("kind", [BertModel, BertForMaskedLM, BertForTokenClassification])
-def test_no_head(kind, tmp_path):
-    config = tiny_config(num_labels=5)
-    model = kind(config, add_pooling_layer=True) if kind is BertModel else kind(config)
-    model.save_pretrained(tmp_path)
-    assert head_labels(tmp_path) is None
-
-
-def test_head_in_several_files(tmp_path):
-    BertForSequenceClassification(tiny_config(num_labels=5)).save_pretrained(tmp_path, max_shard_size="2KB")
-    assert not (tmp_path / "model.safetensors").exists()
-    assert head_labels(tmp_path) == 5
-
-
-def test_head_in_an_old_file(tmp_path):
-    model = BertForSequenceClassification(tiny_config(num_labels=5))
-    model.config.save_pretrained(tmp_path)
-    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
-    assert head_labels(tmp_path) == 5
-
-
-def test_checkpoints_that_cannot_be_read(tmp_path):
-    with pytest.raises(InputError, match="there is no folder"):
-        head_labels(tmp_path / "absent")
-    BertForSequenceClassification(tiny_config()).save_pretrained(tmp_path)
-    weights = tmp_path / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    with pytest.raises(InputError, match=r"cannot load the model .* damaged, incomplete") as caught:
-        head_labels(tmp_path)
-    assert "\n" not in str(caught.value)
-    weights.unlink()
-    with pytest.raises(InputError, match=r"cannot load the model .* no model\.safetensors"):
-        head_labels(tmp_path)
-
-
-def named(*names: str) -> BertConfig:
-    return tiny_config(id2label=dict(enumerate(names)), label2id={name: i for i, name in enumerate(names)})
-
-
-@pytest.mark.parametrize(
-    "names", [("red", "green", "blue"), ("Red", "GREEN", "blue"), ("LABEL_0", "LABEL_1", "LABEL_2"), ("x", "y", "z")]
-)
-def test_labels_that_may_be_the_tasks(names):
-    check_labels(named(*names), toy.toy_task())
-
-
-def test_labels_that_are_not_the_tasks():
-    with pytest.raises(InputError, match=r"a head for 2 labels, but the task 'toy' has 3 \(red, green, blue\)"):
-        check_labels(named("red", "green"), toy.toy_task())
-    with pytest.raises(InputError, match="labels are blue, red, green, in this order, but those of the task 'toy' are"):
-        check_labels(named("BLUE", "Red", "green"), toy.toy_task())
-    with pytest.raises(InputError, match="a head for 2 labels"):
-        finetune(BertForSequenceClassification(tiny_config()), toy.toy_task(), QUICK, seed=0)

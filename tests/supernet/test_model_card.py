@@ -7,6 +7,7 @@ from secateur.supernet.model_card import CardFacts, model_card
 
 FACTS = CardFacts(
     name="sst2-small",
+    head="sequence-classification",
     parent="org/bert-sst2",
     key="0123456789abcdef",
     heads=(3, 0),
@@ -50,6 +51,23 @@ def test_metadata_is_what_the_hub_reads():
         ("selection", "accuracy", 0.91),
         ("validation", "accuracy", 0.9),
     ]
+
+
+@pytest.mark.parametrize(
+    ("head", "auto_class", "pipeline"),
+    [
+        ("sequence-classification", "AutoModelForSequenceClassification", "text-classification"),
+        ("question-answering", "AutoModelForQuestionAnswering", "question-answering"),
+        ("token-classification", "AutoModelForTokenClassification", "token-classification"),
+    ],
+)
+def test_each_head_has_its_class_and_its_pipeline(head, auto_class, pipeline):
+    text = model_card(replace(FACTS, head=head))
+    assert f'model = {auto_class}.from_pretrained("sst2-small")' in text
+    assert f"from transformers import AutoTokenizer, {auto_class}\n" in text
+    data = ModelCardData(**metadata(text))
+    assert data.pipeline_tag == pipeline
+    assert {result.task_type for result in data.eval_results} == {pipeline}
 
 
 def test_a_folder_is_no_base_model_of_the_hub():

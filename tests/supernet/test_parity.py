@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from secateur.search_space import SPACES, EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extracted_configs import CONFIGS
-from secateur.supernet.extraction import check_agreement, extract
+from secateur.supernet.extraction import check_agreement, check_extracted, extract
 from secateur.supernet.families import family_of
+from secateur.supernet.heads import auto_class, head_of, read_outputs
 from secateur.tests.supernet.reference import multiplied
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 TOLERANCE = 1e-5
-PER_COMBINATION = 26  # times 5 models, 4 spaces, with and without elastic width: 1040 masks
+PER_COMBINATION = 9  # times 5 models, 3 heads, 4 spaces, with and without elastic width: 1080 masks
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 
 many = settings(
@@ -30,9 +32,19 @@ many = settings(
 seeds = st.integers(0, 2**32 - 1)
 
 
+@pytest.fixture(scope="session")
+def model(headed) -> PreTrainedModel:
+    """Here all tests are for all heads."""
+    return headed
+
+
 @torch.no_grad()
-def logits(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-    return model(**batch).logits
+def outputs(model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    return read_outputs(model(**batch), batch["attention_mask"])
+
+
+def auto(model: PreTrainedModel):
+    return getattr(transformers, auto_class(head_of(model)))
 
 
 def in_memory(model: PreTrainedModel) -> PreTrainedModel:
@@ -41,7 +53,7 @@ def in_memory(model: PreTrainedModel) -> PreTrainedModel:
     weights = safetensors.torch.load(safetensors.torch.save(model.state_dict()))
     config = CONFIGS[written["model_type"].removeprefix("secateur-")].from_dict(written)
     with torch.device("meta"):
-        loaded = AutoModelForSequenceClassification.from_config(config)
+        loaded = auto(model).from_config(config)
     loaded.load_state_dict(weights, assign=True)
     for name, buffer in loaded.named_buffers():
         owner, _, attribute = name.rpartition(".")
@@ -50,20 +62,22 @@ def in_memory(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def check_all(model: PreTrainedModel, mask: SubnetMask, batch: dict[str, torch.Tensor], folder=None) -> torch.Tensor:
-    """Compare the four ways to run a subnetwork; through the disk if a folder is given. Returns the logits."""
+    """Compare the four ways to run a subnetwork; through the disk if a folder is given. Returns the outputs."""
     with multiplied(model, mask) as reference:
-        expected = logits(reference, batch)
+        expected = outputs(reference, batch)
     extracted = extract(model, mask)
-    got = logits(extracted, batch)
+    got = outputs(extracted, batch)
     if folder is None:
         reloaded = in_memory(extracted)
     else:
         extracted.save_pretrained(folder)
-        reloaded = AutoModelForSequenceClassification.from_pretrained(folder)
-    assert expected.shape == got.shape == (3, 3)
+        reloaded = auto(model).from_pretrained(folder)
+    count = 3 if head_of(model) == "sequence-classification" else 7 + 4 + 1
+    assert expected.shape == got.shape == (count, model.config.num_labels)
     torch.testing.assert_close(got, expected, atol=TOLERANCE, rtol=0)
-    torch.testing.assert_close(Supernet(model).subnet(mask)(**batch), expected, atol=TOLERANCE, rtol=0)
-    assert torch.equal(logits(reloaded, batch), got)
+    torch.testing.assert_close(Supernet(model).subnet(mask).outputs(**batch), expected, atol=TOLERANCE, rtol=0)
+    assert type(reloaded) is type(extracted)
+    assert torch.equal(outputs(reloaded, batch), got)
     assert reloaded.config.secateur_key == mask.key
     layers = extracted.get_submodule(family_of(model.config).layers)
     assert sum(p.numel() for p in layers.parameters()) == mask.encoder_parameters(SHAPE)
@@ -87,7 +101,7 @@ def test_all_ways_agree(model, batch, space, elastic_hidden):
 
 def test_scattered_masks_agree_through_the_disk(model, batch, tmp_path):
     rng = np.random.default_rng(0)
-    for i in range(20):
+    for i in range(7):
         keep = rng.uniform(0.1, 0.9, 3)
         hidden = rng.random(16) < keep[2]
         hidden[rng.integers(16)] = True
@@ -127,44 +141,73 @@ def test_corner_cases_agree(model, batch, mask, tmp_path):
 
 def test_padding_changes_nothing(model, batch):
     mask = counts([3, 0, 2], [5, 24, 0], 12)
-    whole = logits(extract(model, mask), batch)
-    alone = logits(extract(model, mask), {name: rows[1:2, :4] for name, rows in batch.items()})
-    torch.testing.assert_close(alone, whole[1:2], atol=TOLERANCE, rtol=0)
+    second = {name: rows[1:2, :4] for name, rows in batch.items()}
+    extracted, subnet = extract(model, mask), Supernet(model).subnet(mask)
+    whole, alone = outputs(extracted, batch), outputs(extracted, second)
+    begin = 1 if head_of(model) == "sequence-classification" else 7
+    torch.testing.assert_close(alone, whole[begin : begin + len(alone)], atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(subnet.outputs(**second), alone, atol=TOLERANCE, rtol=0)
+    unmasked = subnet.outputs(**{name: rows for name, rows in second.items() if name != "attention_mask"})
+    torch.testing.assert_close(unmasked, alone, atol=TOLERANCE, rtol=0)
+
+
+def test_a_subnetwork_answers_in_the_shape_of_its_model(model, batch):
+    mask = counts([3, 0, 2], [5, 24, 0], 12)
+    found, subnet = Supernet(model).subnet(mask)(**batch), Supernet(model).subnet(mask)
+    if head_of(model) == "sequence-classification":
+        assert torch.equal(found, subnet.outputs(**batch))
+        return
+    real = batch["attention_mask"].bool()
+    assert found.shape == (3, 7, model.config.num_labels)
+    assert torch.equal(found[real], subnet.outputs(**batch))
+    assert not found[~real].any()
+    whole = subnet(**{name: rows[:1] for name, rows in batch.items() if name != "attention_mask"})
+    torch.testing.assert_close(whole[0], found[0], atol=TOLERANCE, rtol=0)
 
 
 def test_eager_attention_agrees(model, batch):
     extracted = extract(model, counts([3, 0, 2], [5, 24, 0], 12))
-    fused = logits(extracted, batch)
+    fused = outputs(extracted, batch)
     extracted.set_attn_implementation("eager")
-    torch.testing.assert_close(logits(extracted, batch), fused, atol=TOLERANCE, rtol=0)
+    torch.testing.assert_close(outputs(extracted, batch), fused, atol=TOLERANCE, rtol=0)
 
 
 def test_masks_matter(model, batch):
     """Else all would agree on one and the same wrong thing."""
-    outputs = [logits(extract(model, mask), batch) for mask in CORNERS.values()]
-    for i, one in enumerate(outputs):
-        for other in outputs[:i]:
+    found = [outputs(extract(model, mask), batch) for mask in CORNERS.values()]
+    for i, one in enumerate(found):
+        for other in found[:i]:
             assert (one - other).abs().max() > 100 * TOLERANCE
 
 
 def test_the_full_mask_is_the_model(model, batch):
     torch.testing.assert_close(
-        logits(extract(model, SubnetMask.full(SHAPE)), batch), logits(model, batch), atol=1e-6, rtol=0
+        outputs(extract(model, SubnetMask.full(SHAPE)), batch), outputs(model, batch), atol=1e-6, rtol=0
     )
 
 
 def test_an_extracted_model_trains(model, batch):
     extracted = extract(model, counts([3, 0, 2], [5, 24, 0], 12)).train()
-    extracted(**batch, labels=torch.tensor([0, 2, 1])).loss.backward()
+    read_outputs(extracted(**batch), batch["attention_mask"]).square().sum().backward()
     assert all(parameter.grad is not None for parameter in extracted.parameters())
 
 
 def test_disagreement_is_an_error():
     one = torch.tensor([[1.0, 2.0]])
     assert check_agreement(one, one + 5e-5) == pytest.approx(5e-5, rel=0.01)
-    with pytest.raises(RuntimeError, match=r"logits differ by up to 0\.1, allowed are 0\.0002"):
+    with pytest.raises(RuntimeError, match=r"outputs differ by up to 0\.1, allowed are 0\.0002"):
         check_agreement(one, one + 0.1)
     with pytest.raises(RuntimeError, match="disagrees"):
         check_agreement(one, torch.full((1, 2), float("nan")))
     with pytest.raises(ValueError, match=r"got \(1, 2\) and \(2, 2\)"):
         check_agreement(one, torch.zeros(2, 2))
+
+
+def test_an_extracted_model_that_was_changed_is_noticed(model, batch):
+    mask, supernet = counts([3, 0, 2], [5, 24, 0], 12), Supernet(model)
+    extracted = extract(model, mask)
+    check_extracted(extracted, supernet, mask, batch)
+    with torch.no_grad():
+        extracted.get_parameter(f"{supernet.head_paths.classifier}.bias")[1] += 0.01
+    with pytest.raises(RuntimeError, match="outputs differ"):
+        check_extracted(extracted, supernet, mask, batch)

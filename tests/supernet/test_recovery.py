@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from secateur.errors import InputError
-from secateur.evaluation.model_error import model_logits
+from secateur.evaluation.model_error import model_error, model_outputs
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
+from secateur.supernet.finetuning import finetune
 from secateur.supernet.recovery import recover
-from secateur.supernet.settings import RecoverySettings
+from secateur.supernet.settings import FinetuneSettings, RecoverySettings
 from secateur.supernet.supernet import Supernet
+from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
@@ -22,7 +24,7 @@ RECIPE = RecoverySettings(learning_rate=4e-3, batch_size=16, epochs=3)
 
 
 def outputs(model, task):
-    return model_logits(model.eval(), task.train, pad_token_id=task.pad_token_id)
+    return model_outputs(model.eval(), task.train, pad_token_id=task.pad_token_id)
 
 
 def smaller(model, heads=(1, 0, 3), neurons=(5, 24, 0)):
@@ -41,6 +43,21 @@ def test_a_smaller_model_comes_closer_to_the_whole_one(model):
     assert all(torch.equal(whole[name], p) for name, p in model.state_dict().items())
 
 
+@pytest.mark.parametrize("kind", ["question-answering", "token-classification"])
+def test_what_each_token_means_is_learnt_again(kind):
+    task, model = toy.toy_task(240, kind), tiny_model("bert", kind)
+
+    def error(of) -> float:
+        return model_error(of.eval(), task.selection, task.metric, pad_token_id=0)
+
+    finetune(model, task, FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=4), seed=0)
+    small = smaller(model)
+    whole, before = error(model), error(small)
+    recover(small, task, outputs(model, task), RECIPE, seed=0)
+    assert whole < 0.1
+    assert error(small) < 0.5 * before
+
+
 @pytest.mark.parametrize(("heads", "neurons"), [((4, 4, 4), (24, 24, 24)), ((0, 0, 0), (0, 0, 0))])
 def test_every_model_takes_the_same_steps(heads, neurons):
     model, task, steps = tiny_model("bert"), toy.toy_task(), []
@@ -56,7 +73,7 @@ def test_regression_learns_the_teacher_and_not_the_labels():
     config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
     model, task = BertForSequenceClassification(config), toy.toy_task(200)
     train = replace(task.train, labels=np.full(200, 50.0, np.float32))
-    changes = {"train": train, "kind": "regression", "label_names": ("score",), "metric": METRICS["pearson"]}
+    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
     task = replace(task, **changes)
     teacher = np.array([[2.0 * (5 in row)] for row in task.train.input_ids], np.float32)
     recover(model, task, teacher, RECIPE.model_copy(update={"epochs": 15}), seed=0)

@@ -7,13 +7,15 @@ import pytest
 import torch
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
-from secateur.supernet.distillation import distillation_loss, label_loss
+from secateur.supernet.heads import head_of, read_outputs
 from secateur.supernet.step import GradientStep
+from secateur.tasks.batches import Batch
+from secateur.tasks.kinds import KINDS
 from secateur.tests.supernet.reference import multiplied
+from secateur.tests.tiny import padded_batch
 from torch import Tensor
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
-LABELS = torch.tensor([0, 2, 1])
 
 
 def counts(heads, neurons, hidden=16) -> SubnetMask:
@@ -43,26 +45,38 @@ def inputs(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
     return batch["input_ids"], batch["attention_mask"].bool(), batch.get("token_type_ids")
 
 
-def loss_of(i: int, logits: Tensor) -> Tensor:
+def loss_of(i: int, outputs: Tensor, model, batch: dict[str, Tensor]) -> Tensor:
     """A loss of its own for each pass, so that mixed-up passes show."""
+    head, real = head_of(model), batch["attention_mask"].bool()
+    if head == "sequence-classification":
+        kind, labels = KINDS["classification"], torch.tensor([0, 2, 1])
+    else:
+        spans = torch.tensor([[1, 2], [0, 0], [0, 0]])
+        tags = torch.arange(int(real.sum())) % 4
+        kind, labels = KINDS[head], spans if head == "question-answering" else tags.where(tags < 3, -100)
+    labelled = Batch(batch["input_ids"], None, real, labels, np.arange(3))
     if i % 2:
-        teacher = torch.arange(9.0).view(3, 3)
-        return distillation_loss(logits, teacher, LABELS, temperature=2.0)
-    return (i + 1) * label_loss(logits, LABELS)
+        teacher = torch.arange(outputs.numel()).view(outputs.shape) % 7.0
+        return kind.distillation(outputs, teacher, labelled, temperature=2.0, label_weight=1.0)
+    return (i + 1) * kind.loss(outputs, labelled)
+
+
+def outputs(model, batch: dict[str, Tensor]) -> Tensor:
+    return read_outputs(model(**batch), batch["attention_mask"])
 
 
 def reference_gradients(model, batch, masks) -> dict[str, Tensor]:
     model = copy.deepcopy(model)
     for i, mask in enumerate(masks):
         with multiplied(model, mask):
-            loss_of(i, model(**batch).logits).backward()
+            loss_of(i, outputs(model, batch), model, batch).backward()
     return {name: torch.zeros_like(p) if p.grad is None else p.grad for name, p in model.named_parameters()}
 
 
 def run(step: GradientStep, batch, masks) -> None:
     step.begin(*inputs(batch))
     for i, mask in enumerate(masks):
-        step.run(mask, lambda logits, i=i: loss_of(i, logits))
+        step.run(mask, lambda found, i=i: loss_of(i, found, step.supernet.model, batch))
     step.finish()
 
 
@@ -85,10 +99,17 @@ def other_batch(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 @pytest.mark.parametrize("masks", STEPS.values(), ids=STEPS.keys())
-def test_gradients_are_those_of_the_multiplied_model(model, batch, masks):
-    step = GradientStep(Supernet(copy.deepcopy(model)))
+def test_gradients_are_those_of_the_multiplied_model(headed, masks):
+    step, batch = GradientStep(Supernet(copy.deepcopy(headed))), padded_batch(headed)
     run(step, batch, masks)
-    check(model, step, batch, masks)
+    check(headed, step, batch, masks)
+
+
+def test_a_head_that_reads_each_token_reads_those_of_a_batch_without_padding(headed):
+    step, masks, batch = GradientStep(Supernet(copy.deepcopy(headed))), STEPS["narrow"], padded_batch(headed)
+    run(step, batch, masks)
+    run(step, other_batch(batch), masks)
+    check(headed, step, other_batch(batch), masks)
 
 
 def test_each_step_starts_from_zero(model, batch):
@@ -135,13 +156,13 @@ def test_what_no_pass_used_gets_zero(model, batch):
     assert not supernet.model.get_parameter(f"{supernet.family.embeddings.word}.weight").grad[0].any()
 
 
-def test_outputs_are_the_models(model, batch):
-    step = GradientStep(Supernet(copy.deepcopy(model)))
+def test_outputs_are_the_models(headed):
+    step, batch = GradientStep(Supernet(copy.deepcopy(headed))), padded_batch(headed)
     step.begin(*inputs(batch))
     with torch.no_grad():
-        expected = model(**batch).logits
+        expected = outputs(headed, batch)
     torch.testing.assert_close(step.predict(FULL), expected, atol=1e-5, rtol=0)
-    got = step.run(FULL, lambda logits: logits.sum())
+    got = step.run(FULL, lambda found: found.sum())
     torch.testing.assert_close(got, expected, atol=1e-5, rtol=0)
     assert not got.requires_grad
 

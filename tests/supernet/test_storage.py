@@ -12,7 +12,10 @@ import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.storage import load_model, load_tokenizer, save_extracted
+from secateur.supernet.families import family_of
+from secateur.supernet.heads import ENDINGS, auto_class, head_of
+from secateur.supernet.storage import load_model, load_tokenizer, save_extracted, save_model
+from secateur.tests.tiny import tiny_model
 from transformers import AlbertConfig, BertModel
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
@@ -75,38 +78,45 @@ def test_load_model_and_tokenizer(saved, plain, tiny_models):
 NEW_PROCESS = """
 import sys, json
 {imports}
-with open(sys.argv[1] + "/batch.json") as file:
+import torch, transformers
+folder, found = sys.argv[1], {{}}
+with open(folder + "/batch.json") as file:
     rows = json.load(file)
-import torch
-folder = sys.argv[1]
-model = AutoModelForSequenceClassification.from_pretrained(folder)
-with torch.no_grad():
-    logits = model(input_ids=torch.tensor(rows)).logits.tolist()
+for head, name in json.loads(sys.argv[2]).items():
+    model = getattr(transformers, name).from_pretrained(folder + "/" + head)
+    with torch.no_grad():
+        outputs = model(input_ids=torch.tensor(rows))
+    found[head] = type(model).__name__, {{key: value.tolist() for key, value in outputs.items()}}
 {more}
-print(json.dumps([type(model).__name__, logits, answer]))
+print(json.dumps([found, answer]))
 """
 PIPELINE = """
 from transformers import pipeline
-answer = pipeline("text-classification", model=folder, device="cpu")("a truly good film !")[0]["label"]
+answer = pipeline("text-classification", model=folder + "/sequence-classification", device="cpu")("a truly good film !")
+answer = answer[0]["label"]
 """
-
-
 BEFORE = "import secateur\nfrom transformers import BertForSequenceClassification, AutoModelForSequenceClassification"
 AFTER = "from transformers import AutoModelForSequenceClassification\nimport secateur"
 
 
 @pytest.mark.parametrize(("imports", "more"), [(BEFORE, PIPELINE), (AFTER, "answer = None")], ids=["first", "last"])
-def test_a_new_process_loads_it_with_the_auto_class(saved, imports, more, tmp_path):
-    folder = tmp_path / "model"
-    shutil.copytree(saved, folder)
+def test_a_new_process_loads_it_with_the_auto_class(imports, more, tiny_tokenizer, tmp_path):
+    models = {head: extract(tiny_model("bert", head), MASK) for head in ENDINGS}
+    for head, model in models.items():
+        save_extracted(model, tiny_tokenizer, tmp_path / head, "# A card")
     rows = [[2, 4, 5, 7, 3], [2, 9, 10, 11, 3]]
-    (folder / "batch.json").write_text(json.dumps(rows))
-    name, logits, answer = json.loads(run_python(NEW_PROCESS.format(imports=imports, more=more), str(folder)))
-    assert name == "ExtractedBertForSequenceClassification"
-    with torch.no_grad():
-        expected = load_model(saved)(input_ids=torch.tensor(rows)).logits
-    torch.testing.assert_close(torch.tensor(logits), expected)
-    assert answer in ("no", "yes", "?", None)
+    (tmp_path / "batch.json").write_text(json.dumps(rows))
+    names = json.dumps({head: auto_class(head) for head in ENDINGS})
+    found, answer = json.loads(run_python(NEW_PROCESS.format(imports=imports, more=more), str(tmp_path), names))
+    for head, model in models.items():
+        name, outputs = found[head]
+        assert name == f"ExtractedBert{ENDINGS[head]}"
+        with torch.no_grad():
+            expected = model(input_ids=torch.tensor(rows))
+        assert outputs.keys() == expected.keys()
+        for key, values in outputs.items():
+            torch.testing.assert_close(torch.tensor(values), expected[key])
+    assert answer in ("LABEL_0", "LABEL_1", "LABEL_2", None)
 
 
 def test_importing_secateur_imports_neither_torch_nor_transformers():
@@ -205,13 +215,49 @@ def test_an_unknown_name_fails_fast_without_a_network(load, monkeypatch):
 
 def test_a_head_is_made_only_when_asked_for(tiny_models, tmp_path):
     BertModel(tiny_models["bert"].config).save_pretrained(tmp_path)
-    assert "has no classification head (classifier.bias, classifier.weight); fine-tune" in message_of(
-        load_model, tmp_path
-    )
+    assert "has no head for a task (classifier.bias, classifier.weight); fine-tune" in message_of(load_model, tmp_path)
     model = load_model(tmp_path, label_names=["no", "yes"])
     assert model.config.id2label == {0: "no", 1: "yes"}
     assert model.config.label2id == {"no": 0, "yes": 1}
     assert model.classifier.out_features == 2
+
+
+@pytest.mark.parametrize("labels", [("no", "yes"), ("no", "yes", "?")])
+@pytest.mark.parametrize("own", ENDINGS)
+@pytest.mark.parametrize("wanted", ENDINGS)
+def test_another_head_is_dropped(own, wanted, labels, tiny_tokenizer, tmp_path):
+    """BERT's heads have weights of the same names, some even of the same sizes."""
+    if own == wanted or (wanted == "question-answering" and len(labels) > 2):
+        return
+    source = tiny_model("bert", own)
+    source.config.initializer_range = 0.01
+    source.save_pretrained(tmp_path)
+    assert f"has a head for {own}, not for {wanted}; fine-tune it on such a task first" in message_of(
+        load_model, tmp_path, head=wanted
+    )
+    torch.manual_seed(0)
+    model = load_model(tmp_path, head=wanted, label_names=labels)
+    assert (head_of(model), model.config.num_labels) == (wanted, len(labels))
+    for path in family_of(model.config).heads[wanted].linears:
+        assert 0.005 < model.get_parameter(f"{path}.weight").std() < 0.02
+        assert not model.get_parameter(f"{path}.bias").any()
+    before = dict(source.named_parameters())
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters() if ".encoder." in name)
+    save_model(model, tiny_tokenizer, tmp_path / "new")
+    assert head_of(load_model(tmp_path / "new")) == wanted
+
+
+def test_missing_tensors_are_not_made_up_where_a_head_is_dropped(tmp_path):
+    from safetensors.torch import load_file, save_file
+
+    tiny_model("bert", "token-classification").save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    name = "bert.encoder.layer.1.output.dense.weight"
+    weights[name] = weights[name][:, 1:].contiguous()
+    save_file(weights, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert f"lacks 1 parameters of a bert encoder, {name}" in message_of(
+        load_model, tmp_path, head="question-answering", label_names=("start", "end")
+    )
 
 
 def test_a_head_of_another_size_is_an_error(plain):

@@ -14,12 +14,14 @@ import pytest
 import safetensors.torch
 import torch
 from secateur.errors import InputError
+from secateur.evaluation.error import SplitError
 from secateur.search_space import SPACES
 from secateur.supernet import Supernet
 from secateur.supernet.settings import SupernetSettings
 from secateur.supernet.strategies import STRATEGIES
 from secateur.supernet.training import batch_rows, learning_rate_factor, parameter_groups, train_supernet
 from secateur.tasks.batches import collate, sorted_batches
+from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS, Split, Task
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
@@ -45,7 +47,7 @@ def outputs_of(supernet: Supernet, x: list[int], task: Task) -> np.ndarray:
 
 
 def accuracy(supernet: Supernet, x: list[int], task: Task) -> float:
-    return task.metric.score(outputs_of(supernet, x, task), task.selection.labels)
+    return task.metric.score(outputs_of(supernet, x, task), task.selection)
 
 
 def assert_same_weights(one, other) -> None:
@@ -74,6 +76,18 @@ def test_small_subnetworks_learn_a_separable_task(strategy):
     assert all(p.grad is None for p in supernet.model.parameters())
 
 
+@pytest.mark.parametrize("kind", ["question-answering", "token-classification"])
+def test_small_subnetworks_learn_what_each_token_means(kind):
+    task, supernet = toy.toy_task(400, kind), Supernet(tiny_model("bert", kind))
+    space = SPACES["small"](supernet.shape)
+    settings = LEARNING.model_copy(update={"strategy": "sandwich", "epochs": 4})
+    train_supernet(supernet, space, task, settings, seed=0)
+    errors = SplitError(supernet, task.selection, task.metric, pad_token_id=0)
+    for x, least in (([1, 2, 8], 0.2), ([3, 4, 24], 0.1)):
+        mask = space.mask(np.array(x))
+        assert errors.errors(mask, (mask.depth,))[mask.depth] < least
+
+
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 def test_strategies_repeat_themselves(strategy):
     settings = toy.SUPERNET.model_copy(update={"strategy": strategy, "epochs": 0.5})
@@ -94,7 +108,7 @@ def test_strategies_repeat_themselves(strategy):
 def test_learning_of_numbers():
     task = toy.toy_task(400)
     train = Split(task.train.input_ids, None, task.train.labels.astype(np.float32))
-    numbers = replace(task, train=train, kind="regression", label_names=("score",))
+    numbers = replace(task, train=train, kind=KINDS["regression"], label_names=("score",))
     model = tiny_model("bert")
     torch.manual_seed(1)
     model.classifier, model.config.num_labels = torch.nn.Linear(16, 1), 1
@@ -102,7 +116,7 @@ def test_learning_of_numbers():
     train_supernet(supernet, SPACES["small"](supernet.shape), numbers, LEARNING, seed=0)
     for x in ([1, 3, 16], [3, 4, 24]):
         outputs = outputs_of(supernet, x, task)
-        assert METRICS["pearson"].score(outputs, task.selection.labels) > 0.8
+        assert METRICS["pearson"].score(outputs, task.selection) > 0.8
 
 
 def test_weights_of_a_short_precision_become_float32():
@@ -284,13 +298,14 @@ def test_two_processes_are_as_good_as_one(tmp_path):
     assert [process.returncode for process in processes] == [0, 0]
     alone, first, second = (safetensors.torch.load_file(tmp_path / name) for name in ("alone", "0", "1"))
     assert [int(found.pop("processes")) for found in (alone, first, second)] == [1, 2, 2]
-    kinds = {name.split()[0] for name in alone}
-    assert kinds == {"fine-tuned", "supernet", "1", "2", "3", "4", "5"}
+    named_as = {name.rpartition(" ")[0] for name in alone}
+    steps = {"fine-tuned", "supernet", *map(str, range(1, 6))}
+    assert named_as == {f"{kind} {step}" for kind in toy.TOGETHER for step in steps}
     assert all(torch.equal(first[name], second[name]) for name in alone)
 
     saved = {str(path.relative_to(tmp_path / "state of two")) for path in (tmp_path / "state of two").glob("*/*")}
-    assert saved == {"finetune/step-4", "supernet/step-4"}
-    assert {path.name for path in (tmp_path / "state of two/finetune/step-4").glob("rng*")} == {
+    assert saved == {f"{kind} {stage}/step-4" for kind in toy.TOGETHER for stage in STAGES}
+    assert {path.name for path in (tmp_path / "state of two/classification finetune/step-4").glob("rng*")} == {
         "rng_state_0.pth",
         "rng_state_1.pth",
     }
@@ -298,11 +313,12 @@ def test_two_processes_are_as_good_as_one(tmp_path):
     # Keys' biases have no effect: their gradients are rounding errors, which AdamW turns into steps of full size.
     named = {name: value for name, value in alone.items() if "key.bias" not in name}
     for name, value in named.items():
-        if not name.startswith("fine-tuned"):
+        if " fine-tuned " not in name:
             torch.testing.assert_close(first[name], value, atol=1e-5, rtol=0, msg=lambda text, name=name: name + text)
     # Fine-tuning may compute in bfloat16, so its weights are compared with the way they went.
-    initial = dict(tiny_model("bert").named_parameters())
-    tuned = [name for name in named if name.startswith("fine-tuned")]
-    way = torch.cat([(alone[name] - initial[name.split()[1]]).detach().flatten() for name in tuned])
-    difference = torch.cat([(first[name] - alone[name]).flatten() for name in tuned])
-    assert difference.norm() < 0.1 * way.norm()
+    for kind in toy.TOGETHER:
+        initial = dict(tiny_model("bert", KINDS[kind].head).named_parameters())
+        tuned = [name for name in named if name.startswith(f"{kind} fine-tuned ")]
+        way = torch.cat([(alone[name] - initial[name.split()[-1]]).detach().flatten() for name in tuned])
+        difference = torch.cat([(first[name] - alone[name]).flatten() for name in tuned])
+        assert difference.norm() < 0.1 * way.norm()

@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
+from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
 SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
 
 
@@ -39,7 +40,35 @@ def tokenizer_without_padding() -> PreTrainedTokenizerFast:
 
 @pytest.fixture
 def shared() -> Path:
-    folder = Path(__file__).parents[2].parent / "shared" / "data" / "glue"
-    if not folder.is_dir():
+    if not (DATA / "glue").is_dir():
         pytest.skip("the real GLUE files are not beside the repository")
-    return folder
+    return DATA / "glue"
+
+
+@pytest.fixture
+def shared_squad() -> Path:
+    if not (DATA / "squad").is_dir():
+        pytest.skip("the real SQuAD files are not beside the repository")
+    return DATA / "squad"
+
+
+@pytest.fixture(scope="session")
+def byte_tokenizer() -> PreTrainedTokenizerFast:
+    """Like RoBERTa's: two special tokens between the texts of a pair, a token for each byte or letter after a space."""
+    pieces = [*SPECIAL.values(), *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    merges = [("\u0120", chr(code)) for code in range(ord("a"), ord("z") + 1)]
+    vocab = {piece: i for i, piece in enumerate([*pieces, *map("".join, merges)])}
+    backend = Tokenizer(models.BPE(vocab, merges))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.post_processor = processors.RobertaProcessing(
+        ("[SEP]", vocab["[SEP]"]), ("[CLS]", vocab["[CLS]"]), trim_offsets=True, add_prefix_space=False
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, model_input_names=["input_ids", "attention_mask"], **SPECIAL
+    )
+
+
+@pytest.fixture(scope="session")
+def slow_tokenizer() -> ByT5Tokenizer:
+    """A tokenizer in Python, which does not tell where in a text its tokens stand."""
+    return ByT5Tokenizer()

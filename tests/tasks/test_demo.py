@@ -107,7 +107,7 @@ def _joined(part):
 
 def test_the_task(tokenizer):
     task = load_task("demo", tokenizer, seed=0, max_length=512)
-    assert (task.kind, task.num_labels, task.label_names) == ("classification", 2, ("negative", "positive"))
+    assert (task.kind.name, task.num_labels, task.label_names) == ("classification", 2, ("negative", "positive"))
     assert (len(task.train), len(task.selection), list(task.report)) == (3200, 800, ["validation"])
     assert task.metric.name == "accuracy"
     assert task.is_pair
@@ -134,11 +134,10 @@ def test_model_folder_is_found_without_importing_the_package():
 
 def test_missing_package_says_how_to_install_it():
     code = (
-        "import sys; sys.path = [p for p in sys.path if 'site-packages' not in p]\n"
-        "from secateur.tasks.demo_model import demo_model_folder\n"
+        "import sys; from secateur.tasks.demo_model import demo_model_folder\n"
+        "sys.path = [p for p in sys.path if 'site-packages' not in p]\n"
+        "try:\n    demo_model_folder()\nexcept ValueError as error:\n    print(error)"
     )
-    code = code.replace("sys.path = ", "import secateur, numpy; sys.path = ")
-    code += "try:\n    demo_model_folder()\nexcept ValueError as error:\n    print(error)"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert printed.strip() == "the demo's model is not installed; pip install secateur[demo]"
 

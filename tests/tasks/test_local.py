@@ -173,7 +173,7 @@ def test_metrics_that_do_not_fit(tmp_path):
     failing(
         tmp_path,
         Columns(metric="bleu"),
-        match="unknown metric 'bleu'; known: accuracy, f1, ",
+        match="unknown metric 'bleu'; known: accuracy, f1, matthews$",
         text=TEXTS,
         label=CLASSES,
     )

@@ -1,0 +1,200 @@
+"""Block-structured pruning: a penalty, a percentile, and training what is left."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from ...evaluation.latency import LatencyTarget
+from ...search_space import SubnetMask
+from ...supernet import Supernet
+from ...supernet.checkpoint import damaged
+from ...supernet.packed import mark_slabs
+from ...supernet.packed_storage import compression
+from ...supernet.slabs import Slabs
+from ...supernet.training import Progress
+from ...tasks import Task
+from ..base import Cost, Provenance, Pruned, Pruner, Recovery
+from ..deepcuts import retrain_masked
+from .fastest import fastest
+from .groups import cut, kept_groups, share_of_weights
+from .settings import BlockLassoSettings
+from .training import train_reweighted
+
+_REWEIGHTED = "reweighted.safetensors"
+Report = Callable[[Progress], None] | None
+
+
+@dataclass(frozen=True)
+class Compressed:
+    """A model without its weakest groups of weights.
+
+    Attributes:
+        model: independent, in evaluation mode, in the form `form`.
+        density: the share of the weights in groups that is left.
+        form: a name of `FORMS`.
+        epochs: passes over the training split, of both trainings.
+        seconds: all of it.
+    """
+
+    model: PreTrainedModel
+    density: float
+    form: str
+    epochs: float
+    seconds: float
+
+
+class BlockLasso(Pruner):
+    """Removes groups of weights, rows or columns inside slabs of each matrix, that a reweighted group Lasso found weak.
+
+    A density is the share of groups that stay, in all linear maps of the encoder's layers; their compression is its
+    inverse. It is met up to one group of each matrix. Nothing becomes smaller but what is stored: whether it becomes
+    faster too is measured, and the model returned is in the form that is fastest. Training starts from the fine-tuned
+    weights. That under the penalty is the same for all densities and is done once for them.
+
+    Args:
+        settings: the recipe.
+        cost: must be None: what a removed group saves depends on how it is run.
+
+    Attributes:
+        target: what forms are timed for; None leaves the zeros where they are, as the same seed gives the same model.
+        state: folder for resume points, removed by the caller; the same `rng` must come with it. Densities may share
+            one, and then share the training under the penalty even if the process is killed between them.
+        report: called after each step of each training.
+
+    Raises:
+        InputError: a cost.
+
+    Source: Li et al., "Efficient Transformer-based large scale language representations using hardware-friendly block
+    structured pruning", Findings of EMNLP 2020, and their code.
+    """
+
+    recovery: ClassVar[Recovery] = "native"
+    needs_labels = needs_gradients = True
+    name = "block_lasso"
+
+    def __init__(
+        self,
+        settings: BlockLassoSettings | None = None,
+        *,
+        target: LatencyTarget | None = None,
+        state: Path | None = None,
+        report: Report = None,
+        cost: Cost | None = None,
+    ) -> None:
+        super().__init__()
+        if cost is not None:
+            raise InputError(
+                "what removed groups of weights save depends on how they are run, so that a density cannot be a share "
+                "of another cost; leave the cost out"
+            )
+        self.target, self.state, self.report = target, state, report
+        self._settings = settings or BlockLassoSettings()
+
+    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+        """Train under the penalty, remove groups, train the rest; the model has all units it had."""
+        self.check(supernet, density)
+        made = self.compress(supernet.model, task, density, rng)
+        settings = self._settings
+        seen = round(min(1.0, made.epochs) * len(task.train))
+        given = settings.model_dump(exclude={"save_seconds", "epochs"}, exclude_none=True)
+        provenance = Provenance(
+            method=self.name,
+            options=given | {"compression": compression(made.model), "form": made.form},
+            texts=seen,
+            labels=seen,
+            gradients=True,
+            epochs=made.epochs,
+            seconds=made.seconds,
+        )
+        return Pruned(SubnetMask.full(supernet.shape), made.model, made.density, provenance)
+
+    def compress(self, model: PreTrainedModel, task: Task, density: float, rng: np.random.Generator) -> Compressed:
+        """Do the same to any model of the task, an extracted one too.
+
+        Args:
+            model: of a supported family, in evaluation mode; left as it is.
+            task: its training split.
+            density: share of groups to keep, above 0 and at most 1.
+            rng: of batches and dropout.
+
+        Raises:
+            InputError: a density out of range, slabs that do not fit the model, another task's labels, or nothing to
+                train on.
+        """
+        if not 0 < density <= 1:
+            raise InputError(f"a density is a share above 0 and at most 1, got {density:g}; give one such as 0.5")
+        if not len(task.train):
+            raise InputError("block_lasso needs at least 1 text of the training split, got 0; give a task with some")
+        settings, seed = self._settings.stretched(len(task.train)), int(rng.integers(2**31))
+        cuts = self._cuts(model)
+        trained, before = self._once(model, task, seed, lambda: self._reweighted(model, cuts, task, settings, seed))
+        begin = time.perf_counter()
+        self._keep(trained)
+        made = copy.deepcopy(model).float()
+        made.load_state_dict(trained, strict=False)
+        norms = {path: one.norms(made.get_parameter(f"{path}.weight").detach()) for path, one in cuts.items()}
+        kept = kept_groups(norms, cuts, density, settings.selection)
+        retrain_masked(
+            made,
+            {f"{path}.weight": one.spread(kept[path]) for path, one in cuts.items()},
+            task,
+            settings.retraining,
+            seed=seed,
+            state=None if self.state is None else self.state / f"retraining-{density:g}",
+            report=self.report,
+        )
+        mark_slabs(made, cuts)
+        form = "dense"
+        if self.target is not None:
+            found = fastest(made, self.target)
+            made, form = found.model, found.form
+        epochs = settings.epochs + settings.retraining_epochs
+        seconds = before + time.perf_counter() - begin
+        return Compressed(made.eval(), share_of_weights(kept, cuts), form, epochs, seconds)
+
+    def floor(self, supernet: Supernet) -> float:
+        """Return the least density: one group of each matrix."""
+        cuts = self._cuts(supernet.model)
+        weights = sum(supernet.parameters[f"{path}.weight"].numel() for path in cuts)
+        return sum(max(one.widths) for one in cuts.values()) / weights
+
+    def _cuts(self, model: PreTrainedModel) -> dict[str, Slabs]:
+        one = self._settings
+        return cut(model, scheme=one.scheme, width=one.width, slabs=one.slabs, head=one.head)
+
+    def _reweighted(
+        self, model: PreTrainedModel, cuts: dict[str, Slabs], task: Task, settings: BlockLassoSettings, seed: int
+    ) -> dict[str, Tensor]:
+        """Return the parameters after the training under the penalty: of the state folder, or trained."""
+        kept = None if self.state is None else self.state / _REWEIGHTED
+        if kept is not None and kept.is_file():
+            try:
+                return load_file(kept)
+            except Exception as error:
+                raise damaged(kept, error) from error
+        made = copy.deepcopy(model)
+        state = None if self.state is None else self.state / "reweighting"
+        train_reweighted(made, cuts, task, settings, seed=seed, state=state, report=self.report)
+        return {name: parameter.detach().cpu() for name, parameter in made.named_parameters()}
+
+    def _keep(self, trained: dict[str, Tensor]) -> None:
+        """Write the parameters down, so that neither a kill nor another density trains them again."""
+        if self.state is None or (self.state / _REWEIGHTED).is_file():
+            return
+        self.state.mkdir(parents=True, exist_ok=True)
+        temporary = self.state / f".{_REWEIGHTED}.tmp"
+        save_file(trained, temporary)
+        temporary.replace(self.state / _REWEIGHTED)
+        shutil.rmtree(self.state / "reweighting", ignore_errors=True)

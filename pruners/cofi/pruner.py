@@ -1,0 +1,120 @@
+"""CoFi as a pruner."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from ...supernet import Supernet
+from ...supernet.extraction import extract
+from ...supernet.training import Progress
+from ...tasks import Task
+from ..base import Cost, Provenance, Pruned, TrainedPruner
+from .hard_concrete import LARGEST
+from .masks import MaskValues
+from .settings import CoFiSettings
+from .sparsity import expected_sparsity
+from .training import CoFiTraining
+
+
+class CoFi(TrainedPruner):
+    """Learns masks of blocks, heads, neurons and residual dimensions together with the weights, then trains on.
+
+    The fine-tuned model teaches throughout: its predictions, and its layers' states. The sparsity expected of the masks
+    is brought to the target by a Lagrangian. Each step runs on what its masks leave, so that steps become cheap as the
+    model becomes small. One training per density.
+
+    Args:
+        settings: the recipe; the defaults are for small models and short trainings.
+        cost: must be None: the expected sparsity counts parameters.
+
+    Attributes:
+        rewind: the model whose weights are trained, such as the one the run began with; the fine-tuned one's if None.
+            Left as it is.
+
+    Raises:
+        InputError: a cost.
+
+    Source: Xia et al., "Structured pruning learns compact and accurate models", ACL 2022.
+    """
+
+    name = "cofi"
+    needs_gradients = True
+
+    def __init__(
+        self,
+        settings: CoFiSettings | None = None,
+        *,
+        rewind: PreTrainedModel | None = None,
+        state: Path | None = None,
+        report: Callable[[Progress], None] | None = None,
+        cost: Cost | None = None,
+    ) -> None:
+        super().__init__()
+        if cost is not None:
+            raise InputError(
+                "CoFi's expected sparsity counts the encoder's parameters, so that its density cannot be a share of "
+                "another cost; leave the cost out"
+            )
+        self.settings = settings or CoFiSettings()
+        self.rewind, self.state, self.report = rewind, state, report
+        self.needs_labels = self.settings.distillation == "none"
+
+    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+        """Train a copy and cut out what its masks leave.
+
+        Raises:
+            InputError: also for masks that do not come to the density; their state is kept.
+        """
+        self.check(supernet, density)
+        if not len(task.train):
+            raise InputError("CoFi needs at least 1 text of the training split, got 0; give a task with some")
+        begin = time.perf_counter()
+        student = Supernet(_copy(self.rewind or supernet.model, supernet))
+        training = CoFiTraining(student, supernet, task, density, self.settings, seed=int(rng.integers(2**31)))
+        mask = training.run(self.state, self.report)
+        model = extract(student.model, mask)
+        provenance = self._provenance(task, training, time.perf_counter() - begin)
+        return Pruned(mask, model, self.density_of(supernet, mask), provenance)
+
+    def floor(self, supernet: Supernet) -> float:
+        """Return the least density the expected sparsity can come to: every logit as low as it gets."""
+        shape = supernet.shape
+        lowest = MaskValues.full(shape, -LARGEST)
+        return 1 - float(expected_sparsity(lowest, shape))
+
+    def _provenance(self, task: Task, training: CoFiTraining, seconds: float) -> Provenance:
+        settings, schedule = self.settings, training.schedule
+        epochs = schedule.total / schedule.per_epoch
+        texts = round(min(1.0, epochs) * len(task.train))
+        return Provenance(
+            method=self.name,
+            options={
+                "rewound": self.rewind is not None,
+                "distillation": settings.distillation,
+                "matching": settings.matching,
+                "steps": schedule.total,
+                "expected_density": 1 - training.sparsity,
+            },
+            texts=texts,
+            labels=texts if self.needs_labels else 0,
+            gradients=True,
+            epochs=epochs,
+            seconds=seconds,
+        )
+
+
+def _copy(model: PreTrainedModel, supernet: Supernet) -> PreTrainedModel:
+    sizes, expected = ({name: tuple(p.shape) for name, p in one.named_parameters()} for one in (model, supernet.model))
+    if sizes != expected:
+        raise InputError(
+            "rewinding needs the very model that was fine-tuned, but this one has other parameters; give the one the "
+            "run began with"
+        )
+    return copy.deepcopy(model).to(supernet.device).float().eval()  # pyright: ignore[reportArgumentType, reportCallIssue]

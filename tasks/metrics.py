@@ -1,0 +1,147 @@
+"""Scores of outputs: higher is better, 1 is perfect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError, unknown_name
+from .kinds import KINDS, Kind, KindName
+from .split import Split
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A score of a model's outputs against labels: higher is better, 1 is perfect.
+
+    Attributes:
+        name: as in METRICS.
+        kind: which tasks it can judge; decides what is compared.
+        of_compared: from answers and references, `(m, ...)` each as `kind.compared` returns them, to the score.
+    """
+
+    name: str
+    kind: Kind
+    of_compared: Callable[[np.ndarray, np.ndarray], float]
+
+    def score(self, outputs: np.ndarray, split: Split) -> float:
+        """Return the score of outputs `(R, C)` of a split.
+
+        Raises:
+            ValueError: shapes that do not fit, or an output that is not a number.
+        """
+        expected = int(split.output_counts.sum())
+        if outputs.ndim != 2 or len(outputs) != expected or not expected:
+            raise ValueError(f"{self.name} needs outputs (R, C) with R = {expected} of at least 1, got {outputs.shape}")
+        if np.isnan(outputs).any():
+            raise ValueError(f"{self.name} cannot judge outputs that are NaN; has the training diverged?")
+        return float(self.of_compared(*self.kind.compared(outputs, split)))
+
+    def error(self, outputs: np.ndarray, split: Split) -> float:
+        """Return `1 - score`, lower is better: what a search minimises."""
+        return 1.0 - self.score(outputs, split)
+
+
+def _accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(predictions == labels))
+
+
+def _f1(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """F1 of class 1, as GLUE scores MRPC and QQP; 0 when class 1 neither occurs nor is predicted."""
+    hits = np.sum((predictions == 1) & (labels == 1))
+    total = np.sum(predictions == 1) + np.sum(labels == 1)
+    return float(2 * hits / total) if total else 0.0
+
+
+def _matthews(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """Matthews' correlation for any number of classes; 0 for constant predictions.
+
+    Source: Gorodkin, Comput. Biol. Chem. 2004, eq. 8: the correlation of the one-hot matrices.
+    """
+    classes = np.unique(np.concatenate([predictions, labels]))
+    x = (predictions[:, None] == classes).astype(np.float64)
+    y = (labels[:, None] == classes).astype(np.float64)
+    return _correlation(x, y)
+
+
+def _pearson(predictions: np.ndarray, labels: np.ndarray) -> float:
+    return _correlation(predictions[:, None], labels[:, None])
+
+
+def _spearman(predictions: np.ndarray, labels: np.ndarray) -> float:
+    return _pearson(_ranks(predictions), _ranks(labels))
+
+
+def _ranks(values: np.ndarray) -> NDArray[np.float64]:
+    """Rank from 1, ties sharing their mean rank, `(n,)`."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+
+
+def _correlation(x: np.ndarray, y: np.ndarray) -> float:
+    """Correlate two `(n, k)` matrices, columns centred; 0 where one of them is constant."""
+    if np.all(x == x[0]) or np.all(y == y[0]):  # not left to the sums: 0.1 less its mean is not quite 0
+        return 0.0
+    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
+    return float(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)))
+
+
+def _exact_match(scores: np.ndarray, _: np.ndarray) -> float:
+    return _mean(scores[:, 0])
+
+
+def _squad_f1(scores: np.ndarray, _: np.ndarray) -> float:
+    return _mean(scores[:, 1])
+
+
+def _mean(values: np.ndarray) -> float:
+    """The mean, added up one after another as SQuAD's scripts do: equal to theirs, not nearly equal."""
+    return float(values.cumsum()[-1] / len(values))
+
+
+def _entity_f1(counts: np.ndarray, _: np.ndarray) -> float:
+    """F1 of all entities of all sentences together; 0 when none occurs and none is predicted."""
+    right, predicted, gold = counts[:, :3].sum(axis=0)
+    return float(2 * right / (predicted + gold)) if predicted + gold else 0.0
+
+
+def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
+    """The share of all words whose tag is right; 0 where no word has one."""
+    right, words = counts[:, 3:].sum(axis=0)
+    return float(right / words) if words else 0.0
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("accuracy", KINDS["classification"], _accuracy),
+        Metric("f1", KINDS["classification"], _f1),
+        Metric("matthews", KINDS["classification"], _matthews),
+        Metric("pearson", KINDS["regression"], _pearson),
+        Metric("spearman", KINDS["regression"], _spearman),
+        Metric("exact_match", KINDS["question-answering"], _exact_match),
+        Metric("squad_f1", KINDS["question-answering"], _squad_f1),
+        Metric("entity_f1", KINDS["token-classification"], _entity_f1),
+        Metric("token_accuracy", KINDS["token-classification"], _token_accuracy),
+    )
+}
+
+
+def metric_name(name: str | None, kind: KindName, usual: str) -> str:
+    """Return the name of the metric of a task, ``usual`` for None.
+
+    Raises:
+        InputError: an unknown metric, or one of another kind.
+    """
+    if name is None:
+        return usual
+    fitting = sorted(metric.name for metric in METRICS.values() if metric.kind.name == kind)
+    if name not in METRICS:
+        raise unknown_name("metric", name, fitting)
+    if name not in fitting:
+        judged = METRICS[name].kind.name
+        raise InputError(f"the metric {name} judges a {judged}, but the labels are a {kind}; use {', '.join(fitting)}")
+    return name

@@ -1,0 +1,77 @@
+"""SQuAD 1.1 and 2.0, from the Hugging Face hub or from a folder of parquet files.
+
+Source: Rajpurkar et al., EMNLP 2016, and Rajpurkar et al., ACL 2018, whose questions may have no answer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from .metrics import metric_name
+from .published import Published
+from .questions import Questions
+from .tables import Table, column, text_column
+from .texts import TaskTexts
+
+SQUAD = {
+    "squad": Published("SQuAD 1.1", "rajpurkar/squad", None, "squad"),
+    "squad_v2": Published("SQuAD 2.0", "rajpurkar/squad_v2", None, "squad_v2"),
+}
+_FILES = {"train": ("train", "train_partial"), "validation": ("validation",)}
+
+
+def load_squad(name: str, data: Path | None, metric: str | None) -> TaskTexts:
+    """Load SQuAD.
+
+    Args:
+        name: a name of SQUAD.
+        data: a folder that holds `<name>/train.parquet` (or train_partial.parquet, a part of it) and
+            `<name>/validation.parquet`, or holds these files itself; None downloads them from the hub, once.
+        metric: squad_f1, the default, or exact_match.
+
+    Raises:
+        InputError: a missing folder, file or column, contents that are not this task, or no network.
+    """
+    tables = SQUAD[name].tables(_FILES, data)
+    parts = {split: _questions(*tables[split], unanswerable=name == "squad_v2") for split in _FILES}
+    judged = metric_name(metric, "question-answering", "squad_f1")
+    return TaskTexts(
+        "question-answering", ("start", "end"), judged, parts["train"], {"validation": parts["validation"]}
+    )
+
+
+def _questions(table: Table, where: object, *, unanswerable: bool) -> Questions:
+    questions, contexts = (text_column(table, name, where) for name in ("question", "context"))
+    answers: list[tuple[str, ...]] = []
+    spans: list[tuple[int, int]] = []
+    for row, (found, context) in enumerate(zip(column(table, "answers", where), contexts, strict=True), 1):
+        texts, starts = _answers(found, row, where)
+        if not texts and not unanswerable:
+            raise InputError(f"row {row} of {where} has no answer, which only SQuAD 2.0 allows; take the task squad_v2")
+        for text, start in zip(texts, starts, strict=True):
+            if not text.strip() or context[start : start + len(text)] != text:
+                raise InputError(
+                    f"row {row} of {where}: the answer {text[:50]!r} is not at character {start} of its context; mend "
+                    "answer_start, which counts characters from 0"
+                )
+        answers.append(texts)
+        spans.append((starts[0], starts[0] + len(texts[0])) if texts else (-1, -1))
+    return Questions([text.strip() for text in questions], contexts, answers, np.array(spans, np.int64), unanswerable)
+
+
+def _answers(found: Any, row: int, where: object) -> tuple[tuple[str, ...], list[int]]:
+    try:
+        texts, starts = tuple(found["text"]), list(found["answer_start"])
+        fits = len(texts) == len(starts) and all(isinstance(t, str) for t in texts) and all(int(s) >= 0 for s in starts)
+    except (TypeError, KeyError, ValueError):
+        fits, texts, starts = False, (), []
+    if not fits:
+        raise InputError(
+            f"row {row} of {where} must hold {{'text': [...], 'answer_start': [...]}} as its answers, both of one "
+            f"length, got {str(found)[:60]}"
+        )
+    return texts, starts
