@@ -22,7 +22,7 @@ from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint
 from ..pruners import PRUNERS
 from ..search_space import EncoderShape
 from ..tasks import Task
-from .rescore import REPORT, SELECTION
+from .rescore import REPORT, SELECTION, other_scores
 from .run_folder import RunFolder
 from .workspace import WHOLE
 
@@ -175,6 +175,7 @@ class Compared:
             texts=texts,
             labels=labels,
             epochs=values.get("epochs", 0.0),
+            scores=other_scores(one.report),
         )
 
     def _shared(self, row: Evaluation) -> tuple[float, int, int]:

@@ -16,14 +16,14 @@ from ..evaluation.error import SplitError
 from ..evaluation.latency import Bench, Latency, LatencyTable
 from ..evaluation.latency.calibration import reference_mask
 from ..evaluation.model_error import model_outputs
-from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..evaluation.objectives import OBJECTIVES
 from ..evaluation.serving import peak_memory
 from ..supernet import Supernet
 from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from .console import say
-from .rescore import METHOD, REPORT, few_inputs
+from .rescore import METHOD, REPORT, few_inputs, report_values
 from .run_folder import RunFolder
 from .workspace import open_subnet
 
@@ -138,9 +138,7 @@ def keep_report(
         return
     if evaluation.weights != STANDARD:
         check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
-    values = {ERROR: answers.error()}
-    if len(task.report) > 1:
-        values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
+    values = report_values(task, answers)
     values |= {name: make(supernet, finalists.table).of(evaluation.mask) for name, make in OBJECTIVES.items()}
     latency = finalists.latency(one)
     values |= {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

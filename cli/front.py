@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
 from rich.table import Table
@@ -15,7 +15,7 @@ from ..search_space import SubnetMask
 from ..supernet.families import family_of
 from ..supernet.storage import load_config
 from .console import out
-from .rescore import REPORT, SELECTION
+from .rescore import REPORT, SELECTION, other_scores
 from .run_folder import RunFolder
 from .settings import FrontCommand
 
@@ -25,7 +25,8 @@ class FrontPoint:
     """One model of the front, as `front --json` prints it; its key and its weights together tell it from all others.
 
     A pruned model's key needs its method and its density too. What a model with zeros instead of fewer units does not
-    save is null; `nonzero` is its share of weights that are left.
+    save is null; `nonzero` is its share of weights that are left. `scores` has what the task's other metrics say of the
+    report split.
 
     Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
     `latency_ms` was measured end to end on the extracted model, `latency_predicted_ms` comes from the table of parts.
@@ -48,6 +49,7 @@ class FrontPoint:
     latency_predicted_ms: float | None
     density: float | None = None
     nonzero: float | None = None
+    scores: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 def front(settings: FrontCommand) -> None:
@@ -206,6 +208,7 @@ def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
         latency_predicted_ms=selection.values.get("latency_ms"),
         density=selection.recipe.get("density"),
         nonzero=selection.values.get("nonzero"),
+        scores=other_scores(report),
     )
 
 

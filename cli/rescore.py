@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
+from ..evaluation.choice import Answers
 from ..evaluation.latency import LatencyTable, LatencyTarget, measure
-from ..evaluation.model_error import model_error
+from ..evaluation.model_error import model_outputs
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..search_space import SubnetMask
 from ..supernet import Supernet
@@ -20,13 +21,15 @@ from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.batches import collate
+from ..tasks.metrics import companions
 from .console import progress
 from .latency_tables import OnMachine, here
 from .run_folder import RunFolder
 from .settings import SearchSettings
-from .workspace import make_evaluator, open_subnet
+from .workspace import open_subnet, split_errors
 
 SELECTION, REPORT = "selection", "report"  # as the archive names the splits
+SCORE = "score_"  # begins the names of what other metrics say on the report split
 METHOD = "front"  # of evaluations on the report split: they choose nothing
 COSTS = tuple(OBJECTIVES)
 
@@ -68,14 +71,17 @@ def rescore(
     todo = [one for one in models if one.model not in known]
     if not todo:
         return
-    evaluator = make_evaluator(supernet, task, task.report, table, settings, {})
+    errors = split_errors(supernet, task, task.report, settings)
     with progress("front") as tick:
         for done, one in enumerate(todo):
             begin = time.perf_counter()
             if one.weights == STANDARD:
                 model, values = _own_values(folder, supernet, task, one, settings)
             else:
-                model, values = checked(supernet, task, one.mask), evaluator(one.mask)[0].values
+                model = checked(supernet, task, one.mask)
+                outputs = [error.outputs(one.mask, (one.mask.depth,))[one.mask.depth] for error in errors.values()]
+                costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
+                values = costs | _scored(task, outputs)
             values = {**values, **on_machine(timed, model.cpu(), table.target)}
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
@@ -96,13 +102,36 @@ def _own_values(
 
 
 def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype) -> dict[str, float]:
-    """Return a model's error on the report split, and on each of its data sets where it has several."""
-    errors = {
-        name: model_error(model, split, task.metric, pad_token_id=task.pad_token_id, dtype=dtype)
-        for name, split in task.report.items()
-    }
-    several = {f"{ERROR}_{name}": error for name, error in errors.items()} if len(errors) > 1 else {}
-    return {ERROR: float(np.mean(list(errors.values()))), **several}
+    """Run a model over the report split and score it."""
+    splits = task.report.values()
+    outputs = [model_outputs(model, split, pad_token_id=task.pad_token_id, dtype=dtype) for split in splits]
+    return _scored(task, outputs)
+
+
+def _scored(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:
+    """Score outputs, one array for each data set of the report split; the error is NaN where they are not numbers."""
+    if not all(np.isfinite(values).all() for values in outputs):
+        return {ERROR: float("nan")}
+    return report_values(task, Answers.of(task.metric, outputs, list(task.report.values())))
+
+
+def report_values(task: Task, answers: Answers) -> dict[str, float]:
+    """Return what answers on the report split are worth.
+
+    The error, that of each data set where there are several, `error_<name>`, and what all other metrics of the task
+    say, `score_<metric>`, the mean over data sets.
+    """
+    values = {ERROR: answers.error()}
+    if len(task.report) > 1:
+        values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
+    for metric in companions(task.metric, task.num_labels):
+        values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
+    return values
+
+
+def other_scores(report: Evaluation) -> dict[str, float]:
+    """Return what metrics other than the error's say of a model on the report split, by name."""
+    return {name.removeprefix(SCORE): value for name, value in report.values.items() if name.startswith(SCORE)}
 
 
 def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel:

@@ -130,6 +130,12 @@ METRICS: dict[str, Metric] = {
 }
 
 
+def companions(metric: Metric, num_labels: int) -> tuple[Metric, ...]:
+    """Return the other metrics that can judge the same task."""
+    fitting = (one for one in METRICS.values() if one.kind is metric.kind and one.name != metric.name)
+    return tuple(one for one in fitting if one.name != "f1" or num_labels == 2)
+
+
 def metric_name(name: str | None, kind: KindName, usual: str) -> str:
     """Return the name of the metric of a task, ``usual`` for None.
 

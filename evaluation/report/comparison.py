@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..pareto import normalised_hypervolume
@@ -40,6 +40,7 @@ class ComparedPoint:
         texts: of the task that were looked at.
         labels: of these texts that were used.
         epochs: passes over the training split that it was trained for by itself.
+        scores: what the task's other metrics say of the report split.
     """
 
     method: str
@@ -63,6 +64,7 @@ class ComparedPoint:
     texts: int
     labels: int
     epochs: float
+    scores: dict[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,96 @@
+"""Question answering and token classification, from the command line to a model that is loaded."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from transformers import AutoModelForQuestionAnswering, AutoModelForTokenClassification
+
+from .conftest import FINETUNE, SEARCH, SUPERNET, record
+
+TRAINED = ["--cofi-least-steps", "150", "--cofi-mask-learning-rate", "0.5"]
+
+
+def questions(count: int, seed: int) -> pyarrow.Table:
+    """What is asked for stands behind `film`; contexts are longer than a window of 16 tokens."""
+    draw, rows = random.Random(seed), []
+    for i in range(count):
+        before, after = (["very"] * draw.randint(0, 5) + ["truly"] * draw.randint(0, 5) for _ in range(2))
+        answer = draw.choice(["good", "bad"])
+        context = " ".join(["film", answer] if i % 2 else [*before, "film", answer, *after])
+        start = context.index(answer)
+        rows.append(
+            {
+                "id": str(i),
+                "title": "",
+                "context": f"{context} {'! ' * (i % 7)}",
+                "question": "not",
+                "answers": {"text": [answer], "answer_start": [start]},
+            }
+        )
+    return pyarrow.Table.from_pylist(rows)
+
+
+def squad(folder: Path) -> Path:
+    folder.mkdir()
+    for split, count in (("train", 200), ("validation", 40)):
+        pyarrow.parquet.write_table(questions(count, seed=count), folder / f"{split}.parquet")
+    return folder
+
+
+def conll(folder: Path) -> Path:
+    folder.mkdir()
+    tags = {"good": "B-GOOD", "bad": "B-BAD"}
+    for split, count in (("train", 200), ("validation", 40)):
+        draw = random.Random(count)
+        lines = []
+        for _ in range(count):
+            words = draw.choices(["good", "bad", "a", "film", "very", "truly"], k=draw.randint(2, 8))
+            lines += [f"{word}\t{tags.get(word, 'O')}" for word in words] + [""]
+        (folder / f"{split}.conll").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("task", "write", "other", "auto"),
+    [
+        ("squad", squad, "exact_match", AutoModelForQuestionAnswering),
+        ("tagging", conll, "token_accuracy", AutoModelForTokenClassification),
+    ],
+)
+def test_every_stage_serves_the_task(inputs, call, tmp_path, task, write, other, auto):
+    out = tmp_path / "run"
+    own = {"task": task, "data": write(tmp_path / "data"), "model": inputs.model}
+    windows = ["--window-length", "16", "--window-stride", "4"] if task == "squad" else []
+    result = call("run", *inputs.project(out, **own), *windows, *FINETUNE, *SUPERNET, *SEARCH)
+    assert result.code == 0, result.err
+    assert record(out)["facts"]["metric"] == ("squad_f1" if task == "squad" else "entity_f1")
+
+    result = call("prune", out, "--method", "kcm,mask_tuning,rank_cam,cofi", "--density", "0.8", *TRAINED)
+    assert result.code == 0, result.err
+    points = json.loads(call("compare", out, "--json").out)
+    assert {p["method"].split()[0] for p in points} >= {"nas", "kcm", "mask_tuning", "rank_cam", "cofi"}
+    assert {p["layer"] for p in points if p["method"].startswith("cofi")} == {"native"}
+    assert all(list(p["scores"]) == [other] and 0 <= p["scores"][other] <= 1 for p in points)
+
+    front = json.loads(call("front", out, "--json").out)
+    assert min(p["error_report"] for p in front) < 0.5  # learnt: half of the answers, or of the names, are in reach
+    assert [list(p["scores"]) for p in front] == [[other]] * len(front)
+    result = call("extract", out, "--key", front[0]["key"], "--to", tmp_path / "model")
+    assert result.code == 0, result.err
+    assert f"{auto.__name__}.from_pretrained" in result.out
+    assert type(auto.from_pretrained(tmp_path / "model")).__name__.startswith("ExtractedBertFor")
+
+
+def test_windows_belong_to_questions(inputs, fails, tmp_path):
+    message = fails("finetune", *inputs.project(tmp_path / "run"), "--window-length", "16")
+    assert "local" in message
+    assert "window" in message
+    own = {"task": "squad", "data": squad(tmp_path / "data")}
+    message = fails("finetune", *inputs.project(tmp_path / "other", **own), "--window-length", "900")
+    assert message == "windows of 900 tokens are longer than the model's 24 positions; shorten them"
