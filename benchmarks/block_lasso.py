@@ -1,7 +1,7 @@
 """Block-structured pruning by a reweighted group Lasso: score, what is stored, and how fast each form runs.
 
     python -m secateur.benchmarks.block_lasso RUN [--compressions 1.43,2,3.3,5] [--seeds 1] [--rows 0] [--epochs 3]
-        [--retraining-epochs 3] [--learning-rate 5e-5] [--penalty 40] [--scheme row] [--width N] [--selection matrix]
+        [--retraining-epochs 3] [--learning-rate 1e-4] [--penalty 40] [--scheme row] [--width N] [--selection matrix]
         [--on-extracted FOLDER] [--threads 1] [--precision float32] [--no-training] [--no-timing] [--results FILE]
         [--json]
 
@@ -62,7 +62,7 @@ def main(
     rows: Annotated[int, typer.Option(help="training texts, drawn by the seed; 0 for all")] = 0,
     epochs: Annotated[float, typer.Option(help="passes under the penalty")] = 3.0,
     retraining_epochs: Annotated[float, typer.Option(help="passes to train what stays")] = 3.0,
-    learning_rate: Annotated[float, typer.Option(help="peak rate of both trainings")] = 5e-5,
+    learning_rate: Annotated[float, typer.Option(help="peak rate of both trainings")] = 1e-4,
     penalty: Annotated[float, typer.Option(help="its value whenever it is reweighted")] = 40.0,
     scheme: Annotated[str, typer.Option(help="row or column")] = "row",
     width: Annotated[int | None, typer.Option(help="weights of a group")] = None,

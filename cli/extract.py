@@ -145,7 +145,8 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
         epochs = folder.settings("standard")["epochs"]
         return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"
     if selection.weights == NATIVE:
-        nonzero = f"; {selection.values['nonzero']:.1%} of the weights it prunes are left, the others are zeros"
+        left = selection.values.get("nonzero")
+        nonzero = "" if left is None else f"; {left:.1%} of the weights it prunes are left, the others are zeros"
         return f"trained for {selection.values['epochs']:g} epochs by the method's own recipe{nonzero}"
     if selection.weights == RECOVERED:
         return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"

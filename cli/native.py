@@ -17,7 +17,7 @@ from .settings import PruneSettings
 from .workspace import start_model
 
 STATE = "prune.state"
-_DEFAULTS = PruneSettings(method="", density="")
+DEFAULTS = PruneSettings(method="", density="")
 
 
 def changed_options(settings: PruneSettings, method: str) -> dict[str, float | str]:
@@ -25,18 +25,25 @@ def changed_options(settings: PruneSettings, method: str) -> dict[str, float | s
     group = _group(method)
     if group is None:
         return {}
-    mine, usual = (getattr(one, group).model_dump(exclude={"save_seconds"}) for one in (settings, _DEFAULTS))
+    mine, usual = (getattr(one, group).model_dump(exclude={"save_seconds"}) for one in (settings, DEFAULTS))
     return {f"{group}_{name}": value for name, value in mine.items() if value != usual[name]}
 
 
-def own_settings(method: str, recipe: Mapping[str, float | str]) -> BaseModel | None:
-    """Return a method's settings from the recipe that an archive keeps; None for a method without settings."""
+def own_settings(method: str, recipe: Mapping[str, float | str], asked: PruneSettings = DEFAULTS) -> BaseModel | None:
+    """Return a method's settings from the recipe that an archive keeps; None for a method without settings.
+
+    Args:
+        method: its name.
+        recipe: what decides the result.
+        asked: tells what does not: how often resume points are saved.
+    """
     group = _group(method)
     if group is None:
         return None
     changed = {name.removeprefix(f"{group}_"): recipe[name] for name in recipe if name.startswith(f"{group}_")}
-    default = getattr(_DEFAULTS, group)
-    return type(default).model_validate({**default.model_dump(), **changed})
+    default = getattr(DEFAULTS, group)
+    saved = {"save_seconds": getattr(asked, group).save_seconds}
+    return type(default).model_validate({**default.model_dump(), **changed, **saved})
 
 
 def _group(method: str) -> str | None:
@@ -46,7 +53,7 @@ def _group(method: str) -> str | None:
 
 @contextmanager
 def resumable(
-    scorer: Scorer, pruner: TrainedPruner, name: str, title: str, note: Callable[[str], None]
+    scorer: Scorer, pruner: TrainedPruner, name: str, shared: str, title: str, note: Callable[[str], None]
 ) -> Iterator[float]:
     """Let a method that trains go on where a killed attempt was; yields the seconds that such attempts took.
 
@@ -54,6 +61,7 @@ def resumable(
         scorer: whose run.
         pruner: what is to train.
         name: a folder's, of this model and no other.
+        shared: another's, of this model and those that differ in their density only.
         title: the model's, for people.
         note: shows a line.
     """
@@ -65,6 +73,7 @@ def resumable(
         _rewind(scorer, pruner, title)
     if isinstance(pruner, BlockLasso):
         pruner.target = scorer.table.target
+        pruner.state = scorer.folder.path / STATE / shared  # one training under the penalty for all densities
 
     def report(step: Progress) -> None:
         watch.beat()

@@ -18,7 +18,7 @@ from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..tasks import Task
 from .console import duration, progress, say
-from .native import STATE, changed_options, own_settings, resumable
+from .native import DEFAULTS, STATE, changed_options, own_settings, resumable
 from .points import NONZERO, Scorer, check_pruned, make_row, precision
 from .processes import check_alone
 from .rescore import REPORT
@@ -98,7 +98,7 @@ def _prune(
     asked |= {} if settings.texts is None else {"texts": settings.texts}
     # All densities of a method by one object, which remembers its scores.
     of_methods = [
-        make_job(scorer, name, seed, {"density": densities[0], **asked, **changed_options(settings, name)})
+        make_job(scorer, name, seed, {"density": densities[0], **asked, **changed_options(settings, name)}, settings)
         for name in methods
     ]
     jobs = [replace(job, recipe={**job.recipe, "density": d}) for job in of_methods for d in densities]
@@ -119,7 +119,9 @@ def _prune(
     say(f"prune: in {folder.archive}; `secateur compare {folder.path}` shows all methods")
 
 
-def make_job(scorer: Scorer, method: str, seed: int, asked: Mapping[str, float | str]) -> Job:
+def make_job(
+    scorer: Scorer, method: str, seed: int, asked: Mapping[str, float | str], settings: PruneSettings = DEFAULTS
+) -> Job:
     """Return what is to be made.
 
     Args:
@@ -128,6 +130,7 @@ def make_job(scorer: Scorer, method: str, seed: int, asked: Mapping[str, float |
         seed: of all that is random.
         asked: the recipe: `density`, `cost`, `from`, `texts` if they are limited, and options of the method's own that
             differ from its defaults.
+        settings: the command's, for what does not change the result.
 
     Raises:
         InputError: a cost that the method does not know.
@@ -135,7 +138,7 @@ def make_job(scorer: Scorer, method: str, seed: int, asked: Mapping[str, float |
     cost = asked["cost"]
     priced = None if cost in ("encoder_parameters", NONZERO) else OBJECTIVES[str(cost)](scorer.supernet, scorer.table)
     priced_by = None if priced is None else priced.of
-    pruner = make_pruner(method, cost=priced_by, settings=own_settings(method, asked))
+    pruner = make_pruner(method, cost=priced_by, settings=own_settings(method, asked, settings))
     recipe = {**asked, "cost": NONZERO if pruner.makes_zeros else cost}
     untrained = FINETUNED if asked["from"] == "finetuned" else SUPERNET_PRUNED
     return Job(pruner, seed, recipe, NATIVE if pruner.recovery == "native" else untrained)
@@ -204,5 +207,9 @@ def _attempt(scorer: Scorer, job: Job, note: Callable[[str], None]) -> AbstractC
     if not isinstance(job.pruner, TrainedPruner):
         return nullcontext(0.0)
     whole = SubnetMask.full(scorer.supernet.shape)
-    name = model_name(make_row(whole, job.pruner.name, job.seed, job.weights, job.recipe, {}, 0.0))
-    return resumable(scorer, job.pruner, name, str(job), note)
+
+    def name(recipe: dict[str, float | str]) -> str:
+        return model_name(make_row(whole, job.pruner.name, job.seed, job.weights, recipe, {}, 0.0))
+
+    shared = {key: value for key, value in job.recipe.items() if key != "density"}
+    return resumable(scorer, job.pruner, name(job.recipe), name(shared), str(job), note)

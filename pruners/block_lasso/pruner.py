@@ -25,7 +25,7 @@ from ...supernet.packed_storage import compression
 from ...supernet.slabs import Slabs
 from ...supernet.training import Progress
 from ...tasks import Task
-from ..base import Cost, Provenance, Pruned, Pruner, Recovery
+from ..base import Cost, Provenance, Pruned, TrainedPruner
 from ..deepcuts import retrain_masked
 from .fastest import fastest
 from .groups import cut, kept_groups, share_of_weights
@@ -55,7 +55,7 @@ class Compressed:
     seconds: float
 
 
-class BlockLasso(Pruner):
+class BlockLasso(TrainedPruner):
     """Removes groups of weights, rows or columns inside slabs of each matrix, that a reweighted group Lasso found weak.
 
     A density is the share of groups that stay, in all linear maps of the encoder's layers; their compression is its
@@ -71,7 +71,6 @@ class BlockLasso(Pruner):
         target: what forms are timed for; None leaves the zeros where they are, as the same seed gives the same model.
         state: folder for resume points, removed by the caller; the same `rng` must come with it. Densities may share
             one, and then share the training under the penalty even if the process is killed between them.
-        report: called after each step of each training.
 
     Raises:
         InputError: a cost.
@@ -80,7 +79,7 @@ class BlockLasso(Pruner):
     structured pruning", Findings of EMNLP 2020, and their code.
     """
 
-    recovery: ClassVar[Recovery] = "native"
+    makes_zeros: ClassVar[bool] = True
     needs_labels = needs_gradients = True
     name = "block_lasso"
 

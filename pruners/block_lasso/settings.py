@@ -16,11 +16,15 @@ Selection = Literal["matrix", "global"]
 class BlockLassoSettings(FinetuneSettings):
     """How groups of weights are driven to zero, which of them are removed, and how the others are trained."""
 
+    # Under AdamW a weight moves by at most the sum of the rates, which has to be as large as weights are: with MiniLM
+    # on SST-2, 300 steps at 5e-5 hardly changed the norms, 600 at 2e-4 made a quarter of the groups vanish. At that
+    # rate a penalty of 40 kept 83.6 % correct at half of the groups, after 300 steps of retraining; one of 400, 79.8 %.
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate in both trainings")] = 1e-4
     epochs: Annotated[float, Field(gt=0, description="passes over the training split under the penalty")] = 3.0
     retraining_epochs: Annotated[float, Field(ge=0, description="passes in which what is left is trained")] = 3.0
     least_steps: Annotated[
         int, Field(ge=0, description="optimiser steps of both together at least; a smaller task gets more epochs")
-    ] = 2000
+    ] = 3000
     scheme: Annotated[Scheme, Field(description="a group is a row, or a column, inside one slab")] = "row"
     width: Annotated[int | None, Field(ge=1, description="weights of a group; must divide every matrix")] = None
     slabs: Annotated[int | None, Field(ge=1, description="slabs of each matrix, instead of their width")] = None

@@ -6,7 +6,7 @@ import csv
 import json
 import random
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +14,8 @@ from typing import NamedTuple
 import pytest
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
+
+from .launcher import Launcher
 
 FINETUNE = ["--finetune-epochs", "8", "--finetune-learning-rate", "5e-3"]
 SUPERNET = ["--supernet-epochs", "6", "--supernet-learning-rate", "2e-3"]
@@ -119,6 +121,14 @@ def finished(inputs, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("finished") / "run"
     assert run_command(inputs.run(out)) == 0
     return out
+
+
+@pytest.fixture(scope="module")
+def launcher(tmp_path_factory) -> Iterator[Launcher]:
+    """Starts commands that can be killed."""
+    made = Launcher(tmp_path_factory.mktemp("launcher") / "log")
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,6 @@ from secateur.supernet.settings import RecoverySettings
 from secateur.supernet.storage import load_model
 
 from .conftest import archive_rows, message_of, record
-from .test_kill import Launcher
 
 NAS = f"nas ({AUTO})"
 PRUNE = ["--method", "kcm,rank_magnitude", "--density", "0.9,0.7"]
@@ -195,13 +193,6 @@ def test_nothing_to_compare(inputs, finished, tmp_path, fails, call):
     assert message_of(call("compare", out, "--recover", "1")) == expected
     searched = json.loads(call("compare", shutil.copytree(finished, tmp_path / "searched"), "--json").out)
     assert {(p["method"], p["layer"]) for p in searched} == {(NAS, "none")}
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory) -> Iterator[Launcher]:
-    made = Launcher(tmp_path_factory.mktemp("launcher") / "log")
-    yield made
-    made.close()
 
 
 def count(run: Path, weights: str) -> int:

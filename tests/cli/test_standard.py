@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,6 @@ from secateur.supernet.storage import load_model
 from transformers import AutoModelForSequenceClassification
 
 from .conftest import archive_rows, message_of, record
-from .test_kill import Launcher
 
 EPOCHS = 3
 KINDS = ("supernet", "standard")
@@ -240,13 +239,6 @@ def test_bad_input_is_named(finished, fails):
 
 
 # Killed at any moment
-
-
-@pytest.fixture(scope="module")
-def launcher(tmp_path_factory) -> Iterator[Launcher]:
-    made = Launcher(tmp_path_factory.mktemp("launcher") / "log")
-    yield made
-    made.close()
 
 
 def rows(run: Path, split: str) -> int:
