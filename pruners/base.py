@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -157,11 +158,54 @@ class Pruner(ABC):
 class TrainedPruner(Pruner):
     """A method whose own recipe trains what is left; a training that was killed goes on where it was.
 
+    Args:
+        rewind: see below.
+        state: see below.
+        report: see below.
+        cost: must be None: a density of such a method is a share of parameters or weights.
+
     Attributes:
+        rewind: the model whose weights are trained, such as the one the run began with; the fine-tuned one's if None.
+            Left as it is.
         state: folder for resume points, removed by the caller; the same `rng` must come with it.
         report: called after each step.
+        why_no_cost: begins the sentence that refuses another cost.
+
+    Raises:
+        InputError: a cost.
     """
 
     recovery: ClassVar[Recovery] = "native"
-    state: Path | None = None
-    report: Callable[[Progress], None] | None = None
+    why_no_cost: ClassVar[str]
+
+    def __init__(
+        self,
+        *,
+        rewind: PreTrainedModel | None = None,
+        state: Path | None = None,
+        report: Callable[[Progress], None] | None = None,
+        cost: Cost | None = None,
+    ) -> None:
+        super().__init__()
+        if cost is not None:
+            raise InputError(
+                f"{self.why_no_cost}, so that its density cannot be a share of another cost; leave the cost out"
+            )
+        self.rewind, self.state, self.report = rewind, state, report
+
+    def _start(self, supernet: Supernet) -> PreTrainedModel:
+        """Return a copy of the model whose weights are to be trained, in float32, in evaluation mode.
+
+        Raises:
+            InputError: a model to rewind to that is not the fine-tuned one's.
+        """
+        source = self.rewind or supernet.model
+        sizes, expected = (
+            {name: tuple(p.shape) for name, p in model.named_parameters()} for model in (source, supernet.model)
+        )
+        if sizes != expected:
+            raise InputError(
+                "rewinding needs the very model that was fine-tuned, but this one has other parameters; give the one "
+                "the run began with"
+            )
+        return copy.deepcopy(source).to(supernet.device).float().eval()  # pyright: ignore[reportArgumentType, reportCallIssue]

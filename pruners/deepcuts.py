@@ -6,7 +6,6 @@ latency.
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +60,7 @@ class DeepCuts(TrainedPruner):
 
     makes_zeros: ClassVar[bool] = True
     has_latency: ClassVar[bool] = False
+    why_no_cost: ClassVar[str] = "removing single weights saves neither time nor operations"
 
     def __init__(
         self,
@@ -72,16 +72,10 @@ class DeepCuts(TrainedPruner):
         report: Callable[[Progress], None] | None = None,
         cost: Cost | None = None,
     ) -> None:
-        super().__init__()
-        if cost is not None:
-            raise InputError(
-                "removing single weights saves neither time nor operations, so that its density cannot be a share of "
-                "another cost; leave the cost out"
-            )
+        super().__init__(rewind=rewind, state=state, report=report, cost=cost)
         if isinstance(scoring, str) and scoring not in STRATEGIES:
             raise unknown_name("strategy", scoring, STRATEGIES)
         self.name = f"deepcuts_{scoring}" if isinstance(scoring, str) else "deepcuts"
-        self.rewind, self.state, self.report = rewind, state, report
         self._scoring = STRATEGIES[scoring] if isinstance(scoring, str) else scoring
         self._retraining = settings
         self.needs_gradients = self.needs_labels = settings is not None or self._scoring.recipe is not None
@@ -91,7 +85,7 @@ class DeepCuts(TrainedPruner):
         self.check(supernet, density)
         begin = time.perf_counter()
         kept = kept_elements(self._scoring(supernet, task, rng), density)
-        model = self._rewound(supernet)
+        model = self._start(supernet)
         retrain_masked(
             model, kept, task, self._retraining, seed=int(rng.integers(2**31)), state=self.state, report=self.report
         )
@@ -101,18 +95,6 @@ class DeepCuts(TrainedPruner):
     def floor(self, supernet: Supernet) -> float:
         """Return the least density: one number in each weight and each bias."""
         return 1 / min(supernet.parameters[name].numel() for name in prunable_names(supernet))
-
-    def _rewound(self, supernet: Supernet) -> PreTrainedModel:
-        source = self.rewind or supernet.model
-        sizes, expected = (
-            {name: tuple(p.shape) for name, p in model.named_parameters()} for model in (source, supernet.model)
-        )
-        if sizes != expected:
-            raise InputError(
-                "rewinding needs the very model that was fine-tuned, but this one has other parameters; give the one "
-                "the run began with"
-            )
-        return copy.deepcopy(source).to(supernet.device).float().eval()  # pyright: ignore[reportArgumentType, reportCallIssue]
 
     def _provenance(self, task: Task, seconds: float) -> Provenance:
         recipe, retraining = self._scoring.recipe, self._retraining

@@ -80,6 +80,7 @@ class BlockLasso(TrainedPruner):
     """
 
     makes_zeros: ClassVar[bool] = True
+    why_no_cost: ClassVar[str] = "what removed groups of weights save depends on how they are run"
     needs_labels = needs_gradients = True
     name = "block_lasso"
 
@@ -92,13 +93,8 @@ class BlockLasso(TrainedPruner):
         report: Report = None,
         cost: Cost | None = None,
     ) -> None:
-        super().__init__()
-        if cost is not None:
-            raise InputError(
-                "what removed groups of weights save depends on how they are run, so that a density cannot be a share "
-                "of another cost; leave the cost out"
-            )
-        self.target, self.state, self.report = target, state, report
+        super().__init__(state=state, report=report, cost=cost)
+        self.target = target
         self._settings = settings or BlockLassoSettings()
 
     def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:

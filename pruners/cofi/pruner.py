@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -34,10 +34,6 @@ class CoFi(TrainedPruner):
         settings: the recipe; the defaults are for small models and short trainings.
         cost: must be None: the expected sparsity counts parameters.
 
-    Attributes:
-        rewind: the model whose weights are trained, such as the one the run began with; the fine-tuned one's if None.
-            Left as it is.
-
     Raises:
         InputError: a cost.
 
@@ -45,6 +41,7 @@ class CoFi(TrainedPruner):
     """
 
     name = "cofi"
+    why_no_cost: ClassVar[str] = "CoFi's expected sparsity counts the encoder's parameters"
     needs_gradients = True
 
     def __init__(
@@ -56,14 +53,8 @@ class CoFi(TrainedPruner):
         report: Callable[[Progress], None] | None = None,
         cost: Cost | None = None,
     ) -> None:
-        super().__init__()
-        if cost is not None:
-            raise InputError(
-                "CoFi's expected sparsity counts the encoder's parameters, so that its density cannot be a share of "
-                "another cost; leave the cost out"
-            )
+        super().__init__(rewind=rewind, state=state, report=report, cost=cost)
         self.settings = settings or CoFiSettings()
-        self.rewind, self.state, self.report = rewind, state, report
         self.needs_labels = self.settings.distillation == "none"
 
     def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
@@ -76,7 +67,7 @@ class CoFi(TrainedPruner):
         if not len(task.train):
             raise InputError("CoFi needs at least 1 text of the training split, got 0; give a task with some")
         begin = time.perf_counter()
-        student = Supernet(_copy(self.rewind or supernet.model, supernet))
+        student = Supernet(self._start(supernet))
         training = CoFiTraining(student, supernet, task, density, self.settings, seed=int(rng.integers(2**31)))
         mask = training.run(self.state, self.report)
         model = extract(student.model, mask)
@@ -108,13 +99,3 @@ class CoFi(TrainedPruner):
             epochs=epochs,
             seconds=seconds,
         )
-
-
-def _copy(model: PreTrainedModel, supernet: Supernet) -> PreTrainedModel:
-    sizes, expected = ({name: tuple(p.shape) for name, p in one.named_parameters()} for one in (model, supernet.model))
-    if sizes != expected:
-        raise InputError(
-            "rewinding needs the very model that was fine-tuned, but this one has other parameters; give the one the "
-            "run began with"
-        )
-    return copy.deepcopy(model).to(supernet.device).float().eval()  # pyright: ignore[reportArgumentType, reportCallIssue]

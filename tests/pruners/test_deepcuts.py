@@ -16,27 +16,13 @@ from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
 from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS
+from secateur.tests.pruners.trained import other_weights, pruned_by
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 
 QUICK = FinetuneSettings(learning_rate=2e-3, batch_size=8, epochs=1, save_seconds=0)
 SCORING = ElementScores(Recipe(texts=24, weights=True, head=True), shift=0.0)
-
-
-def pruned_by(pruner, model=None, task=None, density=0.3, seed=0):
-    return pruner.prune(
-        Supernet(model or tiny_model("bert")), task or toy.toy_task(), density, np.random.default_rng(seed)
-    )
-
-
-def other_weights():
-    """The same network with other weights, as before fine-tuning."""
-    model = tiny_model("bert")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1)
-    return model
 
 
 def test_zeros_stay_zeros_and_all_else_is_trained(model):

@@ -29,13 +29,7 @@ from secateur.tests.tiny import tiny_model
 STAGES = ("supernet", "finetune")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Bitwise equal results need as many threads as the other process has."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def outputs_of(supernet: Supernet, x: list[int], task: Task) -> np.ndarray:

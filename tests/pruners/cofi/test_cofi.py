@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from secateur.supernet.heads import head_of
 from secateur.supernet.settings import FinetuneSettings
 from secateur.tasks.kinds import KINDS
 from secateur.tasks.task import METRICS
+from secateur.tests.pruners import trained
+from secateur.tests.pruners.trained import other_weights
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import padded_batch, tiny_model
 from transformers import BertConfig, BertForSequenceClassification
@@ -39,32 +42,14 @@ SHORT = QUICK.model_copy(update={"epochs": 8.0})  # for a density of 0.7
 SHORT_STEPS = 3 + 56 + 7
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Bitwise equal results need equal numbers of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def changed(**values) -> CoFiSettings:
     return QUICK.model_copy(update=values)
 
 
-def pruned_by(pruner, model=None, task=None, density=0.5, seed=0):
-    return pruner.prune(
-        Supernet(model or tiny_model("bert")), task or toy.toy_task(), density, np.random.default_rng(seed)
-    )
-
-
-def other_weights():
-    """The same network with other weights, as before fine-tuning."""
-    model = tiny_model("bert")
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1)
-    return model
+pruned_by = partial(trained.pruned_by, density=0.5)
 
 
 def same(one, other) -> bool:
@@ -76,7 +61,7 @@ def test_the_density_is_met_and_the_model_is_cut(model):
     task = replace(toy.toy_task(), pad_token_id=model.config.pad_token_id)
     before = copy.deepcopy(model.state_dict())
     pruner = CoFi(QUICK)
-    pruned = pruned_by(pruner, model, task, 0.5)
+    pruned = pruned_by(pruner, model, task, density=0.5)
     shape = Supernet(model).shape
     assert 0.49 < pruned.density <= 0.5
     layers = [p for name, p in pruned.model.named_parameters() if ".layer." in name]
@@ -95,7 +80,7 @@ def test_it_learns_what_the_teacher_knows():
     notes = []
     settings = changed(learning_rate=4e-3, final_learning_rate=2e-3, epochs=4, final_epochs=2)
     pruner = CoFi(settings, report=lambda progress: notes.append((progress.loss, progress.note)))
-    pruned = pruned_by(pruner, model, replace(task, train=replace(task.train, labels=-task.train.labels)), 0.4)
+    pruned = pruned_by(pruner, model, replace(task, train=replace(task.train, labels=-task.train.labels)), density=0.4)
     found = [pruned.model(input_ids=torch.from_numpy(row[None]).long()).logits for row in task.selection.input_ids]
     correct = torch.cat(found).argmax(1).numpy() == task.selection.labels
     assert correct.mean() > 0.6
@@ -205,7 +190,7 @@ def test_heads_that_read_every_token(kind):
     assert 0.49 < pruned.density <= 0.5
     assert head_of(pruned.model) == task.kind.head
     assert np.mean(losses[-7:]) < 0.8 * np.mean(losses[:7])
-    distilled = pruned_by(CoFi(SHORT), tiny_model("bert", task.kind.head), task, 0.7)
+    distilled = pruned_by(CoFi(SHORT), tiny_model("bert", task.kind.head), task, density=0.7)
     assert np.isfinite(model_error(distilled.model, task.selection, task.metric, pad_token_id=0))
 
 
