@@ -35,13 +35,13 @@ class Accuracy(BaseModel):
     Attributes:
         networks: how many they were.
         worst: the largest relative error.
-        tau: Kendall's rank correlation of predicted and measured times.
+        tau: Kendall's rank correlation of predicted and measured times; NaN where all predictions are equal.
         whole_p50, whole_p95: milliseconds of the whole network's requests.
         spread: how much the reference's time varied, the distance of its quartiles over its median.
         seconds: what the calibration took.
     """
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
 
     networks: int
     worst: float

@@ -17,6 +17,7 @@ from secateur.evaluation.latency import (
 )
 from secateur.evaluation.latency.calibration import fitted_table, make_plan, rank_correlation, share
 from secateur.evaluation.latency.measure import summary
+from secateur.evaluation.latency.table import Accuracy
 from secateur.search_space import EncoderShape, Medium, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
@@ -98,6 +99,15 @@ def test_calibrate_on_a_real_network(supernet, tmp_path):
     table.save(path)
     assert LatencyTable.load(path) == table
     assert [item.name for item in path.parent.iterdir()] == ["one.json"]
+
+
+def test_a_rank_correlation_that_is_none_is_kept(table, tmp_path):
+    numbers = dict.fromkeys(("worst", "whole_p50", "whole_p95", "spread", "seconds"), 1.0)
+    table.model_copy(update={"accuracy": Accuracy(networks=8, tau=float("nan"), **numbers)}).save(tmp_path / "one.json")
+    found = LatencyTable.load(tmp_path / "one.json").accuracy
+    assert found is not None
+    assert np.isnan(found.tau)
+    assert found.worst == 1.0
 
 
 def test_a_table_of_an_older_version_loads(table, tmp_path):
