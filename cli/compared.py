@@ -22,6 +22,7 @@ from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint
 from ..pruners import PRUNERS
 from ..search_space import EncoderShape
 from ..tasks import Task
+from .native import own_options
 from .rescore import REPORT, SELECTION, other_scores
 from .run_folder import RunFolder
 from .workspace import WHOLE
@@ -214,6 +215,7 @@ def label(row: Evaluation) -> str:
         changes.append(f"from {row.recipe['from']}")
     if "texts" in row.recipe:
         changes.append(f"{row.recipe['texts']:,} texts")
+    changes += [f"{name} {value}" for name, value in own_options(row.method, row.recipe).items()]
     return f"{row.method} ({', '.join(changes)})" if changes else row.method
 
 

@@ -1,4 +1,4 @@
-"""`secateur finetune`: a pre-trained model becomes the classifier that subnetworks are cut from."""
+"""`secateur finetune`: a pre-trained model becomes the one that subnetworks are cut from."""
 
 from __future__ import annotations
 

@@ -40,10 +40,15 @@ def own_settings(method: str, recipe: Mapping[str, float | str], asked: PruneSet
     group = _group(method)
     if group is None:
         return None
-    changed = {name.removeprefix(f"{group}_"): recipe[name] for name in recipe if name.startswith(f"{group}_")}
     default = getattr(DEFAULTS, group)
     saved = {"save_seconds": getattr(asked, group).save_seconds}
-    return type(default).model_validate({**default.model_dump(), **changed, **saved})
+    return type(default).model_validate({**default.model_dump(), **own_options(method, recipe), **saved})
+
+
+def own_options(method: str, recipe: Mapping[str, float | str]) -> dict[str, float | str]:
+    """Return those of a method's own options that an archive's recipe changes, without the method's name."""
+    prefix = f"{_group(method)}_"
+    return {name.removeprefix(prefix): value for name, value in recipe.items() if name.startswith(prefix)}
 
 
 def _group(method: str) -> str | None:

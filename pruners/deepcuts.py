@@ -41,7 +41,7 @@ class DeepCuts(TrainedPruner):
     """Removes single weights by their scores, tensor by tensor, goes back to the pre-trained weights, trains the rest.
 
     A density is the share of weights and biases that stay, of all linear maps of the encoder's layers and of the
-    head's dense layer. Embeddings, LayerNorms and the classifier are whole.
+    head's dense layer, where it has one. Embeddings, LayerNorms and the head's last layer are whole.
 
     Args:
         scoring: a name of STRATEGIES, or options of one's own.

@@ -45,6 +45,14 @@ def tiny_model(name: str, head: str = "sequence-classification") -> PreTrainedMo
     return model.eval()
 
 
+def tiny_regressor() -> PreTrainedModel:
+    """Return a fresh BERT of one layer, 2 heads of 8, 24 neurons and one output."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 24, "max_position_embeddings": 24}
+    config = transformers.BertConfig(num_hidden_layers=1, num_attention_heads=2, num_labels=1, **sizes)
+    return transformers.BertForSequenceClassification(config).eval()
+
+
 def tiny_tokenizer() -> PreTrainedTokenizerFast:
     """Return a WordPiece tokenizer of a few words, as BERT has one."""
     backend = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))

@@ -37,6 +37,7 @@ class GroupPenalty:
         self._weights, self._cuts, self._epsilon = weights, cuts, epsilon
         self.factor = strength / sum(one.norms(weights[name].detach()).numel() for name, one in cuts.items())
         self._reweights: dict[str, Tensor] = {}
+        self._seen: dict[str, Tensor] = {}
         self.renew()
 
     @property
@@ -52,6 +53,11 @@ class GroupPenalty:
     def value(self) -> float:
         """The penalty as it is now."""
         return self.factor * sum(float((self._reweights[name] * norms).sum()) for name, norms in self.norms.items())
+
+    @property
+    def seen(self) -> float:
+        """The penalty at the last backward pass, which had to compute it anyway."""
+        return self.factor * float(sum(self._seen.values()))
 
     @contextmanager
     def added(self) -> Iterator[None]:
@@ -70,6 +76,7 @@ class GroupPenalty:
             w = weight.detach()
             norms = one.norms(w)
             reweights = self._reweights[name].to(w.device)
+            self._seen[name] = (reweights * norms).sum()
             by_group = self.factor * reweights / norms.clamp(min=_SMALLEST)
             return gradient + one.spread(by_group) * w
 

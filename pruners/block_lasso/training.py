@@ -60,7 +60,7 @@ def train_reweighted(
             if reweights is not None:
                 reweights.keep(penalty, progress.done)
         if report is not None:
-            report(replace(progress, note=f"penalty {penalty.value:.3g}"))
+            report(replace(progress, note=f"penalty {penalty.seen:.3g}"))
 
     with penalty.added():
         finetune(model, task, settings, seed=seed, state=state, report=after)

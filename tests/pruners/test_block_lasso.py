@@ -171,28 +171,30 @@ def test_all_else_is_trained_and_the_mask_stays():
     assert (pruned.provenance.epochs, without.provenance.epochs) == (2, 1)
 
 
+def without_training(**options):
+    """Return the prunable weights of a model with half of its groups, and with all of them."""
+    settings = QUICK.model_copy(update={"retraining_epochs": 0, "penalty": 0, **options})
+    half, whole = (of_pruner(BlockLasso(settings), tiny_model("bert"), density=d).model for d in (0.5, 1.0))
+    return weights_of(half), weights_of(whole)
+
+
 def test_whole_rows():
     """Slabs as wide as the matrix: the rows of the smallest norms go."""
-    model, settings = tiny_model("bert"), QUICK.model_copy(update={"slabs": 1, "retraining_epochs": 0, "penalty": 0})
-    made = of_pruner(BlockLasso(settings), model, density=0.5).model
-    trained = of_pruner(BlockLasso(settings), model, density=1.0).model
-    for path, weight in weights_of(made).items():
-        whole = weights_of(trained)[path]
-        smallest = whole.square().sum(1).argsort()[: math.ceil(0.5 * (len(whole) - 1))]
-        expected = whole.clone()
+    half, whole = without_training(slabs=1)
+    for path, weight in half.items():
+        smallest = whole[path].square().sum(1).argsort()[: math.ceil(0.5 * (len(weight) - 1))]
+        expected = whole[path].clone()
         expected[smallest] = 0
         assert torch.equal(weight, expected), path
 
 
 def test_single_weights():
     """Slabs of one weight: magnitude pruning."""
-    model, settings = tiny_model("bert"), QUICK.model_copy(update={"width": 1, "retraining_epochs": 0, "penalty": 0})
-    made = of_pruner(BlockLasso(settings), model, density=0.5).model
-    trained = of_pruner(BlockLasso(settings), model, density=1.0).model
-    for path, weight in weights_of(made).items():
-        whole = weights_of(trained)[path]
-        threshold = whole.abs().flatten().sort().values[math.ceil(0.5 * (whole.numel() - 1))]
-        assert torch.equal(weight, torch.where(whole.abs() < threshold, 0.0, whole)), path
+    half, whole = without_training(width=1)
+    for path, weight in half.items():
+        sizes = whole[path].abs()
+        threshold = sizes.flatten().sort().values[math.ceil(0.5 * (sizes.numel() - 1))]
+        assert torch.equal(weight, torch.where(sizes < threshold, 0.0, whole[path])), path
 
 
 @pytest.mark.parametrize("scheme", ["row", "column"])

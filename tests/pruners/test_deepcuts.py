@@ -14,12 +14,9 @@ from secateur.pruners.importance.backward import Recipe
 from secateur.search_space import SubnetMask
 from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
-from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS
 from secateur.tests.pruners.trained import other_weights, pruned_by
 from secateur.tests.supernet import toy
-from secateur.tests.tiny import tiny_model
-from transformers import BertConfig, BertForSequenceClassification
+from secateur.tests.tiny import tiny_model, tiny_regressor
 
 QUICK = FinetuneSettings(learning_rate=2e-3, batch_size=8, epochs=1, save_seconds=0)
 SCORING = ElementScores(Recipe(texts=24, weights=True, head=True), shift=0.0)
@@ -121,15 +118,7 @@ def test_the_seed_decides():
 
 
 def test_regression():
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
-    task = toy.toy_task()
-    train = replace(task.train, labels=task.train.labels.astype(np.float32))
-    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
-    pruned = pruned_by(
-        DeepCuts(SCORING, settings=QUICK), BertForSequenceClassification(config), replace(task, **changes)
-    )
+    pruned = pruned_by(DeepCuts(SCORING, settings=QUICK), tiny_regressor(), toy.as_numbers(toy.toy_task()))
     assert 0.25 < pruned.density <= 0.3
     assert all(torch.isfinite(p).all() for p in pruned.model.parameters())
 

@@ -14,11 +14,8 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.finetuning import finetune
 from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
-from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS
 from secateur.tests.supernet import toy
-from secateur.tests.tiny import tiny_model
-from transformers import BertConfig, BertForSequenceClassification
+from secateur.tests.tiny import tiny_model, tiny_regressor
 
 QUICK = FinetuneSettings(learning_rate=2e-3, batch_size=8, epochs=0.3)
 
@@ -133,15 +130,10 @@ def test_one_step_is_adamw(tmp_path):
 
 
 def test_regression():
-    task = toy.toy_task(200)
-    train = type(task.train)(task.train.input_ids, None, task.train.labels.astype(np.float32))
-    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
-    model = BertForSequenceClassification(config)
+    task = toy.as_numbers(toy.toy_task(200))
     losses: list[float] = []
     settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=6)
-    finetune(model, type(task)(**(vars(task) | changes)), settings, seed=0, report=lambda p: losses.append(p.loss))
+    finetune(tiny_regressor(), task, settings, seed=0, report=lambda p: losses.append(p.loss))
     assert np.mean(losses[-20:]) < 0.5 * np.mean(losses[:20])
 
 

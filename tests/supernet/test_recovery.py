@@ -14,11 +14,8 @@ from secateur.supernet.finetuning import finetune
 from secateur.supernet.recovery import recover
 from secateur.supernet.settings import FinetuneSettings, RecoverySettings
 from secateur.supernet.supernet import Supernet
-from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS
 from secateur.tests.supernet import toy
-from secateur.tests.tiny import tiny_model
-from transformers import BertConfig, BertForSequenceClassification
+from secateur.tests.tiny import tiny_model, tiny_regressor
 
 RECIPE = RecoverySettings(learning_rate=4e-3, batch_size=16, epochs=3)
 
@@ -68,13 +65,7 @@ def test_every_model_takes_the_same_steps(heads, neurons):
 
 
 def test_regression_learns_the_teacher_and_not_the_labels():
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    torch.manual_seed(0)
-    config = BertConfig(intermediate_size=8, max_position_embeddings=24, num_labels=1, **sizes)
-    model, task = BertForSequenceClassification(config), toy.toy_task(200)
-    train = replace(task.train, labels=np.full(200, 50.0, np.float32))
-    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
-    task = replace(task, **changes)
+    model, task = tiny_regressor(), toy.as_numbers(toy.toy_task(200), np.full(200, 50.0))
     teacher = np.array([[2.0 * (5 in row)] for row in task.train.input_ids], np.float32)
     recover(model, task, teacher, RECIPE.model_copy(update={"epochs": 15}), seed=0)
     assert np.mean((outputs(model, task) - teacher) ** 2) < 0.5 * teacher.var()

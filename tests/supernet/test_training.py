@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +21,7 @@ from secateur.supernet.strategies import STRATEGIES
 from secateur.supernet.training import batch_rows, learning_rate_factor, parameter_groups, train_supernet
 from secateur.tasks.batches import collate, sorted_batches
 from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS, Split, Task
+from secateur.tasks.task import METRICS, Task
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 
@@ -101,8 +100,7 @@ def test_strategies_repeat_themselves(strategy):
 
 def test_learning_of_numbers():
     task = toy.toy_task(400)
-    train = Split(task.train.input_ids, None, task.train.labels.astype(np.float32))
-    numbers = replace(task, train=train, kind=KINDS["regression"], label_names=("score",))
+    numbers = toy.as_numbers(task)
     model = tiny_model("bert")
     torch.manual_seed(1)
     model.classifier, model.config.num_labels = torch.nn.Linear(16, 1), 1

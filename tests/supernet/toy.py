@@ -6,6 +6,7 @@ Run as a program it calls one of its functions, for tests that kill it or run tw
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -92,6 +93,12 @@ def toy_task(size: int = 50, kind: str = "classification") -> Task:
         fingerprint="toy",
         is_pair=False,
     )
+
+
+def as_numbers(task: Task, labels: np.ndarray | None = None) -> Task:
+    """Return a task of classes as a regression on the classes' numbers, or on others for its training split."""
+    train = replace(task.train, labels=(task.train.labels if labels is None else labels).astype(np.float32))
+    return replace(task, train=train, kind=KINDS["regression"], label_names=("score",), metric=METRICS["pearson"])
 
 
 SUPERNET = SupernetSettings(

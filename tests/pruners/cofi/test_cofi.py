@@ -16,13 +16,10 @@ from secateur.supernet import Supernet
 from secateur.supernet.finetuning import finetune
 from secateur.supernet.heads import head_of
 from secateur.supernet.settings import FinetuneSettings
-from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS
 from secateur.tests.pruners import trained
 from secateur.tests.pruners.trained import other_weights
 from secateur.tests.supernet import toy
-from secateur.tests.tiny import padded_batch, tiny_model
-from transformers import BertConfig, BertForSequenceClassification
+from secateur.tests.tiny import padded_batch, tiny_model, tiny_regressor
 
 QUICK = CoFiSettings(
     learning_rate=1e-3,
@@ -195,13 +192,7 @@ def test_heads_that_read_every_token(kind):
 
 
 def test_regression():
-    torch.manual_seed(0)
-    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4}
-    config = BertConfig(intermediate_size=24, max_position_embeddings=24, num_labels=1, **sizes)
-    task = toy.toy_task()
-    train = replace(task.train, labels=task.train.labels.astype(np.float32))
-    changes = {"train": train, "kind": KINDS["regression"], "label_names": ("score",), "metric": METRICS["pearson"]}
-    pruned = pruned_by(CoFi(QUICK), BertForSequenceClassification(config), replace(task, **changes))
+    pruned = pruned_by(CoFi(QUICK), tiny_regressor(), toy.as_numbers(toy.toy_task()))
     assert pruned.model(torch.tensor([[2, 5, 3]])).logits.shape == (1, 1)
     assert all(torch.isfinite(p).all() for p in pruned.model.parameters())
 
