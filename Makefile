@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test install clean
+.PHONY: demo test docs notebooks install clean
 
 demo: install
 	$(BIN)/secateur run --model demo --task demo --out runs/demo
@@ -15,6 +15,13 @@ test: install
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
+docs: install
+	$(BIN)/mkdocs build --strict
+
+# Runs them as they are kept, with their outputs: on a machine that does nothing else.
+notebooks: install
+	$(BIN)/python notebooks/execute.py
+
 install: $(VENV)/installed
 
 # A change of what is to be installed installs it again.
@@ -22,7 +29,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Secateur needs Python 3.11 or later; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,syne-tune,distributed,dev]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,syne-tune,distributed,onnx,track,notebooks,docs,dev]'
 	touch $@
 
 clean:

@@ -9,7 +9,7 @@ from typing import Any
 
 import wrapt
 
-# The model types of extracted models, and the names of their configuration classes in `supernet.extracted_configs`.
+# The model types of extracted models, and the names of their configuration classes in `supernet.modeling_secateur`.
 _CONFIGS = {
     "secateur-bert": "ExtractedBertConfig",
     "secateur-roberta": "ExtractedRobertaConfig",
@@ -31,8 +31,8 @@ class _Later:
 
     def _load(self) -> Any:
         # By their full names: a test runner may have imported the repository's root under another name as well.
-        import_module("secateur.supernet.extracted_models")
-        return getattr(import_module("secateur.supernet.extracted_configs"), self.__name__)
+        import_module("secateur.supernet.extracted")
+        return getattr(import_module("secateur.supernet.modeling_secateur"), self.__name__)
 
     def __getattr__(self, attribute: str) -> Any:
         return getattr(self._load(), attribute)

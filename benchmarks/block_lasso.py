@@ -1,9 +1,9 @@
 """Block-structured pruning by a reweighted group Lasso: score, what is stored, and how fast each form runs.
 
     python -m secateur.benchmarks.block_lasso RUN [--compressions 1.43,2,3.3,5] [--seeds 1] [--rows 0] [--epochs 3]
-        [--retraining-epochs 3] [--learning-rate 1e-4] [--penalty 40] [--scheme row] [--width N] [--selection matrix]
-        [--on-extracted FOLDER] [--threads 1] [--precision float32] [--no-training] [--no-timing] [--results FILE]
-        [--json]
+        [--retraining-epochs 3] [--least-steps 3000] [--learning-rate 1e-4] [--penalty 40] [--scheme row]
+        [--width N] [--selection matrix] [--on-extracted FOLDER] [--threads 1] [--precision float32]
+        [--no-training] [--no-timing] [--results FILE] [--json]
 
 RUN is a run folder with a fine-tuned model. For each seed it is trained under the penalty once; for each compression,
 groups are removed from those weights and the others are trained again. A compression is the inverse of the share of
@@ -62,6 +62,7 @@ def main(
     rows: Annotated[int, typer.Option(help="training texts, drawn by the seed; 0 for all")] = 0,
     epochs: Annotated[float, typer.Option(help="passes under the penalty")] = 3.0,
     retraining_epochs: Annotated[float, typer.Option(help="passes to train what stays")] = 3.0,
+    least_steps: Annotated[int, typer.Option(help="of either training")] = BlockLassoSettings().least_steps,
     learning_rate: Annotated[float, typer.Option(help="peak rate of both trainings")] = 1e-4,
     penalty: Annotated[float, typer.Option(help="its value whenever it is reweighted")] = 40.0,
     scheme: Annotated[str, typer.Option(help="row or column")] = "row",
@@ -79,6 +80,7 @@ def main(
     folder = RunFolder.open(run)
     source = on_extracted or folder.finetuned
     recipe = {"epochs": epochs, "retraining_epochs": retraining_epochs, "learning_rate": learning_rate}
+    recipe["least_steps"] = least_steps
     groups = {"scheme": scheme, "width": width, "selection": selection}
     settings = BlockLassoSettings.model_validate({**recipe, **groups, "penalty": penalty})
     basis = f"{folder.project.task} {file_digest(source / 'model.safetensors')[:12]} {groups}"

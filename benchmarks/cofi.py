@@ -38,7 +38,7 @@ from ..evaluation.latency.target import TASK, LatencyTarget, machine_name, padde
 from ..evaluation.model_error import model_error
 from ..pruners.cofi import CoFi, CoFiSettings
 from ..supernet.precision import resolve_precision
-from ..supernet.storage import load_model, load_tokenizer, save_extracted
+from ..supernet.storage import load_model, load_tokenizer, save_model
 from ..supernet.training import Progress
 from .common import JsonOption, console, show, some_rows
 
@@ -155,7 +155,7 @@ class _Bench:
         pruner = CoFi(settings, rewind=start, state=state, report=report)
         pruned = pruner.prune(self.supernet, task, density, np.random.default_rng([seed, 5]))
         tokenizer = load_tokenizer(self._folder.finetuned)
-        save_extracted(pruned.model, tokenizer, self._results / "models" / name, card=f"{name}\n")
+        save_model(pruned.model, tokenizer, self._results / "models" / name, card=f"{name}\n")
         score, selection = self._score(pruned.model), self._score(pruned.model, selection=True)
         seconds = pruned.provenance.seconds
         cell = Cell(self._basis, distillation, density, seed, pruned.density, score, selection, seconds, name)

@@ -23,6 +23,7 @@ class Picked:
 
     Errors are 1 - the task's metric, with the 95 % interval of the report split's. Latency is of the extracted model:
     p50 and p95 of requests, quartiles of repeats. `memory_mb` was measured, `memory_predicted_mb` was not.
+    `error_int8` is that of the report split after quantisation, null where models are not served in int8.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
     split); it is `tied` with that if 0 lies between them.
     """
@@ -51,6 +52,7 @@ class Picked:
     difference_low: float
     difference_high: float
     tied: bool
+    error_int8: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class Known:
     answers: Answers
     latency: Latency
     memory: float = math.nan
+    error_int8: float = math.nan
 
 
 def picked(one: Known, chosen: Known, supernet: Supernet, table: LatencyTable, *, seed: int) -> Picked:
@@ -94,6 +97,7 @@ def picked(one: Known, chosen: Known, supernet: Supernet, table: LatencyTable, *
         difference_low=difference[0],
         difference_high=difference[1],
         tied=tied(difference),
+        error_int8=one.error_int8,
     )
 
 
@@ -114,7 +118,9 @@ def answer_table(roles: Mapping[str, Picked], title: str) -> Table:
     table = Table(title=title, title_justify="left")
     table.add_column("", no_wrap=True, min_width=7)
     table.add_column("key", no_wrap=True, min_width=16)
-    names = ("layers", "heads", "neurons", "error, selection", "error, report (95 %)", "latency ms, p50 (quartiles)")
+    int8 = not all(math.isnan(p.error_int8) for p in roles.values())
+    latency = f"{'int8: error, ms' if int8 else 'latency ms'}, p50 (quartiles)"
+    names = ("layers", "heads", "neurons", "error, selection", "error, report (95 %)", latency)
     for name in (*names, "p95", "memory MB"):
         table.add_column(name, justify="right")
     for role in ("cheaper", "chosen", "dearer"):
@@ -128,6 +134,7 @@ def answer_table(roles: Mapping[str, Picked], title: str) -> Table:
             kept(p.neurons),
             f"{p.error_selection:.4f}",
             f"{p.error_report:.4f} ({p.error_low:.4f}-{p.error_high:.4f})",
+            f"{'' if math.isnan(p.error_int8) else f'{p.error_int8:.4f}, '}"
             f"{p.latency_p50_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
             "-" if math.isnan(p.latency_p95_ms) else f"{p.latency_p95_ms:.2f}",
             f"about {p.memory_predicted_mb:.0f}" if math.isnan(p.memory_mb) else f"{p.memory_mb:.0f}",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from .bench import bench
 from .compare import compare
+from .convert import convert
+from .export import export
 from .extract import extract
 from .finetune import finetune
 from .front import front
@@ -12,16 +15,23 @@ from .latency import latency
 from .options import command
 from .pick import pick
 from .prune import prune
+from .recover import recover
+from .report import report
 from .run import run
 from .search import search
 from .settings import (
+    BenchCommand,
     CompareCommand,
+    ConvertCommand,
+    ExportCommand,
     ExtractCommand,
     FinetuneCommand,
     FrontCommand,
     LatencyCommand,
     PickCommand,
     PruneCommand,
+    RecoverCommand,
+    ReportCommand,
     RunCommand,
     SearchCommand,
     SupernetCommand,
@@ -45,7 +55,12 @@ def make_app() -> typer.Typer:
     command(app, "latency", LatencyCommand, latency)
     command(app, "prune", PruneCommand, prune)
     command(app, "compare", CompareCommand, compare)
+    command(app, "report", ReportCommand, report)
     command(app, "front", FrontCommand, front)
     command(app, "pick", PickCommand, pick)
     command(app, "extract", ExtractCommand, extract)
+    command(app, "export", ExportCommand, export)
+    command(app, "recover", RecoverCommand, recover)
+    command(app, "convert", ConvertCommand, convert)
+    command(app, "bench", BenchCommand, bench)
     return app

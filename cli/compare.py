@@ -4,40 +4,37 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from pathlib import Path
 
 from rich.table import Table
 
 from ..errors import InputError
 from ..evaluation.archive import RECOVERED, Archive
-from ..evaluation.model_error import constant_error
-from ..evaluation.report import Comparison, write_comparison_page, write_comparison_picture
+from ..evaluation.report import Comparison, write_comparison_picture
 from ..evaluation.report.comparison import NONZERO, Entry
-from ..evaluation.report.comparison_page import budget, row
+from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
 from ..search_space import EncoderShape
 from ..supernet.families import family_of
 from ..supernet.settings import RecoverySettings
 from ..supernet.storage import load_config
+from ..supernet.tracking import parse_trackers
 from ..tasks import Task
 from .compared import Budgets, Compared
+from .comparing import budgets_of, comparison
 from .console import out, say
-from .latency_tables import searched_latency_table
-from .points import KINDS, Scorer, precision
+from .points import KINDS, Scorer
 from .processes import check_alone
 from .prune import parse_densities
 from .recovering import recover_all, recovered_row
+from .report import write_report
 from .rescore import REPORT, SELECTION
 from .run_folder import RunFolder
 from .settings import CompareCommand
 from .workspace import open_task
 
-_DENSITIES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # if nothing was pruned
-_TOLD = ("learning_rate", "batch_size", "warmup", "weight_decay")  # of a recovery
-
 
 def compare(settings: CompareCommand) -> None:
-    """Show what each method gets at each size: tables here, and compare.html and compare.png in the run folder.
+    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
 
     In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
     With --recover the second layer is made, from models of all methods.
@@ -45,6 +42,7 @@ def compare(settings: CompareCommand) -> None:
     check_alone("compare")
     folder = RunFolder.open(settings.run)
     asked = None if settings.densities is None else parse_densities("--densities", settings.densities)
+    trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with Archive(folder.archive) as archive:
@@ -56,9 +54,13 @@ def compare(settings: CompareCommand) -> None:
         if settings.recover is not None:
             recipe = RecoverySettings(epochs=settings.recover)
             with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe)
+                _recover(folder, archive, task, shape, budgets, recipe, trackers)
         facts = comparison(folder, archive, task, shape, budgets, settings.recover)
-    page = write(folder, facts)
+        if facts is None:
+            raise InputError(_none_there(folder, archive, budgets))
+        page = write_report(folder, archive, task, facts)
+    picture = folder.path / "compare.png"
+    write_comparison_picture(picture, facts)
     if settings.as_json:
         points = [*dict.fromkeys(facts.wholes.values()), *facts.points]
         out.print_json(json.dumps([asdict(point) for point in points]))
@@ -67,7 +69,7 @@ def compare(settings: CompareCommand) -> None:
         out.print(entries_table(facts, layer))
         out.print(standings_table(facts, layer))
     out.print(winners_table(facts))
-    out.print(f"page: {page}, picture: {page.with_suffix('.png')}", markup=False)
+    out.print(f"page: {page}, picture: {picture}", markup=False)
 
 
 def _nothing(folder: RunFolder) -> str:
@@ -77,23 +79,13 @@ def _nothing(folder: RunFolder) -> str:
     )
 
 
-def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budgets:
-    """Return the densities that were asked for, or those that models of both kinds were made at."""
-    if asked is not None:
-        wanted = tuple(sorted(asked, reverse=True))
-        return Budgets(wanted, wanted)
-    recipes = [one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS) if "density" in one.recipe]
-    kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
-    nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
-    return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
-
-
-def write(folder: RunFolder, facts: Comparison) -> Path:
-    """Write `compare.html` and `compare.png` into the run folder; return the page's path."""
-    page = folder.path / "compare.html"
-    write_comparison_page(page, facts)
-    write_comparison_picture(page.with_suffix(".png"), facts)
-    return page
+def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
+    asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
+    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS))
+    made = budgets_of(archive)
+    known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
+    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
+    return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 
 def _recover(
@@ -103,6 +95,7 @@ def _recover(
     shape: EncoderShape,
     budgets: Budgets,
     settings: RecoverySettings,
+    trackers: tuple[str, ...],
 ) -> None:
     """Recover what was not: each method's models at the budgets, and the whole one."""
     scorer = Scorer.open(folder, task)
@@ -119,72 +112,7 @@ def _recover(
         if len(todo) < len(rows):
             say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")
         if todo:
-            recover_all(scorer, archive, todo, settings)
-
-
-def comparison(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    epochs: float | None,
-) -> Comparison:
-    """Collect what is compared.
-
-    Args:
-        folder: the run.
-        archive: its archive.
-        task: its task.
-        shape: of its whole encoder.
-        budgets: at which methods are compared.
-        epochs: of the recovery to show; the longest that was made if None.
-
-    Raises:
-        InputError: no method has a model at these budgets.
-    """
-    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
-    epochs = max(lengths, default=None) if epochs is None else epochs
-    compared = Compared(folder, archive, task, shape, budgets)
-    points = tuple(compared.points(epochs))
-    if not points:
-        asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
-        pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS))
-        made = budgets_of(archive)
-        known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-        there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
-        raise InputError(f"no method has a model of {folder.path} at a density of {asked}; {there}")
-    worst = constant_error(task.selection, task.metric)
-    return Comparison(
-        title=f"{folder.project.task}: {folder.path.name}",
-        task=folder.project.task,
-        metric=folder.record["facts"]["metric"],
-        model=folder.project.model,
-        points=points,
-        wholes=compared.wholes(epochs),
-        budgets=budgets.kept,
-        worst_error=worst if worst > 0 else 1.0,
-        recovery="" if epochs is None else f"{epochs:g} epoch{'' if epochs == 1 else 's'} of distillation",
-        facts=_facts(folder, task, epochs),
-    )
-
-
-def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str]:
-    report = ", ".join(f"{name} {split.examples:,}" for name, split in task.report.items())
-    table = searched_latency_table(folder)
-    found = {
-        "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
-        "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
-        f"which all choices are made on; report: {report}, looked at once per model",
-        "Latency": f"each model's own run, end to end: {table.target}",
-        "Machine": ", ".join(f"{name} {value}" for name, value in folder.record["environment"].items()),
-    }
-    if epochs is not None:
-        found["Equal recovery"] = (
-            f"{epochs:g} epochs from the fine-tuned model's outputs and the labels, the same steps for each model: "
-            + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in RecoverySettings().model_dump().items() if k in _TOLD)
-        )
-    return found
+            recover_all(scorer, archive, todo, settings, trackers)
 
 
 def entries_table(facts: Comparison, layer: str) -> Table:

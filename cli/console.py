@@ -13,12 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from .processes import is_first_process
 
 # Results go to stdout, so that they can be piped; everything said on the way goes to stderr.
-out = Console(highlight=False, soft_wrap=True)
+# A pipe is no terminal, even where Jupyter tells programs to use colours (FORCE_COLOR); rich takes it for 80 columns
+# wide and cuts tables to that.
+out = Console(highlight=False, soft_wrap=True, force_terminal=sys.stdout.isatty())
 if not out.is_terminal:
-    out = Console(
-        highlight=False, soft_wrap=True, width=160
-    )  # rich takes a pipe for 80 columns and cuts tables to that
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=True, force_terminal=False, width=160)
+err = Console(stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty())
 
 _PLAIN_SECONDS = 10.0
 

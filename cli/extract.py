@@ -5,15 +5,22 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
+from transformers import PreTrainedModel
+
 from ..errors import InputError
 from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.heads import auto_class
-from ..supernet.model_card import CardFacts, model_card
-from ..supernet.storage import load_tokenizer, save_extracted
-from .console import out
+from ..supernet.model_card import CardFacts
+from ..supernet.record import PICTURE, Form, Written
+from ..supernet.shipping.checkpoint import write_checkpoint
+from ..supernet.shipping.hub import check_hub, check_name, licence_of, push_to_hub
+from ..supernet.storage import load_tokenizer
+from ..tasks.demo_model import DEMO_LICENCE, DEMO_NAME
+from ..tasks.kinds import Head
+from .console import out, say
 from .front import on_report, open_archive, whole_evaluation
 from .latency_tables import searched_latency_table
 from .pick import choose
@@ -26,6 +33,9 @@ from .workspace import load_supernet, model_name, open_subnet
 def extract(settings: ExtractCommand) -> None:
     """Write a subnetwork, given by its key or by budgets as in `pick`, as a model that transformers loads."""
     folder = RunFolder.open(settings.run)
+    if settings.push is not None:
+        check_name(settings.push)
+        check_hub()
     with open_archive(folder) as archive:
         key, weights, method = settings.key, settings.weights, settings.method
         if key is None:
@@ -38,10 +48,10 @@ def extract(settings: ExtractCommand) -> None:
     to = settings.to or default_folder(folder, selection)
     # A stage that begins tidies the run folder up, half-written models included.
     with folder.writing() if settings.to is None else nullcontext():
-        write(folder, supernet, selection, report, whole, to)
-    out.print(f"{key} is in {to}; load it with", markup=False)
-    out.print("  import secateur", markup=False)
-    out.print(f'  {auto_class(supernet.head)}.from_pretrained("{to}")', markup=False)
+        form = write(folder, supernet, selection, report, whole, to, form=settings.form, name=settings.push)
+    say_how_to_load(f"{key} is in {to}", supernet.head, form, to)
+    if settings.push is not None:
+        say(f"{to} is at {push_to_hub(to, settings.push, private=settings.private)}")
 
 
 def evaluations_of(
@@ -93,7 +103,10 @@ def write(
     report: Evaluation | None,
     whole: Evaluation | None,
     to: Path,
-) -> None:
+    *,
+    form: Form = "auto",
+    name: str | None = None,
+) -> Written:
     """Extract a subnetwork and save it with a model card.
 
     Args:
@@ -103,15 +116,45 @@ def write(
         report: on the report split, if it was scored there.
         whole: the whole network's evaluation on the report split, if known.
         to: the folder to write.
+        form: of the checkpoint.
+        name: what the card calls it; the folder's name if None.
+
+    Returns:
+        The form that was written.
     """
     model = open_subnet(folder, supernet, selection)
+    facts = card_facts(folder, supernet, model, selection, report, whole, name or to.name)
+    return save(folder, model, to, facts, form)
+
+
+def card_facts(
+    folder: RunFolder,
+    supernet: Supernet,
+    model: PreTrainedModel,
+    selection: Evaluation,
+    report: Evaluation | None,
+    whole: Evaluation | None,
+    name: str,
+) -> CardFacts:
+    """Collect what the card of an extracted model says.
+
+    Args:
+        folder: the run.
+        supernet: where it was cut from.
+        model: what was cut out.
+        selection: its evaluation on the selection split.
+        report: on the report split, if it was scored there.
+        whole: the whole network's evaluation on the report split, if known.
+        name: the model's.
+    """
     latency = None if report is None else report.values.get("latency_ms")
     conditions = _conditions(folder) if latency is not None else ""
     whole_mask, trained = SubnetMask.full(supernet.shape), _training(folder, selection)
-    facts = CardFacts(
-        name=to.name,
+    origin = _origin(folder)
+    return CardFacts(
+        name=name,
         head=supernet.head,
-        parent=str(folder.project.model),
+        parent=origin,
         key=selection.key,
         heads=selection.mask.heads_per_layer,
         neurons=selection.mask.neurons_per_layer,
@@ -128,8 +171,38 @@ def write(
         latency_ms=latency,
         latency_conditions=conditions,
         method=f"{_finder(selection)}, seed {selection.seed}; {trained}",
+        licence=DEMO_LICENCE if origin == DEMO_NAME else licence_of(origin),
     )
-    save_extracted(model, load_tokenizer(folder.finetuned), to, model_card(facts))
+
+
+def save(folder: RunFolder, model: PreTrainedModel, to: Path, facts: CardFacts, form: Form = "auto") -> Written:
+    """Save a run's model with its card, and with the run's picture of the front if it has one; return the form."""
+    picture = folder.path / PICTURE
+    tokenizer = load_tokenizer(folder.finetuned)
+    return write_checkpoint(model, tokenizer, to, facts, form=form, picture=picture if picture.is_file() else None)
+
+
+def say_how_to_load(said: str, head: Head, form: Written, to: Path) -> None:
+    """Print where a checkpoint is and what loads it."""
+    lines = [f"{said} ({form}); load it with"]
+    if form == "packed":
+        lines.append(f'  secateur.supernet.storage.load_model("{to}")')
+    else:
+        lines += ["  import secateur"] if form in ("portable", "secateur") else []
+        lines.append(f'  {auto_class(head)}.from_pretrained("{to}")')
+    if form == "portable":
+        lines.append(f'or, without Secateur, {auto_class(head)}.from_pretrained("{to}", trust_remote_code=True)')
+    for line in lines:
+        out.print(line, markup=False)
+
+
+def _origin(folder: RunFolder) -> str:
+    """Return the model that all began with: of a run on another run's model, what that one began with."""
+    model, followed = str(folder.project.model), {folder.path.absolute()}
+    while (Path(model).parent / "run.json").is_file() and (run := Path(model).parent.absolute()) not in followed:
+        followed.add(run)
+        model = str(RunFolder.open(run).project.model)
+    return DEMO_NAME if model == "demo" else model
 
 
 def _finder(selection: Evaluation) -> str:
@@ -159,4 +232,4 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
 
 
 def _conditions(folder: RunFolder) -> str:
-    return f"{searched_latency_table(folder).target}, PyTorch"
+    return str(searched_latency_table(folder).target)

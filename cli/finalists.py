@@ -23,7 +23,7 @@ from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from .console import say
-from .rescore import METHOD, REPORT, few_inputs, report_values
+from .rescore import ERROR_INT8, METHOD, REPORT, few_inputs, report_values
 from .run_folder import RunFolder
 from .workspace import open_subnet
 
@@ -126,9 +126,24 @@ def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Se
 
 
 def keep_report(
-    archive: Archive, finalists: Finalists, task: Task, one: Candidate, answers: Answers, seconds: float
+    archive: Archive,
+    finalists: Finalists,
+    task: Task,
+    one: Candidate,
+    answers: Answers,
+    error_int8: float,
+    seconds: float,
 ) -> None:
     """Add a measured model's scores on the report split to the archive, unless it has been scored there.
+
+    Args:
+        archive: where to; its latencies are of the finalists' target.
+        finalists: measured it.
+        task: of the report split.
+        one: the model.
+        answers: its, on the report split.
+        error_int8: its, there; NaN if models are not served so.
+        seconds: that the scores took.
 
     Raises:
         RuntimeError: the extracted model does not compute what its slices in the supernet do.
@@ -138,7 +153,7 @@ def keep_report(
         return
     if evaluation.weights != STANDARD:
         check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
-    values = report_values(task, answers)
+    values = report_values(task, answers) | ({} if math.isnan(error_int8) else {ERROR_INT8: error_int8})
     values |= {name: make(supernet, finalists.table).of(evaluation.mask) for name, make in OBJECTIVES.items()}
     latency = finalists.latency(one)
     values |= {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 
 from rich.table import Table
+from rich.text import Text
 
 from ..errors import InputError
 from ..evaluation.archive import NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET_PRUNED, Archive, Evaluation
@@ -15,9 +16,10 @@ from ..search_space import SubnetMask
 from ..supernet.families import family_of
 from ..supernet.storage import load_config
 from .console import out
-from .rescore import REPORT, SELECTION, other_scores
+from .rescore import ERROR_INT8, REPORT, SELECTION, other_scores
 from .run_folder import RunFolder
 from .settings import FrontCommand
+from .terminal import draw, front_clouds
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class FrontPoint:
     report split.
 
     Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
-    `latency_ms` was measured end to end on the extracted model, `latency_predicted_ms` comes from the table of parts.
+    `error_int8` is the report split's after quantisation, null where models are not served in int8. `latency_ms` was
+    measured end to end on the extracted model as it is served, `latency_predicted_ms` comes from the table of parts.
     """
 
     key: str
@@ -49,6 +52,7 @@ class FrontPoint:
     latency_predicted_ms: float | None
     density: float | None = None
     nonzero: float | None = None
+    error_int8: float | None = None
     scores: dict[str, float] = field(default_factory=dict, hash=False)
 
 
@@ -61,10 +65,23 @@ def front(settings: FrontCommand) -> None:
         if shares is not None:
             whole = whole_point(folder, archive, settings.weights)
             points = within_shares(whole, points, settings.against, shares)
+        lines = [] if settings.as_json else _drawing(archive, points, settings)
     if settings.as_json:
         out.print_json(json.dumps([asdict(point) for point in points]))
-    else:
-        out.print(front_table(folder, points))
+        return
+    for line in lines:
+        out.print(line)
+    out.print(front_table(folder, points))
+
+
+def _drawing(archive: Archive, points: list[FrontPoint], settings: FrontCommand) -> list[Text]:
+    """Draw the front in a terminal."""
+    evaluated = archive.evaluations(split=SELECTION, weights=settings.weights or SEARCHED)
+    chosen = {(p.key, p.weights) for p in points}
+    front = [one for one in evaluated if (one.key, one.weights) in chosen]
+    clouds = front_clouds(evaluated, front, settings.against)
+    cost = "latency, predicted (ms)" if settings.against == "latency_ms" else settings.against.replace("_", " ")
+    return draw(clouds, cost, "error, selection split", out)
 
 
 def open_archive(folder: RunFolder) -> Archive:
@@ -208,6 +225,7 @@ def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
         latency_predicted_ms=selection.values.get("latency_ms"),
         density=selection.recipe.get("density"),
         nonzero=selection.values.get("nonzero"),
+        error_int8=report.values.get(ERROR_INT8),
         scores=other_scores(report),
     )
 
@@ -229,7 +247,9 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
         table.add_column("density", justify="right")
     for name in ("layers", "heads", "neurons"):
         table.add_column(name, justify="right")
-    for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", "latency ms (quartiles)"):
+    int8 = any(p.error_int8 is not None for p in points)
+    latency = "int8: error, ms (quartiles)" if int8 else "latency ms (quartiles)"
+    for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", latency):
         table.add_column(name, justify="right", no_wrap=out.width >= 120)
     for p in points:
         table.add_row(
@@ -244,9 +264,17 @@ def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
             _millions(p.parameters, 2),
             _millions(p.encoder_parameters, 2) if p.nonzero is None else f"{p.nonzero:.1%} non-zero",
             _millions(p.macs, 0),
-            "-" if p.latency_ms is None else f"{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
+            _served(p),
         )
     return table
+
+
+def _served(p: FrontPoint) -> str:
+    """Write the latency, in int8 with the error that goes with it."""
+    error = "" if p.error_int8 is None else f"{p.error_int8:.4f}, "
+    return (
+        "-" if p.latency_ms is None else f"{error}{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})"
+    )
 
 
 def _millions(count: int | None, digits: int) -> str:

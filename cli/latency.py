@@ -32,7 +32,7 @@ def latency(settings: LatencyCommand) -> None:
 
 def facts(table: LatencyTable) -> list[str]:
     """Say how well a table predicts."""
-    lines = [f"{table.target}, {table.target.runtime}"]
+    lines = [str(table.target)]
     found = table.accuracy
     if found is None:
         return [*lines, f"median error {table.error:.1%}; an older Secateur measured it and kept no more than that"]

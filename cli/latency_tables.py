@@ -17,10 +17,11 @@ from ..evaluation.latency import (
     LatencyTarget,
     busy,
     calibrate,
+    check_runs,
     machine_name,
     padded_lengths,
 )
-from ..evaluation.latency.target import TASK
+from ..evaluation.latency.target import TASK, TORCH
 from ..supernet import Supernet
 from .console import progress, say
 from .run_folder import RunFolder
@@ -28,6 +29,7 @@ from .settings import LatencySettings, SearchSettings
 from .workspace import model_positions, open_task
 
 OnMachine = Callable[..., Any]
+UNASKED = LatencySettings()
 
 
 def here(function: Callable[..., Any], *arguments: object) -> Any:
@@ -48,13 +50,14 @@ def latency_target(
         prefix: of the options that it was asked with.
 
     Raises:
-        InputError: texts longer than the model's positions, no such device here, or no such runtime.
+        InputError: texts longer than the model's positions, no such device here, no such runtime, or one that is not
+            installed or does not run on that device or in that precision.
     """
     if settings.runtime not in RUNTIMES:
         raise unknown_name("runtime", settings.runtime, RUNTIMES)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{prefix}device is cuda, but PyTorch finds no CUDA device here; give cpu")
-    auto = "cuda" if torch.cuda.is_available() else "cpu"
+    auto = "cuda" if torch.cuda.is_available() and settings.runtime == TORCH else "cpu"
     device = auto if settings.device == "auto" else settings.device
     positions = model_positions(config)
     length = settings.sequence_length or str(min(128, positions))
@@ -62,7 +65,7 @@ def latency_target(
         raise InputError(
             f"{prefix}sequence-length is {length}, but the model has {positions} positions; give at most that"
         )
-    return LatencyTarget(
+    target = LatencyTarget(
         machine=machine_name(device),
         device=device,
         threads=settings.threads or torch.get_num_threads(),
@@ -71,6 +74,8 @@ def latency_target(
         precision=settings.precision,
         runtime=settings.runtime,
     )
+    check_runs(target)
+    return target
 
 
 def with_lengths(target: LatencyTarget, folder: RunFolder) -> LatencyTarget:
@@ -138,14 +143,34 @@ def _elastic_hidden(folder: RunFolder) -> bool:
     return "supernet" in folder.record["stages"] and folder.settings("supernet")["elastic_hidden"]
 
 
-def run_latency_table(folder: RunFolder, supernet: Supernet) -> LatencyTable:
-    """Load or measure the table of the run's target: of its searches, else the default one's.
+def run_latency_settings(folder: RunFolder, asked: LatencySettings = UNASKED) -> LatencySettings:
+    """Return how the run's models are served: as in its searches, else in its pruning, but for what is asked for."""
+    searched = searched_settings(folder)
+    pruned = folder.record["stages"].get("prune", {}).get("settings", {}).get("latency", {})
+    known = LatencySettings.model_validate(pruned) if searched is None else searched.latency
+    return known.model_copy(update=asked.model_dump(exclude_defaults=True))
+
+
+def run_latency_table(folder: RunFolder, supernet: Supernet, asked: LatencySettings = UNASKED) -> LatencyTable:
+    """Load or measure the table of the run's target.
+
+    Args:
+        folder: the run.
+        supernet: gives the sizes.
+        asked: how models are to be served; what is left at its default is as it was.
 
     Raises:
-        InputError: the table there was measured on another machine.
+        InputError: the table there was measured on another machine, or the archive's latencies are of another target.
     """
-    settings = searched_settings(folder)
-    return open_latency_table(folder, supernet, LatencySettings() if settings is None else settings.latency)
+    stages, settings = folder.record["stages"], run_latency_settings(folder, asked)
+    mine = latency_target(supernet.model.config, settings, prefix="--latency-").name
+    before = [stages[name]["target"] for name in ("search", "standard", "prune") if "target" in stages.get(name, {})]
+    if before and before[0] != mine:
+        raise InputError(
+            f"the latencies in {folder.archive} are of {before[0]}, these would be of {mine} (device, threads, batch "
+            "size, sequence length, precision, runtime); prune with those again, or move the archive away"
+        )
+    return open_latency_table(folder, supernet, settings)
 
 
 def searched_settings(folder: RunFolder) -> SearchSettings | None:
@@ -168,32 +193,47 @@ def latency_table_path(folder: RunFolder, target: LatencyTarget) -> Path:
     return folder.latency_table(f"{target.name}@{machine}")
 
 
-def latency_table_here(folder: RunFolder) -> LatencyTable:
+def latency_table_here(folder: RunFolder, runtime: str | None = None) -> LatencyTable:
     """Load the table of this machine for the target that the run was searched for.
 
+    Args:
+        folder: the run.
+        runtime: instead of the target's.
+
     Raises:
-        InputError: there is only another machine's; the message says whose, and how to make one here.
+        InputError: no such runtime; or there is only another machine's or runtime's table: the message says whose, and
+            how to make one.
     """
+    if runtime is not None and runtime not in RUNTIMES:
+        raise unknown_name("runtime", runtime, RUNTIMES)
     table = searched_latency_table(folder)
     there = table.target
-    here = machine_name("cuda" if there.device == "cuda" and torch.cuda.is_available() else "cpu")
-    if there.machine == here:
+    wanted = there
+    if runtime not in (None, there.runtime):
+        own = {} if runtime == TORCH else {"device": "cpu", "precision": "float32"}
+        wanted = there.model_copy(update={"runtime": runtime, **own})
+    here = machine_name("cuda" if wanted.device == "cuda" and torch.cuda.is_available() else "cpu")
+    if there == wanted.model_copy(update={"machine": here}):
         return table
-    path = latency_table_path(folder, there.model_copy(update={"machine": here}))
+    wanted = wanted.model_copy(update={"machine": here})
+    check_runs(wanted)
+    path = latency_table_path(folder, wanted)
     if path.exists():
         return LatencyTable.load(path)
     options = {
-        "threads": there.threads,
-        "batch-size": there.batch_size,
-        "sequence-length": there.sequence_length,
-        "precision": there.precision,
-        "device": there.device,
+        "threads": wanted.threads,
+        "batch-size": wanted.batch_size,
+        "sequence-length": wanted.sequence_length,
+        "precision": wanted.precision,
+        "device": wanted.device,
     }
+    options |= {} if wanted.runtime == TORCH else {"runtime": wanted.runtime}
     command = " ".join(f"--{name} {value}" for name, value in options.items())
-    raise InputError(
-        f"the latencies in {folder.path} were measured on {there.machine}, this is {here}; run `secateur latency "
-        f"{folder.path} {command}` here and pick again, or add --as-measured to choose by those"
-    )
+    problem = f"the latencies in {folder.path} were measured on {there.machine}, this is {here}"
+    otherwise = ", or add --as-measured to choose by those"
+    if there.runtime != wanted.runtime:
+        problem, otherwise = f"{folder.path} has no latency table of {wanted.runtime} on this machine", ""
+    raise InputError(f"{problem}; run `secateur latency {folder.path} {command}` here and pick again{otherwise}")
 
 
 def searched_latency_table(folder: RunFolder) -> LatencyTable:

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ..pruners import BlockLasso, DeepCuts
 from ..pruners.base import TrainedPruner
+from ..supernet.tracking import Tracking
 from ..supernet.training import Progress
 from .console import say
 from .points import Scorer, Stopwatch
@@ -58,7 +59,13 @@ def _group(method: str) -> str | None:
 
 @contextmanager
 def resumable(
-    scorer: Scorer, pruner: TrainedPruner, name: str, shared: str, title: str, note: Callable[[str], None]
+    scorer: Scorer,
+    pruner: TrainedPruner,
+    name: str,
+    shared: str,
+    title: str,
+    note: Callable[[str], None],
+    track: Tracking,
 ) -> Iterator[float]:
     """Let a method that trains go on where a killed attempt was; yields the seconds that such attempts took.
 
@@ -69,6 +76,7 @@ def resumable(
         shared: another's, of this model and those that differ in their density only.
         title: the model's, for people.
         note: shows a line.
+        track: draws its curves.
     """
     state = scorer.folder.path / STATE / name
     watch = Stopwatch(state / "seconds")
@@ -83,9 +91,11 @@ def resumable(
     def report(step: Progress) -> None:
         watch.beat()
         note(f"{title}: step {step.done} of {step.total}{step.note and f', {step.note}'}")
+        track(step)
 
     pruner.report = report
-    yield lost
+    with track:
+        yield lost
     shutil.rmtree(state, ignore_errors=True)
 
 

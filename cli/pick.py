@@ -8,17 +8,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ..errors import InputError
-from ..evaluation.archive import SEARCHED, STANDARD, Archive
+from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
 from ..evaluation.choice import Candidate, candidates, cost_names, in_order, nearest, neighbours
 from ..evaluation.latency import Latency, LatencyTable, busy
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..supernet import Supernet
+from ..tasks import Task
 from .answer import Known, answer_json, answer_table, picked, tie_lines
 from .console import out, say
 from .finalists import Finalists, keep_report, report_answers
 from .front import FrontPoint, front_points, open_archive
 from .latency_tables import latency_table_here, searched_latency_table
-from .rescore import REPORT, SELECTION
+from .rescore import ERROR_INT8, REPORT, SELECTION, quantised_error
 from .run_folder import RunFolder
 from .settings import Budgets, PickCommand
 from .workspace import open_supernet, open_task, own_weights
@@ -40,7 +41,7 @@ def pick(settings: PickCommand) -> None:
     folder = RunFolder.open(settings.run)
     budgets = given_budgets(settings)
     with open_archive(folder) as archive:
-        table = searched_latency_table(folder) if settings.as_measured else latency_table_here(folder)
+        table = _table(folder, settings)
         supernet, _ = open_supernet(folder)
         if settings.as_measured:
             roles, spread = _as_stored(folder, archive, supernet, table, settings), math.nan
@@ -65,6 +66,40 @@ def pick(settings: PickCommand) -> None:
         out.print(f"secateur extract {folder.path} --key {key}{own}", markup=False)
     if warning := busy(spread):
         say(f"warning: {warning}")
+
+
+def measured_choice(folder: RunFolder, archive: Archive, settings: Budgets, runtime: str | None) -> Evaluation:
+    """Return what `pick` names for budgets, as it was evaluated on the selection split.
+
+    Args:
+        folder: the run.
+        archive: its.
+        settings: at least one budget.
+        runtime: what will run the model; the search's if None.
+
+    Raises:
+        InputError: no budget, or no model within them.
+    """
+    budgets, table = given_budgets(settings), latency_table_here(folder, runtime)
+    finalists = Finalists(folder, open_supernet(folder)[0], table)
+    return _as_measured_now(folder, archive, finalists, budgets)["chosen"].evaluation
+
+
+def _table(folder: RunFolder, settings: PickCommand) -> LatencyTable:
+    """Return the latency table of how the model will be served.
+
+    Raises:
+        InputError: there is none, or the archive's latencies are asked for and are of another runtime.
+    """
+    if not settings.as_measured:
+        return latency_table_here(folder, settings.runtime)
+    table = searched_latency_table(folder)
+    if settings.runtime not in (None, table.target.runtime):
+        raise InputError(
+            f"the latencies in {folder.archive} are of {table.target.runtime}, not of {settings.runtime}; leave out "
+            "--as-measured and they are measured, or leave out --runtime"
+        )
+    return table
 
 
 def given_budgets(settings: Budgets) -> dict[str, float]:
@@ -162,16 +197,27 @@ def _report(
     """Score models on the report split; what was measured now is added to the archive."""
     task, begin = open_task(folder), time.perf_counter()
     answers = report_answers(folder, supernet, task, list(roles.values()))
+    quantised = {role: _quantised_error(archive, task, one, finalists) for role, one in roles.items()}
     seconds = (time.perf_counter() - begin) / len(roles)
+    kept = finalists is not None and finalists.table.target.name == searched_latency_table(folder).target.name
     known = {}
     for (role, one), answered in zip(roles.items(), answers, strict=True):
         if finalists is None:
-            known[role] = Known(one, answered, _stored_latency(archive, one))
+            known[role] = Known(one, answered, _stored_latency(archive, one), error_int8=quantised[role])
             continue
-        keep_report(archive, finalists, task, one, answered, seconds)
+        if kept:  # else the archive's latencies are of another runtime
+            keep_report(archive, finalists, task, one, answered, quantised[role], seconds)
         memory = finalists.memory(one) if role == "chosen" else math.nan
-        known[role] = Known(one, answered, finalists.latency(one), memory)
+        known[role] = Known(one, answered, finalists.latency(one), memory, quantised[role])
     return known
+
+
+def _quantised_error(archive: Archive, task: Task, one: Candidate, finalists: Finalists | None) -> float:
+    """Return a model's error in int8 on the report split, computed now or as stored; NaN if it is not served so."""
+    if finalists is None:
+        report = archive.lookup(one.evaluation.key, REPORT, weights=one.evaluation.weights)
+        return math.nan if report is None else report.values.get(ERROR_INT8, math.nan)
+    return quantised_error(finalists.model(one), task, finalists.table.target).get(ERROR_INT8, math.nan)
 
 
 def _stored_latency(archive: Archive, one: Candidate) -> Latency:

@@ -25,11 +25,13 @@ from ..supernet.extraction import check_agreement, extract, kept_layers
 from ..supernet.gates import gated, run_whole
 from ..supernet.heads import read_outputs
 from ..supernet.precision import resolve_precision
+from ..supernet.settings import Precision
 from ..supernet.storage import load_tokenizer, save_model
 from ..tasks import Task
-from .latency_tables import run_latency_table, searched_settings
-from .rescore import COSTS, REPORT, SELECTION, few_inputs, report_errors, timed
+from .latency_tables import UNASKED, run_latency_table, searched_settings
+from .rescore import COSTS, REPORT, SELECTION, few_inputs, quantised_error, report_errors, timed
 from .run_folder import RunFolder
+from .settings import LatencySettings
 from .workspace import WHOLE, load_supernet, model_name, on_device, weights_folder
 
 KINDS = (FINETUNED, SUPERNET_PRUNED, RECOVERED, NATIVE)  # of weights that no search has
@@ -55,23 +57,27 @@ class Scorer:
     dtype: torch.dtype
 
     @classmethod
-    def open(cls, folder: RunFolder, task: Task) -> Scorer:
-        """Score in the precision and for the latency target of the run's search, or the default ones.
+    def open(
+        cls, folder: RunFolder, task: Task, latency: LatencySettings = UNASKED, asked: Precision = "auto"
+    ) -> Scorer:
+        """Score in the precision and for the latency target of what the archive has already, or those asked for.
+
+        Args:
+            folder: the run.
+            task: its selection and report splits.
+            latency: how models will be served; what is left at its default is as in the run's search or pruning.
+            asked: precision of the errors; likewise.
 
         Raises:
-            InputError: nothing is fine-tuned yet, or the archive's numbers belong to another target or machine.
+            InputError: nothing is fine-tuned yet, or the archive's numbers belong to another target, machine or
+                precision.
         """
         if not folder.complete("finetune"):
             raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+        found = precision(folder, asked)
         supernet = on_device(load_supernet(folder.finetuned))
-        table = run_latency_table(folder, supernet)
-        there = folder.record["stages"].get("prune", {}).get("target", table.target.name)
-        if there != table.target.name:
-            raise InputError(
-                f"the latencies in {folder.archive} are of {there}, these would be of {table.target.name} (device, "
-                "threads, batch size, sequence length, precision); prune with those again, or move the archive away"
-            )
-        return cls(folder, supernet, task, table, resolve_precision(precision(folder), supernet.device))
+        table = run_latency_table(folder, supernet, latency)
+        return cls(folder, supernet, task, table, resolve_precision(found, supernet.device))
 
     def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation, *, latency: bool = True) -> None:
         """Score a model on both splits, commit that, and keep its weights if it is on a front.
@@ -94,6 +100,7 @@ class Scorer:
         if path is not None:
             save_model(model, load_tokenizer(self.folder.finetuned), path)
         if latency:
+            on_report |= quantised_error(model, task, self.table.target)
             on_report |= timed(model.cpu(), self.table.target)
         archive.add(
             [
@@ -137,10 +144,20 @@ def make_row(
     )
 
 
-def precision(folder: RunFolder) -> str:
-    """Return the precision that errors of a run are computed in, as settings name it."""
+def precision(folder: RunFolder, asked: str = "auto") -> str:
+    """Return the precision that errors of a run are computed in, as settings name it: what was asked for if it is new.
+
+    Raises:
+        InputError: the archive's errors were computed in another than the one asked for.
+    """
     settings = searched_settings(folder)
-    return "auto" if settings is None else settings.precision
+    before = folder.record["stages"].get("prune", {}).get("precision") if settings is None else settings.precision
+    if before is None or asked in ("auto", before):
+        return before or asked
+    raise InputError(
+        f"the errors in {folder.archive} were computed with --precision {before}, not {asked}; prune with that again, "
+        "or move the archive away"
+    )
 
 
 def forget(folder: RunFolder, archive: Archive) -> None:

@@ -16,14 +16,17 @@ from ..pruners import Pruned, Pruner, make_pruner
 from ..pruners.base import TrainedPruner
 from ..search_space import SubnetMask
 from ..supernet import Supernet
+from ..supernet.tracking import parse_trackers
 from ..tasks import Task
 from .console import duration, progress, say
+from .latency_tables import run_latency_settings
 from .native import DEFAULTS, STATE, changed_options, own_settings, resumable
 from .points import NONZERO, Scorer, check_pruned, make_row, precision
 from .processes import check_alone
 from .rescore import REPORT
 from .run_folder import RunFolder
 from .settings import PruneCommand, PruneSettings
+from .watching import tracking
 from .workspace import SCALED, model_name, open_supernet, open_task
 
 _CALIBRATION, _TEXTS = 5, 6  # what a seed is drawn for
@@ -40,9 +43,11 @@ def prune(settings: PruneCommand) -> None:
     for name in methods:
         make_pruner(name)
     densities = parse_densities("--density", settings.density)
+    trackers = parse_trackers(settings.report_to)
     with folder.writing():
         task = open_task(folder)
-        _prune(folder, task, PruneSettings(**settings.model_dump(exclude={"run"})), methods, densities)
+        given = PruneSettings(**settings.model_dump(exclude={"run", "report_to"}))
+        _prune(folder, task, given, methods, densities, trackers)
 
 
 def parse_densities(option: str, text: str) -> tuple[float, ...]:
@@ -89,9 +94,15 @@ class Job:
 
 
 def _prune(
-    folder: RunFolder, task: Task, settings: PruneSettings, methods: list[str], densities: tuple[float, ...]
+    folder: RunFolder,
+    task: Task,
+    settings: PruneSettings,
+    methods: list[str],
+    densities: tuple[float, ...],
+    trackers: tuple[str, ...],
 ) -> None:
-    scorer = Scorer.open(folder, task)
+    settings = settings.model_copy(update={"latency": run_latency_settings(folder, settings.latency)})
+    scorer = Scorer.open(folder, task, settings.latency, settings.precision)
     supernet = scorer.supernet if settings.origin == "finetuned" else open_supernet(folder)[0]
     seed = folder.project.seed if settings.seed is None else settings.seed
     asked = {"cost": settings.cost, "from": settings.origin}
@@ -106,14 +117,16 @@ def _prune(
         job.pruner.check(supernet, job.density)
         check_labels_are_there(job.pruner, task)
     shown = seen_by(task, settings.texts, seed)
-    notes = {"target": scorer.table.target.name, "precision": precision(folder)}
+    notes = {"target": scorer.table.target.name, "precision": precision(folder, settings.precision)}
     with Archive(folder.archive) as archive, folder.stage("prune", settings, **notes), progress("prune") as tick:
         scorer.keep_whole(archive)
         for done, job in enumerate(jobs):
             if is_there(archive, job):
                 say(f"{job}: in the archive already")
                 continue
-            row = _made(scorer, archive, supernet, shown, job, lambda note, done=done: tick(done, len(jobs), note))
+            attempt = _attempt(scorer, job, lambda note, done=done: tick(done, len(jobs), note), trackers)
+            tick(done, len(jobs), str(job))
+            row = _made(scorer, archive, supernet, shown, job, attempt)
             tick(done + 1, len(jobs), f"{job}: {row.key}, {duration(row.seconds)}")
         shutil.rmtree(folder.path / STATE, ignore_errors=True)
     say(f"prune: in {folder.archive}; `secateur compare {folder.path}` shows all methods")
@@ -180,11 +193,10 @@ def run_pruner(supernet: Supernet, task: Task, job: Job) -> tuple[Pruned, bool]:
 
 
 def _made(
-    scorer: Scorer, archive: Archive, supernet: Supernet, task: Task, job: Job, note: Callable[[str], None]
+    scorer: Scorer, archive: Archive, supernet: Supernet, task: Task, job: Job, attempt: AbstractContextManager[float]
 ) -> Evaluation:
     """Make a model, score it and commit it."""
-    note(str(job))
-    with _attempt(scorer, job, note) as lost:
+    with attempt as lost:
         pruned, scaled = run_pruner(supernet, task, job)
         done = pruned.provenance
         values = {
@@ -203,7 +215,10 @@ def _made(
     return row
 
 
-def _attempt(scorer: Scorer, job: Job, note: Callable[[str], None]) -> AbstractContextManager[float]:
+def _attempt(
+    scorer: Scorer, job: Job, note: Callable[[str], None], trackers: tuple[str, ...]
+) -> AbstractContextManager[float]:
+    """Return the context in which a model is made; it yields the seconds that attempts took which were killed."""
     if not isinstance(job.pruner, TrainedPruner):
         return nullcontext(0.0)
     whole = SubnetMask.full(scorer.supernet.shape)
@@ -212,4 +227,7 @@ def _attempt(scorer: Scorer, job: Job, note: Callable[[str], None]) -> AbstractC
         return model_name(make_row(whole, job.pruner.name, job.seed, job.weights, recipe, {}, 0.0))
 
     shared = {key: value for key, value in job.recipe.items() if key != "density"}
-    return resumable(scorer, job.pruner, name(job.recipe), name(shared), str(job), note)
+    mine, own = name(job.recipe), own_settings(job.pruner.name, job.recipe)
+    told = {**({} if own is None else own.model_dump()), **job.recipe}
+    track = tracking(scorer.folder, f"prune/{mine}", trackers, told)
+    return resumable(scorer, job.pruner, mine, name(shared), str(job), note, track)

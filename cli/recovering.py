@@ -15,10 +15,13 @@ from ..supernet import Supernet
 from ..supernet.recovery import recover
 from ..supernet.settings import RecoverySettings
 from ..supernet.storage import load_model
+from ..supernet.tracking import Tracking
+from ..supernet.training import Progress
 from .console import progress
 from .points import Scorer, Stopwatch, make_row
 from .prune import make_job, run_pruner, seen_by
 from .rescore import checked
+from .watching import tracking
 from .workspace import load_supernet, model_name, on_device, weights_folder
 
 STATE = "recover.state"
@@ -40,7 +43,11 @@ def recovered_row(one: Evaluation, settings: RecoverySettings) -> Evaluation:
 
 
 def recover_all(
-    scorer: Scorer, archive: Archive, todo: list[tuple[Evaluation, Evaluation]], settings: RecoverySettings
+    scorer: Scorer,
+    archive: Archive,
+    todo: list[tuple[Evaluation, Evaluation]],
+    settings: RecoverySettings,
+    trackers: tuple[str, ...] = (),
 ) -> None:
     """Recover models one after the other; each is committed as it is done, one that was killed goes on.
 
@@ -49,6 +56,7 @@ def recover_all(
         archive: the run's.
         todo: what a model got before, and the row it is to have.
         settings: the same for all.
+        trackers: where else the curves go.
     """
     folder = scorer.folder
     state = folder.path / STATE
@@ -63,19 +71,18 @@ def recover_all(
             model = _before(scorer, supernet, before)
             watch = Stopwatch(mine / "seconds")
 
-            def beat(note: str, done: int = done, watch: Stopwatch = watch) -> None:
-                watch.beat()
-                tick(done, len(todo), note)
+            track = tracking(folder, f"recover/{name}", trackers, settings.model_dump() | row.recipe)
 
-            recover(
-                model,
-                scorer.task,
-                teacher,
-                settings,
-                seed=row.seed,
-                state=mine / "training",
-                report=lambda step, name=name, beat=beat: beat(f"{name}: step {step.done} of {step.total}"),
-            )
+            def report(
+                step: Progress, done: int = done, name: str = name, watch: Stopwatch = watch, track: Tracking = track
+            ) -> None:
+                watch.beat()
+                tick(done, len(todo), f"{name}: step {step.done} of {step.total}")
+                track(step)
+
+            training = mine / "training"
+            with track:
+                recover(model, scorer.task, teacher, settings, seed=row.seed, state=training, report=report)
             scorer.keep(archive, model, replace(row, seconds=_own_seconds(before) + watch.seconds))
             shutil.rmtree(mine, ignore_errors=True)
             tick(done + 1, len(todo), name)

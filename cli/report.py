@@ -4,80 +4,125 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from ..evaluation.archive import SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
-from ..evaluation.objectives import ERROR
-from ..evaluation.pareto import normalised_hypervolume
-from ..evaluation.report import Approach, Point, ReportFacts, StageCost, write_page, write_picture
+from ..evaluation.latency import LatencyTable
+from ..evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
+from ..evaluation.report.comparison import LAYERS
+from ..evaluation.report.parts import number, percent
+from ..search_space import SubnetMask
+from ..supernet.families import family_of
+from ..supernet.storage import load_config
+from ..tasks import Task
+from .compared import label
+from .comparing import budgets_of, comparison
+from .console import out
+from .front import open_archive
+from .growth import Box, box_of, covered, growth
 from .latency_tables import searched_latency_table
-from .rescore import COSTS, REPORT, SELECTION
+from .reported import reported_points, whole_points
+from .rescore import SELECTION
 from .run_folder import RunFolder
+from .settings import ReportCommand
+from .workspace import open_task
 
-_STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is on the page of `compare`
+_STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
 _SPLITS = (
     "error selection: on rows held out of the training split, which the search chose on; "
     "error report: on the published validation split, looked at once for each model of the front"
 )
 
 
-def write_report(folder: RunFolder, archive: Archive, full_key: str) -> Path:
-    """Write `report.html` and `front.png` into the run folder; return the page's path."""
-    facts = report_facts(folder, archive, full_key)
-    write_page(folder.path / "report.html", facts)
-    write_picture(folder.path / "front.png", facts)
-    return folder.path / "report.html"
+def report(settings: ReportCommand) -> None:
+    """Draw all that the run has found: report.html to explore, front.png to show."""
+    folder = RunFolder.open(settings.run)
+    with open_archive(folder) as archive:
+        page = write_report(folder, archive, open_task(folder))
+    out.print(f"page: {page}, picture: {folder.path / 'front.png'}", markup=False)
 
 
-def report_facts(folder: RunFolder, archive: Archive, full_key: str) -> ReportFacts:
-    """Collect what a report of the run states.
+def write_report(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> Path:
+    """Write `report.html` and, if anything was searched, `front.png` into the run folder; return the page's path.
 
     Args:
         folder: the run.
         archive: its archive.
-        full_key: key of the whole network's mask.
+        task: its task.
+        compared: its methods at equal budgets; at those that were pruned at if None.
     """
-    reported = {one.model: one for one in archive.evaluations(split=REPORT, weights=SEARCHED)}
-    fronts = [archive.front((ERROR, cost), weights=weights) for weights in SEARCHED for cost in COSTS]
-    on_front = {one.model for front in fronts for one in front}
-    evaluated: dict[tuple[str, ...], Evaluation] = {}
-    for one in archive.evaluations(split=SELECTION, weights=SEARCHED):
-        evaluated.setdefault(one.model, one)
-    points = {model: _point(one, reported.get(model), model in on_front) for model, one in evaluated.items()}
-    full = next(points[full_key, weights] for weights in SEARCHED if (full_key, weights) in points)
+    facts = report_facts(folder, archive, task, compared)
+    write_page(folder.path / "report.html", facts)
+    if facts.front:
+        write_picture(folder.path / "front.png", facts)
+    return folder.path / "report.html"
+
+
+def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> ReportFacts:
+    """Collect what a report of the run states; as :func:`write_report`."""
+    config = load_config(folder.finetuned)
+    shape = family_of(config).shape(config)
+    full = SubnetMask.full(shape)
+    if compared is None:
+        compared = comparison(folder, archive, task, shape, budgets_of(archive), None)
+    epochs = None if compared is None else compared.epochs
+    points = reported_points(archive, shape, epochs)
+    wholes = whole_points(archive, shape, full.key, epochs)
+    there = [layer for layer in LAYERS if any(p.layer == layer for p in points)]
+    searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
+    box = box_of(searched, full.key)
     table = searched_latency_table(folder)
-    record = folder.record
+    stages = folder.record["stages"]
+    supernet = stages.get("supernet", {}).get("settings", {})
     return ReportFacts(
         title=f"{folder.project.task}: {folder.path.name}",
         task=folder.project.task,
-        metric=record["facts"]["metric"],
+        metric=folder.record["facts"]["metric"],
         model=folder.project.model,
-        space=folder.settings("supernet")["space"],
-        strategy=folder.settings("supernet")["strategy"],
-        full=full,
-        points=tuple(points.values()),
+        space=supernet.get("space", ""),
+        strategy=supernet.get("strategy", ""),
+        full=wholes[next(iter(wholes))],
+        wholes=wholes,
+        layers={layer: LAYERS[layer] if compared is None else compared.layer_title(layer) for layer in there},
+        points=points,
         stages=tuple(
-            StageCost(name, stage["seconds"], _note(name, stage, list(evaluated.values())))
-            for name, stage in record["stages"].items()
+            StageCost(name, stage["seconds"], _note(name, stage, searched))
+            for name, stage in stages.items()
             if name in _STAGES
         ),
         target=str(table.target),
         table_error=table.error,
-        environment=record["environment"],
+        table_facts=_table_facts(table),
+        environment=folder.record["environment"],
         splits=_SPLITS,
-        hypervolumes=_hypervolumes(archive, full_key, "method"),
-        approaches=_approaches(folder, archive, full_key),
+        hypervolumes={} if box is None else covered(searched, box, label),
+        curves=() if box is None else growth(searched, box),
+        approaches=_approaches(folder, searched, box),
+        comparison=compared if compared is not None and len(compared.methods) > 1 else None,
         run=str(folder.path),
     )
 
 
-def _approaches(folder: RunFolder, archive: Archive, full_key: str) -> tuple[Approach, ...]:
+def _table_facts(table: LatencyTable) -> dict[str, str]:
+    known = table.accuracy
+    if known is None:
+        return {}
+    return {
+        "Largest error on these": percent(known.worst),
+        "How many they were": str(known.networks),
+        "Rank correlation (Kendall's tau)": number(known.tau),
+        "The whole network while it was made, median and 95th percentile": (
+            f"{number(known.whole_p50)} and {number(known.whole_p95)} ms"
+        ),
+        "How much the machine's speed varied meanwhile": percent(known.spread),
+    }
+
+
+def _approaches(folder: RunFolder, searched: list[Evaluation], box: Box | None) -> tuple[Approach, ...]:
     """Return both ways to a front, if both were gone, with what only they need: fine-tuning is not counted."""
-    volumes = _hypervolumes(archive, full_key, "weights")
+    volumes = {} if box is None else covered(searched, box, lambda one: one.weights)
     stages = {SUPERNET: ("supernet", "search"), STANDARD: ("standard",)}
-    there = {one.weights for one in archive.evaluations(split=SELECTION, weights=SEARCHED)}
+    there = {one.weights for one in searched}
     return tuple(
         Approach(
             weights=weights,
@@ -90,59 +135,15 @@ def _approaches(folder: RunFolder, archive: Archive, full_key: str) -> tuple[App
     )
 
 
-def _note(name: str, stage: dict[str, Any], evaluated: list[Evaluation]) -> str:
+def _note(name: str, stage: dict[str, Any], searched: list[Evaluation]) -> str:
     settings = stage["settings"]
     if name == "finetune":
         return f"{settings['epochs']:g} epochs" if stage.get("trained", True) else "the model was fine-tuned already"
     if name == "supernet":
         return f"{settings['epochs']:g} epochs, {settings['strategy']}, k = {settings['k']}"
+    weights = STANDARD if name == "standard" else SUPERNET
+    evaluated = {one.model: one for one in searched if one.weights == weights}
     if name == "standard":
-        epochs = [int(one.values["epochs"]) for one in evaluated if one.weights == STANDARD]
+        epochs = [int(one.values["epochs"]) for one in evaluated.values()]
         return f"moasha, {len(epochs)} candidates of up to {settings['epochs']} epochs, {sum(epochs)} in all"
-    count = sum(one.weights == SUPERNET for one in evaluated)
-    return f"{settings['searcher']}, budget {settings['budget']}; {count} subnetworks evaluated"
-
-
-def _point(selection: Evaluation, report: Evaluation | None, on_front: bool) -> Point:
-    values = selection.values
-    measured = {} if report is None else report.values
-    return Point(
-        key=selection.key,
-        method=selection.method,
-        heads=selection.mask.heads_per_layer,
-        neurons=selection.mask.neurons_per_layer,
-        hidden=selection.mask.hidden_size,
-        error_selection=values[ERROR],
-        error_report=measured.get(ERROR),
-        parameters=values["parameters"],
-        encoder_parameters=values["encoder_parameters"],
-        macs=values["macs"],
-        latency_ms=values["latency_ms"],
-        latency_measured_ms=measured.get("latency_ms"),
-        latency_low_ms=measured.get("latency_low_ms"),
-        latency_high_ms=measured.get("latency_high_ms"),
-        on_front=on_front and report is not None,
-        weights=selection.weights,
-    )
-
-
-def _hypervolumes(archive: Archive, full_key: str, by: Literal["method", "weights"]) -> dict[str, float]:
-    """Return hypervolumes of (error, encoder parameters) on the selection split, between fixed bounds, by group.
-
-    From the whole network's error (the lower one, where it has weights of both kinds) and no encoder (1) to the error
-    of no encoder and the whole network's size (0), so that it does not depend on which other methods are compared.
-    """
-    groups: dict[str, list[tuple[float, float]]] = {}
-    searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
-    for one in searched:
-        group = one.method if by == "method" else one.weights
-        groups.setdefault(group, []).append((one.values[ERROR], one.values["encoder_parameters"]))
-    whole = [one for one in searched if one.key == full_key]
-    empty = [one for one in searched if not one.values["encoder_parameters"]]
-    if not whole or not empty:
-        return {}
-    ideal = np.array([min(one.values[ERROR] for one in whole), 0.0])
-    reference = np.array([max(one.values[ERROR] for one in empty), whole[0].values["encoder_parameters"]])
-    if not (ideal < reference).all():
-        return {}
-    return {name: normalised_hypervolume(np.array(rows), ideal, reference) for name, rows in groups.items()}
+    return f"{settings['searcher']}, budget {settings['budget']}; {len(evaluated)} subnetworks evaluated"

@@ -12,13 +12,14 @@ from transformers import PreTrainedModel
 
 from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
 from ..evaluation.choice import Answers
-from ..evaluation.latency import LatencyTable, LatencyTarget, measure
-from ..evaluation.model_error import model_outputs
+from ..evaluation.latency import INT8, LatencyTable, LatencyTarget, measure
+from ..evaluation.model_error import model_outputs, onnx_outputs
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_extracted, extract
 from ..supernet.precision import resolve_precision
+from ..supernet.shipping.onnx import OnnxModel, open_onnx
 from ..tasks import Task
 from ..tasks.batches import collate
 from ..tasks.metrics import companions
@@ -30,6 +31,7 @@ from .workspace import open_subnet, split_errors
 
 SELECTION, REPORT = "selection", "report"  # as the archive names the splits
 SCORE = "score_"  # begins the names of what other metrics say on the report split
+ERROR_INT8 = "error_int8"  # on the report split, after quantisation
 METHOD = "front"  # of evaluations on the report split: they choose nothing
 COSTS = tuple(OBJECTIVES)
 
@@ -82,7 +84,8 @@ def rescore(
                 outputs = [error.outputs(one.mask, (one.mask.depth,))[one.mask.depth] for error in errors.values()]
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
                 values = costs | _scored(task, outputs)
-            values = {**values, **on_machine(timed, model.cpu(), table.target)}
+            values |= quantised_error(model, task, table.target)
+            values |= on_machine(timed, model.cpu(), table.target)
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
             archive.add([replace(row, values=values, seconds=seconds)])
@@ -101,11 +104,30 @@ def _own_values(
     return model, one.values | report_errors(model, task, resolve_precision(settings.precision, supernet.device))
 
 
-def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype) -> dict[str, float]:
+def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
     """Run a model over the report split and score it."""
     splits = task.report.values()
     outputs = [model_outputs(model, split, pad_token_id=task.pad_token_id, dtype=dtype) for split in splits]
     return _scored(task, outputs)
+
+
+def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -> dict[str, float]:
+    """Return what is left of a model's answers on the report split once it is in int8; nothing if it is not served so.
+
+    Args:
+        model: in float32.
+        task: its report split; of several data sets the errors' mean counts.
+        target: says whether models are served in int8.
+    """
+    if target.runtime != INT8:
+        return {}
+    return {ERROR_INT8: onnx_errors(open_onnx(model, int8=True), task)[ERROR]}
+
+
+def onnx_errors(exported: OnnxModel, task: Task) -> dict[str, float]:
+    """Run an ONNX file over the report split and score it."""
+    splits = task.report.values()
+    return _scored(task, [onnx_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
 
 
 def _scored(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:

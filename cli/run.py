@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..evaluation.archive import Archive
 from ..search_space import SubnetMask
 from ..supernet.storage import load_config
+from ..supernet.tracking import parse_trackers
 from ..tasks import Task
 from .console import out, say
 from .extract import default_folder, evaluations_of, write
@@ -36,14 +37,15 @@ def run(settings: RunCommand) -> None:
     check_supernet(settings.supernet)
     if settings.latency_tag is None:
         latency_target(load_config(model_source(settings)), settings.search.latency)
+    trackers = parse_trackers(settings.report_to)
     folder, task = open_project(settings)
     with folder.writing():  # not only stage by stage: what comes after them is written too
-        _stages(folder, task, settings)
+        _stages(folder, task, settings, trackers)
 
 
-def _stages(folder: RunFolder, task: Task, settings: RunCommand) -> None:
-    finetune_stage(folder, task, settings.finetune)
-    supernet_stage(folder, task, settings.supernet)
+def _stages(folder: RunFolder, task: Task, settings: RunCommand, trackers: tuple[str, ...]) -> None:
+    finetune_stage(folder, task, settings.finetune, trackers)
+    supernet_stage(folder, task, settings.supernet, trackers)
     search_stage(folder, task, settings.search, settings.standard, settings)
     supernet = load_supernet(folder.supernet)
     with Archive(folder.archive) as archive:
@@ -52,7 +54,7 @@ def _stages(folder: RunFolder, task: Task, settings: RunCommand) -> None:
         assert whole is not None
         chosen, _ = choose(archive, Budgets(encoder_parameters=whole.values["encoder_parameters"] / 2))
         selection, report = evaluations_of(archive, chosen.key, chosen.weights)
-        page = write_report(folder, archive, whole.key)
+        page = write_report(folder, archive, task)
     to = default_folder(folder, selection)
     if not to.is_dir():
         write(folder, supernet, selection, report, whole, to)

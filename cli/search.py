@@ -82,7 +82,8 @@ def search_stage(
 
 def _is_done(folder: RunFolder, archive: Archive, settings: SearchSettings) -> bool:
     """Tell whether the last search was this one and came to its end."""
-    same = folder.record["stages"].get("search", {}).get("settings") == settings.model_dump(mode="json")
+    last = folder.record["stages"].get("search", {}).get("settings")
+    same = last is not None and SearchSettings.model_validate(last) == settings
     return same and folder.complete("search") and bool(archive.evaluations(weights=SUPERNET))
 
 
@@ -142,8 +143,8 @@ def _check_same_basis(folder: RunFolder, settings: SearchSettings, basis: dict[s
     if before["target"] != basis["target"]:
         raise InputError(
             f"the latencies in {folder.archive} are of {before['target']}, these would be of {basis['target']} "
-            "(device, threads, batch size, sequence length, precision); search with those again, or move the archive "
-            "away"
+            "(device, threads, batch size, sequence length, precision, runtime); search with those again, or move the "
+            "archive away"
         )
     if before["settings"]["precision"] != settings.precision:
         raise InputError(

@@ -7,11 +7,13 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..evaluation.latency.target import TORCH, RuntimeName
 from ..pruners import PRUNERS
 from ..pruners.block_lasso import BlockLassoSettings
 from ..pruners.cofi import CoFiSettings
 from ..pruners.deepcuts import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
+from ..supernet.record import Form
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
 from .options import ARGUMENT
 
@@ -93,7 +95,9 @@ class LatencySettings(_Settings):
         Field(description="the served model's"),
     ] = "float32"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"
-    runtime: Annotated[str, Field(description="what runs the model: pytorch")] = "pytorch"
+    runtime: Annotated[
+        RuntimeName, Field(description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)")
+    ] = TORCH
 
 
 class SearchSettings(_Settings):
@@ -150,13 +154,22 @@ class FarmSettings(_Settings):
     ] = None
 
 
-class FinetuneCommand(ProjectSettings):
+class TrackingSettings(_Settings):
+    """Where else a training's curves go; it does not change what is trained."""
+
+    report_to: Annotated[
+        str | None,
+        Field(description="draw the training's curves with these, comma-separated: tensorboard, wandb, mlflow"),
+    ] = None
+
+
+class FinetuneCommand(ProjectSettings, TrackingSettings):
     """Settings of `finetune`."""
 
     finetune: FinetuneSettings = FinetuneSettings()
 
 
-class SupernetCommand(_Settings):
+class SupernetCommand(TrackingSettings):
     """Settings of `supernet`."""
 
     run: RunArgument
@@ -224,6 +237,10 @@ class PickCommand(Budgets):
     """Settings of `pick`."""
 
     run: RunArgument
+    runtime: Annotated[
+        str | None,
+        Field(description="what will run the model: torch, onnxruntime, onnxruntime-int8; the search's if not given"),
+    ] = None
     as_measured: Annotated[
         bool,
         Field(
@@ -253,18 +270,22 @@ class PruneSettings(_Settings):
         int | None,
         Field(ge=1, description="let the methods see only so many texts of the training split, drawn by the seed"),
     ] = None
+    precision: Annotated[Precision, Field(description="precision of the evaluations; auto: as the run's others")] = (
+        "auto"
+    )
+    latency: LatencySettings = LatencySettings()
     cofi: CoFiSettings = CoFiSettings()
     block_lasso: BlockLassoSettings = BlockLassoSettings()
     deepcuts: DeepCutsSettings = DeepCutsSettings()
 
 
-class PruneCommand(PruneSettings):
+class PruneCommand(PruneSettings, TrackingSettings):
     """Settings of `prune`."""
 
     run: RunArgument
 
 
-class CompareCommand(_Settings):
+class CompareCommand(TrackingSettings):
     """Settings of `compare`."""
 
     run: RunArgument
@@ -284,8 +305,14 @@ class CompareCommand(_Settings):
     ] = False
 
 
-class ExtractCommand(Budgets):
-    """Settings of `extract`."""
+class ReportCommand(_Settings):
+    """Settings of `report`."""
+
+    run: RunArgument
+
+
+class ChosenModel(Budgets):
+    """Which model of a run, by its key or by budgets, and what becomes of it."""
 
     run: RunArgument
     key: Annotated[str | None, Field(description="the subnetwork's key, as `front` prints it")] = None
@@ -294,10 +321,119 @@ class ExtractCommand(Budgets):
     ] = None
     method: Annotated[str | None, Field(description="of a pruned model: by which method")] = None
     density: Annotated[float | None, Field(gt=0, description="of a pruned model: the density asked for")] = None
+    form: Annotated[
+        Form,
+        Field(
+            description="of the checkpoint: `stock`, a plain model of transformers where all layers are alike; "
+            "`portable`, with its code beside it; `secateur`, without; `auto`, the first of these that can be"
+        ),
+    ] = "auto"
+    push: Annotated[
+        str | None, Field(description="upload it with its card to this name on the Hugging Face hub as well")
+    ] = None
+    private: Annotated[bool, Field(description="a repository that --push makes is seen by its owner only")] = False
+
+
+class ExtractCommand(ChosenModel):
+    """Settings of `extract`."""
+
     to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
 
 
-class RunCommand(ProjectSettings, FarmSettings):
+class RecoverOptions(_Settings):
+    """How a model that was cut out is distilled from the whole one."""
+
+    steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 1000
+    minutes: Annotated[float | None, Field(gt=0, description="as many steps as fit into so many, instead")] = None
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
+    batch_size: Annotated[int, Field(ge=1, description="texts per step")] = 32
+    save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
+
+
+class ExportCommand(ChosenModel):
+    """Settings of `export`."""
+
+    to: Annotated[Path, Field(description="the folder to write")]
+    runtime: Annotated[
+        str | None,
+        Field(
+            description="what the latency budget is of: torch, onnxruntime, onnxruntime-int8; the search's if not given"
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="distil it from the whole model for so many steps",
+            json_schema_extra={"flag": "--recover"},
+        ),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Field(gt=0, description="or for so many minutes", json_schema_extra={"flag": "--recover-minutes"}),
+    ] = None
+    onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
+    int8: Annotated[
+        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+    ] = False
+    as_json: Annotated[
+        bool, Field(description="print JSON instead of a table", json_schema_extra={"flag": "--json"})
+    ] = False
+
+    @property
+    def recovery(self) -> RecoverOptions:
+        """How it is recovered, if it is."""
+        return RecoverOptions(steps=self.steps or 1, minutes=self.minutes)
+
+
+class ConvertCommand(_Settings):
+    """Settings of `convert`."""
+
+    checkpoint: Annotated[Path, Field(description="the model's folder", json_schema_extra=ARGUMENT)]
+    int8: Annotated[
+        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+    ] = False
+    opset: Annotated[
+        int | None, Field(ge=1, description="version of ONNX's operators; the lowest that does if not given")
+    ] = None
+    to: Annotated[Path | None, Field(description="the folder of the files; the checkpoint's own if not given")] = None
+
+
+class RecoverCommand(_Settings):
+    """Settings of `recover`."""
+
+    run: RunArgument
+    checkpoint: Annotated[
+        Path, Field(description="the model's folder, as `extract` wrote it", json_schema_extra=ARGUMENT)
+    ]
+    recover: RecoverOptions = RecoverOptions()
+    to: Annotated[Path | None, Field(description="the folder to write; CHECKPOINT-recovered if not given")] = None
+
+
+class BenchCommand(_Settings):
+    """Settings of `bench`."""
+
+    checkpoints: Annotated[
+        list[str], Field(description="folders, or names on the Hugging Face hub", json_schema_extra=ARGUMENT)
+    ]
+    runtime: Annotated[
+        str, Field(description="what runs them, comma-separated: torch, onnxruntime, onnxruntime-int8")
+    ] = "torch"
+    precision: Annotated[str, Field(description="in PyTorch, comma-separated: float32, bfloat16")] = "float32"
+    batch_size: Annotated[str, Field(description="texts per batch, comma-separated")] = "1,32"
+    sequence_length: Annotated[int, Field(ge=1, description="tokens per text")] = 128
+    threads: Annotated[int | None, Field(ge=1, description="threads; all cores if not given")] = None
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="PyTorch's; auto: CUDA if there is one")] = (
+        "auto"
+    )
+    seconds: Annotated[float, Field(gt=0, description="of timing, for each checkpoint and way of serving")] = 3.0
+    memory: Annotated[bool, Field(description="also measure the memory of a new process that serves it")] = True
+    as_json: Annotated[
+        bool, Field(description="print JSON instead of tables", json_schema_extra={"flag": "--json"})
+    ] = False
+
+
+class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
     """Settings of `run`: all stages."""
 
     finetune: FinetuneSettings = FinetuneSettings()

@@ -13,12 +13,14 @@ from ..supernet import Supernet
 from ..supernet.settings import SupernetSettings
 from ..supernet.storage import load_tokenizer, save_model
 from ..supernet.strategies import STRATEGIES
+from ..supernet.tracking import parse_trackers
 from ..supernet.training import train_supernet
 from ..tasks import Task
 from .console import duration, progress, say
 from .processes import first_process_first, is_first_process, joined_processes
 from .run_folder import RunFolder
 from .settings import SupernetCommand
+from .watching import tracking, watched
 from .workspace import load_supernet, make_space, open_task
 
 UNSORTED = "none"
@@ -28,10 +30,11 @@ def supernet(settings: SupernetCommand) -> None:
     """Train the supernet of a run."""
     folder = RunFolder.open(settings.run)
     check(settings.supernet)
+    trackers = parse_trackers(settings.report_to)
     with joined_processes():
         with first_process_first():
             task = open_task(folder)
-        supernet_stage(folder, task, settings.supernet)
+        supernet_stage(folder, task, settings.supernet, trackers)
 
 
 def check(settings: SupernetSettings) -> None:
@@ -44,7 +47,7 @@ def check(settings: SupernetSettings) -> None:
         raise unknown_name("space", settings.space, SPACES)
 
 
-def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) -> None:
+def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, trackers: tuple[str, ...] = ()) -> None:
     """Write `supernet/`, unless it is complete."""
     check(settings)
     if folder.stage_is_done("supernet", settings):
@@ -59,16 +62,8 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings) ->
         if settings.importance != UNSORTED:
             with first_process_first():
                 net.reorder(importance_scores(folder, net, task, settings.importance))
-        with progress("supernet") as tick:
-            train_supernet(
-                net,
-                space,
-                task,
-                settings,
-                seed=folder.project.seed,
-                state=state,
-                report=lambda p: tick(p.done, p.total, f"loss {p.loss:.3f}"),
-            )
+        with watched("supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
+            train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():
             save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet)
     if is_first_process():

@@ -18,11 +18,10 @@ from ..evaluation.racing import check_racing
 from ..search_space import SPACES, SearchSpace
 from ..supernet import Supernet
 from ..supernet.extraction import extract
-from ..supernet.families import family_of
 from ..supernet.heads import stored_head
 from ..supernet.labels import check_labels, head_labels
 from ..supernet.precision import resolve_precision
-from ..supernet.storage import load_config, load_model, load_tokenizer
+from ..supernet.storage import known_family, load_config, load_model, load_tokenizer
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
 from ..tasks.task import Split
 from .console import say
@@ -252,7 +251,7 @@ def _load_task(
 def model_positions(config: PreTrainedConfig) -> int:
     """Return how many tokens a model can read."""
     positions = int(getattr(config, "max_position_embeddings", 512))
-    if family_of(config).positions_from_padding:
+    if known_family(config).positions_from_padding:
         positions -= int(config.pad_token_id or 0) + 1  # positions count from after the padding index
     return positions
 

@@ -11,13 +11,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
 from ..search_space import SubnetMask
+from .data_frame import data_frame
 from .pareto import hypervolume, is_front
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Whose weights a subnetwork was evaluated with. A search's: slices of the supernet's, or its own, trained in isolation.
 SUPERNET, STANDARD = "supernet", "standard"
@@ -238,6 +242,22 @@ class Archive:
     ) -> list[Evaluation]:
         """Return all evaluations, or those of a split, a method or kinds of weights, in the order they were added."""
         return self._select({"split": split, "method": method, "weights": weights})
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return all evaluations as a data frame, a row each, in the order they were added.
+
+        Columns: `key`, `method`, `weights`, `split`, `seed`, `space`, `asked` and `seconds` as in :class:`Evaluation`;
+        `density`, the share of the encoder's parameters that the mask keeps, 0 to 1; `layers`, those that keep
+        anything; `hidden`; `heads_0`, `heads_1`, ... and `neurons_0`, ..., what each layer keeps; `recipe_NAME` for
+        what a pruner was asked for; and each value by its own name, such as `error`, `macs` or `latency_ms` (with
+        `_value` after it where a column of that name is there already: a pruner's `density` is that of its budget).
+        What a row does not have is missing (NaN).
+
+        Example:
+            >>> frame = archive.to_dataframe()
+            >>> frame[frame.split == "selection"].groupby("method")["error"].min()
+        """
+        return data_frame(self.evaluations())
 
     def lookup(
         self, key: str, split: str, *, method: str | None = None, weights: Kinds | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +12,9 @@ from transformers import PreTrainedModel
 from ..supernet.heads import read_outputs
 from ..tasks.batches import sorted_batches
 from ..tasks.task import Metric, Split
+
+if TYPE_CHECKING:
+    from ..supernet.shipping.session import OnnxModel
 
 _TOKENS_ON_CPU, _TOKENS = 3072, 16384  # padded tokens of a batch
 
@@ -40,6 +45,17 @@ def model_error(
 def constant_error(split: Split, metric: Metric) -> float:
     """Return the lowest error of an answer that is the same for all texts."""
     return min(metric.error(outputs, split) for outputs in metric.kind.constants(split))
+
+
+def onnx_outputs(exported: OnnxModel, split: Split, *, pad_token_id: int) -> np.ndarray:
+    """Return the outputs `(R, C)` of an ONNX file in the split's order.
+
+    In int8 the numbers of a batch share their scales, but that a text is alone or among others made no difference to a
+    fine-tuned MiniLM: off by 0.16 in quadratic mean either way.
+    """
+    batches = sorted_batches(split, tokens=_TOKENS_ON_CPU, pad_token_id=pad_token_id)
+    outputs = [exported.outputs(batch) for batch in batches]
+    return in_order(split, np.concatenate(outputs), np.concatenate([batch.index for batch in batches]))
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import subprocess
@@ -21,32 +22,50 @@ _PASSES = 3
 def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
     """Return the peak resident memory, in MB of 1e6 bytes, of a new process that loads the model and runs batches.
 
+    A process of PyTorch imports torch and transformers, one of ONNX Runtime neither.
+
     Args:
-        model: an extracted model in the precision it is stored in.
-        target: device, threads, batch size, longest length and precision.
+        model: any of transformers, in the precision it is stored in.
+        target: device, threads, batch size, longest length, precision and runtime.
 
     Raises:
+        InputError: a runtime that is not installed, or a model it cannot run.
         RuntimeError: the process failed; with what it said.
     """
-    from ..supernet.heads import auto_class, head_of
-    from ..supernet.storage import quiet
-
     with tempfile.TemporaryDirectory() as folder:
-        with quiet(progress=False):
-            model.save_pretrained(folder)
-        wanted = {
-            "folder": folder,
-            "auto_class": auto_class(head_of(model)),
-            "device": target.device,
-            "threads": target.threads,
-            "precision": target.precision,
-            "size": (target.batch_size, max(target.request_lengths)),
-        }
+        write = _write_torch if target.runtime == "torch" else _write_onnx
+        size = (target.batch_size, max(target.request_lengths))
+        wanted = {**write(model, Path(folder), target), "threads": target.threads, "size": size}
         command = [sys.executable, "-m", __name__, json.dumps(wanted)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"the process whose memory was to be measured failed: {done.stderr.strip()[-500:]}")
     return float(done.stdout.split()[-1])
+
+
+def _write_torch(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
+    from ..supernet.storage import quiet
+
+    with quiet(progress=False):
+        model.save_pretrained(folder)
+    made = type(model)
+    return {
+        "folder": str(folder),
+        "module": made.__module__,
+        "name": made.__name__,
+        "device": target.device,
+        "precision": target.precision,
+    }
+
+
+def _write_onnx(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
+    from ..supernet.shipping.onnx import export_onnx, quantize_onnx
+
+    path = folder / "model.onnx"
+    export_onnx(model, path)
+    if target.runtime == "onnxruntime-int8":
+        quantize_onnx(path, path := folder / "model-int8.onnx")
+    return {"path": str(path)}
 
 
 def _peak_megabytes() -> float:
@@ -60,12 +79,14 @@ def _peak_megabytes() -> float:
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
 
 
-def _serve(folder: str, auto_class: str, device: str, threads: int, precision: str, size: tuple[int, int]) -> None:
+def _serve_torch(
+    folder: str, module: str, name: str, device: str, precision: str, threads: int, size: tuple[int, int]
+) -> None:
     import torch
-    import transformers
 
     torch.set_num_threads(threads)
-    model = getattr(transformers, auto_class).from_pretrained(folder, dtype=getattr(torch, precision))
+    made = getattr(importlib.import_module(module), name)
+    model = made.from_pretrained(folder, dtype=getattr(torch, precision))
     model.eval().to(device)
     ids = torch.randint(0, model.config.vocab_size, tuple(size), device=device)
     with torch.inference_mode():
@@ -73,6 +94,21 @@ def _serve(folder: str, auto_class: str, device: str, threads: int, precision: s
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 
+def _serve_onnx(path: str, threads: int, size: tuple[int, int]) -> None:
+    import numpy as np
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    values = {"input_ids": np.ones(size, np.int64), "attention_mask": np.ones(size, np.int64)}
+    values["token_type_ids"] = np.zeros(size, np.int64)
+    inputs = {one.name: values[one.name] for one in session.get_inputs()}
+    for _ in range(_PASSES):
+        session.run(None, inputs)
+
+
 if __name__ == "__main__":
-    _serve(**json.loads(sys.argv[1]))
+    _arguments = json.loads(sys.argv[1])
+    (_serve_onnx if "path" in _arguments else _serve_torch)(**_arguments)
     print(_peak_megabytes())

@@ -12,17 +12,15 @@ from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from .elastic import Pieces, cut, hidden_index, pieces
-from .extracted import ATTENTION, FFN
-from .extracted_configs import CONFIGS, ExtractedConfig
-from .extracted_models import MODELS
+from .extracted import ATTENTION, CONFIGS, FFN, MODELS, ExtractedConfig
 from .families import ModelFamily, family_of
 from .heads import head_of, read_outputs
 
 if TYPE_CHECKING:
     from .supernet import Supernet
 
-# What a configuration must not inherit from the model it was cut from.
-_OWN = ("model_type", "transformers_version", "architectures", "auto_map", "_name_or_path", "dtype")
+# What a configuration must not inherit from the model it was made from.
+NOT_INHERITED = ("model_type", "transformers_version", "architectures", "auto_map", "_name_or_path", "dtype")
 
 
 def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
@@ -53,10 +51,15 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
         extracted = MODELS[family.model_type, head](config)
     state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, parameters, mask, projected)
     extracted.load_state_dict(state, assign=True)
-    for name in dict(extracted.named_buffers()):  # positions and the like: not saved, hence not in the state
-        owner, _, attribute = name.rpartition(".")
-        setattr(extracted.get_submodule(owner), attribute, model.get_buffer(name).detach().clone())
+    copy_buffers(model, extracted)
     return extracted.eval()
+
+
+def copy_buffers(model: PreTrainedModel, made: PreTrainedModel) -> None:
+    """Copy positions and the like, which are not saved and hence not in the state, to a model that lacks them."""
+    for name in dict(made.named_buffers()):
+        owner, _, attribute = name.rpartition(".")
+        setattr(made.get_submodule(owner), attribute, model.get_buffer(name).detach().clone())
 
 
 def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: bool) -> ExtractedConfig:
@@ -69,7 +72,7 @@ def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: boo
     """
     family = family_of(model.config)
     shape = family.shape(model.config)
-    values: dict[str, Any] = {key: value for key, value in model.config.to_dict().items() if key not in _OWN}
+    values: dict[str, Any] = {key: value for key, value in model.config.to_dict().items() if key not in NOT_INHERITED}
     own_name = model.config.attribute_map.get
     values[own_name("hidden_size", "hidden_size")] = mask.hidden_size
     values[own_name("num_hidden_layers", "num_hidden_layers")] = len(kept_layers(mask))

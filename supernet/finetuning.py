@@ -34,6 +34,7 @@ from .labels import check_labels
 from .precision import resolve_precision
 from .settings import FinetuneSettings
 from .storage import quiet
+from .teacher import Teacher
 from .training import Progress, batch_rows
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
@@ -52,7 +53,7 @@ def finetune(
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
     after_epoch: Callable[[int], bool] | None = None,
-    teacher: np.ndarray | None = None,
+    teacher: np.ndarray | Teacher | None = None,
 ) -> None:
     """Fine-tune a model with the task's head in place.
 
@@ -73,7 +74,8 @@ def finetune(
             whose end comes after its resume point; a resume point at an epoch's end is saved after the call. Random
             numbers that it draws from torch change nothing.
         teacher: outputs `(R, C)` on the training split, in its order: the model is distilled from them beside learning
-            its labels (a regression from them alone).
+            its labels (a regression from them alone). Or a larger model: then its hidden states count as well, as
+            much as all else.
 
     Raises:
         ValueError: a teacher's outputs for other texts or labels.
@@ -81,8 +83,9 @@ def finetune(
     """
     check_labels(model.config, task)
     expected = (int(task.train.output_counts.sum()), model.config.num_labels)
-    if teacher is not None and teacher.shape != expected:
-        raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {teacher.shape}")
+    known = teacher if isinstance(teacher, np.ndarray) else None
+    if known is not None and known.shape != expected:
+        raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {known.shape}")
     total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
     with tempfile.TemporaryDirectory() as temporary, quiet(progress=False):
         arguments = _arguments(state or Path(temporary), settings, seed, total)
@@ -91,9 +94,10 @@ def finetune(
         attention = model.config._attn_implementation
         with _left_as_it_was(model, fast_bfloat16=fast_bfloat16):
             rows = [rows for _, rows in batch_rows(task, settings.batch_size, seed, 0, total)]
-            shares = _Shares(task, rows, arguments.world_size, teacher)
+            shares = _Shares(task, rows, arguments.world_size, known)
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.kind, trainer.precision = task.kind, precision
+            trainer.teacher = teacher if isinstance(teacher, Teacher) else None
             trainer.remove_callback(PrinterCallback)
             watch = _Watch(trainer, state, settings.save_seconds, report)
             trainer.add_callback(watch)
@@ -187,6 +191,7 @@ class _Trainer(Trainer):
 
     kind: Kind
     precision = torch.float32
+    teacher: Teacher | None = None
     loss = torch.tensor(0.0)
 
     def compute_loss(
@@ -202,11 +207,15 @@ class _Trainer(Trainer):
         )
         # Here and not by the Trainer, which would leave the model's `forward` wrapped.
         with torch.autocast(weight.device.type, self.precision, enabled=self.precision != torch.float32):
-            outputs = read_outputs(model(**inputs), batch.attention_mask)
+            found = model(**inputs, output_hidden_states=self.teacher is not None)
+            outputs, states = read_outputs(found, batch.attention_mask), 0.0
+            if self.teacher is not None:
+                teacher, states = self.teacher.teach(found.hidden_states, inputs)
         if teacher is None:
             loss = self.kind.loss(outputs, batch)
         else:
             loss = self.kind.distillation(outputs, teacher, batch, temperature=_TEMPERATURE, label_weight=_LABEL_WEIGHT)
+        loss = loss + states
         self.loss = loss.detach()
         return loss * weight
 
@@ -260,6 +269,7 @@ class _Watch(TrainerCallback):
         self, trainer: _Trainer, folder: Path | None, seconds: float, report: Callable[[Progress], None] | None
     ) -> None:
         self.started = False
+        self._rate = 0.0
         self._trainer = trainer
         self._folder = folder
         self._clock = SaveClock(seconds)
@@ -269,10 +279,13 @@ class _Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         self.started = True
+        self._rate = kwargs["optimizer"].param_groups[0]["lr"]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._report:
-            self._report(Progress(state.global_step, state.max_steps, float(self._trainer.loss)))
+            numbers = {"learning_rate": float(self._rate)}
+            loss = float(self._trainer.loss)
+            self._report(Progress(state.global_step, state.max_steps, loss, numbers=numbers))
         if self._folder and state.global_step < state.max_steps and self._clock.due():
             control.should_save = True
 

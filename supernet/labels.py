@@ -53,7 +53,7 @@ def head_labels(path_or_id: str | Path, head: Head = "sequence-classification") 
     source = find_source(path_or_id)
     with quiet(progress=not source.local):
         with one_line_errors(source):
-            config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
+            config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
         if config.architectures and stored_head(config) != head:
             return None
         paths = known_family(config).heads[head].linears

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from ..errors import InputError
 from .heads import auto_class
+from .record import RECORD, Written
 
 if TYPE_CHECKING:
     from ..tasks.kinds import Head
@@ -38,12 +41,14 @@ class CardFacts:
         encoder_parameters, parent_encoder_parameters: of their encoders' layers.
         task: name of the task.
         metric: name of the score; higher is better.
-        selection: score on the selection split, which the search chose on.
+        selection: score on the selection split, which the search chose on; None if not measured.
         report: score by report split, each looked at once.
         parent_report: the parent's scores on the same splits; empty if not measured.
         latency_ms: median time of one batch in milliseconds, measured end to end; None if not measured.
         latency_conditions: device, threads, batch size, sequence length, precision and backend of `latency_ms`.
         method: how it was found: searcher or pruner, budget, seed.
+        licence: the parent's, as the hub names it; None if not known.
+        sections: further sections by their titles, such as what was measured in other runtimes; texts in Markdown.
     """
 
     name: str
@@ -59,22 +64,41 @@ class CardFacts:
     parent_encoder_parameters: int
     task: str
     metric: str
-    selection: float
+    selection: float | None
     report: Mapping[str, float]
     parent_report: Mapping[str, float] = field(default_factory=dict)
     latency_ms: float | None = None
     latency_conditions: str = ""
     method: str = ""
+    licence: str | None = None
+    sections: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.latency_ms is not None and not self.latency_conditions:
             raise ValueError("a latency needs its conditions: device, threads, batch size, sequence length, precision")
 
 
-def model_card(facts: CardFacts) -> str:
+def read_facts(stored: Mapping[str, Any], folder: Path) -> CardFacts:
+    """Return facts that went through JSON.
+
+    Raises:
+        InputError: they are damaged; says in which folder.
+    """
+    try:
+        return CardFacts(**{**stored, "heads": tuple(stored["heads"]), "neurons": tuple(stored["neurons"])})
+    except (TypeError, KeyError, ValueError) as error:
+        raise InputError(f"what {folder / RECORD} says of the card is damaged; get the checkpoint again") from error
+
+
+def model_card(facts: CardFacts, form: Written, *, picture: str | None = None) -> str:
     """Return the text of README.md: metadata in the hub's format, then prose and tables.
 
     Needs no network. Scores become the card's `model-index`, each with its split.
+
+    Args:
+        facts: the numbers.
+        form: of the checkpoint, which says how it is loaded.
+        picture: name of a picture of the front that lies beside it.
     """
     results = [
         EvalResult(
@@ -86,19 +110,21 @@ def model_card(facts: CardFacts) -> str:
             metric_value=round(value, 6),
         )
         for split, value in {"selection": facts.selection, **facts.report}.items()
+        if value is not None
     ]
     data = ModelCardData(
         model_name=facts.name,
         library_name="transformers",
         pipeline_tag=_PIPELINES[facts.head],
+        license=facts.licence,
         base_model=facts.parent if _HUB_ID.fullmatch(facts.parent) else None,
         tags=["secateur", "pruned", "neural-architecture-search"],
         eval_results=results,
     )
-    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts)}"))
+    return str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts, form, picture)}"))
 
 
-def _body(facts: CardFacts) -> str:
+def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
     kept = facts.encoder_parameters / facts.parent_encoder_parameters
     found = f"Found by {facts.method}.\n" if facts.method else ""
     return f"""# {facts.name}
@@ -107,13 +133,7 @@ A subnetwork of `{facts.parent}`, cut out by [Secateur](https://pypi.org/project
 encoder's parameters. Subnetwork `{facts.key}`. {found}
 ## Load it
 
-```python
-import secateur  # makes the Auto classes know this architecture
-from transformers import AutoTokenizer, {auto_class(facts.head)}
-
-model = {auto_class(facts.head)}.from_pretrained("{facts.name}")
-tokenizer = AutoTokenizer.from_pretrained("{facts.name}")
-```
+{_loading(facts, form)}
 
 ## Scores
 
@@ -132,11 +152,72 @@ The residual stream keeps {facts.hidden_size} dimensions. A block that keeps not
 through.
 
 {_architecture(facts)}
+{_others(facts, picture)}
+## Licence
+
+{_licence(facts)}
 """
 
 
+# What is said, imported and asked for, by form.
+_LOADING: dict[Written, tuple[str, str, str]] = {
+    "stock": ("A plain model: transformers is all it needs.", "", ""),
+    "portable": (
+        "With Secateur installed, `import secateur` makes the Auto classes know this architecture. Without it, "
+        "`trust_remote_code=True` loads it by the small modelling file that lies beside the weights:",
+        "",
+        ", trust_remote_code=True",
+    ),
+    "secateur": ("`import secateur` makes the Auto classes know this architecture.", "import secateur\n", ""),
+    "packed": ("Its matrices are stored without the zeros, which Secateur reads.", "", ""),
+}
+
+
+def _loading(facts: CardFacts, form: Written) -> str:
+    """Say how the checkpoint is loaded, and run where transformers has a pipeline for its head."""
+    said, imported, asked = _LOADING[form]
+    name, kind, pipeline = facts.name, auto_class(facts.head), _PIPELINES[facts.head]
+    if form == "packed":
+        imports, model, tokenizer = "from secateur.supernet.storage import ", "load_model", "load_tokenizer"
+        imports += f"{model}, {tokenizer}"
+    else:
+        imports, model, tokenizer = (
+            f"{imported}from transformers import ",
+            f"{kind}.from_pretrained",
+            "AutoTokenizer.from_pretrained",
+        )
+        imports += f"AutoTokenizer, {kind}"
+    text = f"""{said}
+
+```python
+{imports}
+
+model = {model}("{name}"{asked})
+tokenizer = {tokenizer}("{name}")
+```"""
+    if form == "packed" or pipeline == "question-answering":  # transformers 5 has no pipeline that answers questions
+        return text
+    return f'{text}\n\nOr, for texts at once: `pipeline("{pipeline}", "{name}"{asked})`.'
+
+
+def _others(facts: CardFacts, picture: str | None) -> str:
+    sections = dict(facts.sections)
+    if picture is not None:
+        about = "Error against cost of the subnetworks that the search evaluated; this model is one of them."
+        sections["The front"] = f"![The Pareto front]({picture})\n\n{about}"
+    return "".join(f"\n## {title}\n\n{text}\n" for title, text in sections.items())
+
+
+def _licence(facts: CardFacts) -> str:
+    if facts.licence is None:
+        return (
+            f"The weights come from `{facts.parent}`, whose licence is not known here; see there before you share them."
+        )
+    return f"The weights come from `{facts.parent}` and stay under its licence, {facts.licence}."
+
+
 def _scores(facts: CardFacts) -> str:
-    rows = [("selection", facts.selection, None)]
+    rows = [] if facts.selection is None else [("selection", facts.selection, None)]
     rows += [(split, value, facts.parent_report.get(split)) for split, value in facts.report.items()]
     return _table(
         ("split", "this model", "parent"),

@@ -12,13 +12,14 @@ from ..errors import InputError
 from ..tasks.task import Task
 from .finetuning import finetune
 from .settings import RecoverySettings
+from .teacher import Teacher
 from .training import Progress
 
 
 def recover(
     model: PreTrainedModel,
     task: Task,
-    teacher: np.ndarray,
+    teacher: np.ndarray | Teacher,
     settings: RecoverySettings,
     *,
     seed: int,
@@ -34,7 +35,8 @@ def recover(
         model: an extracted model, or any other of the task.
         task: its training split, with labels.
         teacher: outputs `(R, C)` of the fine-tuned model on the training split, in its order and without dropout
-            (`evaluation.model_error.model_outputs`): one array serves all models.
+            (`evaluation.model_error.model_outputs`): one array serves all models. Or that model itself, whose hidden
+            states are learnt too.
         settings: the recipe; epochs may be a fraction.
         seed: of batches and dropout.
         state: folder for resume points; the caller removes it afterwards.
@@ -45,7 +47,7 @@ def recover(
         InputError: a teacher's outputs that are not numbers, a model with labels other than the task's, or a resume
             point that cannot be read.
     """
-    if not np.isfinite(teacher).all():
+    if isinstance(teacher, np.ndarray) and not np.isfinite(teacher).all():
         raise InputError(
             "recovery needs a teacher whose outputs are finite numbers, but the fine-tuned model's are not; fine-tune "
             "again with a lower learning rate"

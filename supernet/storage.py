@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
-import json
-import shutil
 import socket
 import urllib.parse
 import urllib.request
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import CRITICAL
@@ -29,17 +25,16 @@ from transformers import (
 from transformers.utils import logging
 
 from ..errors import InputError
-from .extracted import family_of_extracted
-from .extracted_configs import CONFIGS, PREFIX
+from .extracted import CONFIGS, family_of_extracted
 from .families import HeadPaths, ModelFamily, family_of
 from .heads import auto_class, stored_head
 from .packed import slab_linears
 from .packed_storage import in_stored_form, save_packed, unpacked
+from .record import CARD, check_record
+from .replacing import replacing
 
 if TYPE_CHECKING:
     from ..tasks.kinds import Head
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def load_model(
@@ -59,7 +54,7 @@ def load_model(
         dtype: precision of the parameters; the checkpoint's own if None.
 
     Raises:
-        InputError: no such model, a damaged or incomplete one, no head or another one, or another family.
+        InputError: no such model, a damaged, incomplete or changed one, no head or another one, or another family.
     """
     source = find_source(path_or_id)
     config = load_config(path_or_id)
@@ -78,12 +73,16 @@ def load_model(
                 config=config,
                 dtype=dtype or "auto",
                 local_files_only=source.offline,
+                trust_remote_code=False,
                 output_loading_info=True,
                 ignore_mismatched_sizes=dropped,  # heads may have parts of one name
             )
     paths = family.heads[head]
     not_there = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
     _check_complete(source.name, f"{family.model_type} encoder", not_there, paths, new=label_names is not None)
+    _check_used(source.name, info["unexpected_keys"], family)
+    if source.local:
+        check_record(Path(source.name))
     if dropped:
         _renew(model, paths)
     return in_stored_form(model, source.name)
@@ -97,7 +96,7 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
     """
     source = find_source(path_or_id)
     with quiet(progress=not source.local), one_line_errors(source, what="tokenizer"):
-        tokenizer = AutoTokenizer.from_pretrained(source.name, local_files_only=source.offline)
+        tokenizer = AutoTokenizer.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
     # Without its files transformers makes an empty tokenizer of the model's kind, which maps all words to "unknown".
     if len(tokenizer) <= len(set(tokenizer.all_special_tokens)):
         raise InputError(f"{path_or_id} has a model but no tokenizer; expected tokenizer.json or vocab.txt beside it")
@@ -112,25 +111,10 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
     """
     source = find_source(path_or_id)
     with quiet(progress=False), one_line_errors(source):
-        config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline)
+        # Said, for else transformers asks on the terminal whether to run what lies beside an unknown kind of model.
+        config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
     known_family(config)
     return config
-
-
-def save_extracted(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, card: str) -> None:
-    """Write an extracted model, its tokenizer and its card; an extracted model already in `folder` is replaced.
-
-    Args:
-        model: what `extract` returned.
-        tokenizer: its parent's.
-        folder: where to.
-        card: the text of README.md.
-
-    Raises:
-        InputError: a full disk, a place that cannot be written, or a folder that holds something else.
-    """
-    _check_replaceable(Path(folder).absolute())
-    save_model(model, tokenizer, folder, card=card)
 
 
 def save_model(
@@ -138,50 +122,26 @@ def save_model(
 ) -> None:
     """Write a model and its tokenizer so that `folder` is either complete or untouched; what was there is replaced.
 
-    All is written to a folder beside it, which is then renamed.
+    Args:
+        model: of any kind that :func:`load_model` reads.
+        tokenizer: its own.
+        folder: where to.
+        card: the text of README.md, if it gets one.
 
     Raises:
         InputError: a full disk, or a place that cannot be written.
     """
-    folder = Path(folder).absolute()
-    unique = uuid.uuid4().hex[:8]
-    part, old = (folder.with_name(f".{folder.name}.{unique}.{state}") for state in ("part", "old"))
-    try:
-        part.mkdir(parents=True)
-        with quiet(progress=False):
-            save_packed(model, part) if slab_linears(model) else model.save_pretrained(part)
-            tokenizer.save_pretrained(part)
+    with replacing(folder) as part:
+        write_model(model, tokenizer, part)
         if card is not None:
-            (part / "README.md").write_text(card, encoding="utf-8")
-        if folder.exists():
-            folder.rename(old)
-        part.rename(folder)
-    except Exception as error:  # the writers of weights and tokenizers are in Rust and have exceptions of their own
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        if _disk_is_full(error):
-            raise InputError(f"cannot save to {folder}: the disk is full; free some space and run again") from error
-        if isinstance(error, OSError):
-            raise InputError(f"cannot save to {folder}: {error.strerror or error}; choose another folder") from error
-        raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
+            (part / CARD).write_text(card, encoding="utf-8")
 
 
-def _check_replaceable(folder: Path) -> None:
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    try:
-        found = json.loads((folder / "config.json").read_bytes())["model_type"]
-    except (OSError, ValueError, KeyError, TypeError):
-        found = None
-    if not str(found).startswith(PREFIX):
-        raise InputError(f"{folder} exists and is no extracted model; choose another folder, or remove it yourself")
-
-
-def _disk_is_full(error: Exception) -> bool:
-    return getattr(error, "errno", None) in _FULL or any(f"(os error {code})" in str(error) for code in _FULL)
+def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Write the files of a model and its tokenizer into a folder that is there."""
+    with quiet(progress=False):
+        save_packed(model, folder) if slab_linears(model) else model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 @dataclass(frozen=True)
@@ -209,7 +169,7 @@ def find_source(path_or_id: str | Path) -> Source:
     if not text or not path.exists():
         if isinstance(path_or_id, Path) or not text or text.startswith((".", "/", "~")) or text.count("/") > 1:
             raise InputError(f"there is no folder {text!r}; give a model's folder, or its name on the Hugging Face hub")
-        return Source(text, local=False, offline=_offline())
+        return Source(text, local=False, offline=hub_is_offline())
     expected = "expected a folder with config.json and model.safetensors, as save_pretrained writes"
     if not path.is_dir():
         raise InputError(f"{text} is a file and no model; {expected}")
@@ -218,7 +178,7 @@ def find_source(path_or_id: str | Path) -> Source:
     return Source(str(path), local=True, offline=False)
 
 
-def _offline() -> bool:
+def hub_is_offline() -> bool:
     """Find out in at most three seconds whether the hub is out of reach, for its own client tries for half a minute."""
     if constants.HF_HUB_OFFLINE:
         return True
@@ -294,6 +254,16 @@ def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *,
         )
     if missing and not new:
         raise InputError(f"{name} has no head for a task ({', '.join(sorted(missing))}); fine-tune it on one first")
+
+
+def _check_used(name: str, unexpected: Iterable[str], family: ModelFamily) -> None:
+    """Refuse layers' weights that config.json has no place for: without them this is another model."""
+    left = sorted(key for key in unexpected if key.startswith(f"{family.layers}."))
+    if left:
+        raise InputError(
+            f"{name} has {len(left)} parameters that its config.json has no place for, {left[0]} among them; one of "
+            "the two files is damaged or another model's, get the checkpoint again"
+        )
 
 
 @torch.no_grad()

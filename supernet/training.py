@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +28,23 @@ from .supernet import Supernet
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training is: `done` of `total` steps, the last one's loss over all its passes, and what else to say."""
+    """Where a training is.
+
+    Attributes:
+        done: steps, of `total`.
+        total: of all attempts.
+        loss: the last step's, over all its passes.
+        note: what else to say.
+        numbers: what else can be drawn over the steps.
+        phase: of a method that trains several times: which time; steps are counted anew in each.
+    """
 
     done: int
     total: int
     loss: float
     note: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    phase: str = ""
 
 
 def train_supernet(
@@ -70,7 +81,8 @@ def train_supernet(
     for index, rows in batch_rows(task, settings.batch_size, seed, first, loop.total):
         loss = loop.step(index, rows)
         if report:
-            report(Progress(index + 1, loop.total, loss))
+            rate = loop.optimizer.param_groups[0]["lr"]
+            report(Progress(index + 1, loop.total, loss, numbers={"learning_rate": rate}))
         if state and index + 1 < loop.total and clock.due():
             checkpoint.save(index + 1)
             clock.restart()

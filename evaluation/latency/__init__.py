@@ -2,11 +2,12 @@
 
 from .calibration import calibrate
 from .measure import Bench, Latency, busy, measure
-from .runtimes import RUNTIMES
+from .runtimes import RUNTIMES, check_runs
 from .table import LatencyTable
-from .target import LatencyTarget, machine_name, padded_lengths
+from .target import INT8, LatencyTarget, machine_name, padded_lengths
 
 __all__ = [
+    "INT8",
     "RUNTIMES",
     "Bench",
     "Latency",
@@ -14,6 +15,7 @@ __all__ = [
     "LatencyTarget",
     "busy",
     "calibrate",
+    "check_runs",
     "machine_name",
     "measure",
     "padded_lengths",

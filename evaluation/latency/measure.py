@@ -83,11 +83,15 @@ class Bench:
     Args:
         reference: a model that takes about as long as those that are timed.
         target: device, threads, batch size, length, precision and runtime.
+
+    Attributes:
+        seconds: spent on timing so far; what a runtime makes of the models before is not counted.
     """
 
     def __init__(self, reference: PreTrainedModel, target: LatencyTarget) -> None:
         self.target = target
         self._reference = reference
+        self.seconds = 0.0
         self._reference_seconds: list[float] = []
         self._ratios: list[Samples] = []
 
@@ -102,10 +106,10 @@ class Bench:
         Returns:
             The models' places, for :meth:`latency`.
         """
-        begin = time.perf_counter()
         with ExitStack() as stack:
             runtime = RUNTIMES[self.target.runtime]
             timers = [stack.enter_context(runtime(model, self.target)) for model in (*models, self._reference)]
+            begin = time.perf_counter()
             *blocks, reference = [_Block(timer) for timer in timers]
             before = self._turn(reference)
             ratios: list[list[Samples]] = [[] for _ in models]
@@ -119,6 +123,7 @@ class Bench:
                 for found, times in zip(ratios, taken, strict=True):
                     found.append(times / ((before + after) / 2))
                 before = after
+            self.seconds += time.perf_counter() - begin
         first = len(self._ratios)
         self._ratios += [np.concatenate(found) for found in ratios]
         return list(range(first, len(self._ratios)))

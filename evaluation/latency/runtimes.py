@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from .target import LatencyTarget
+from ...errors import InputError
+from ...supernet.shipping.needed import needed
+from .target import INT8, ONNXRUNTIME, TORCH, LatencyTarget
 
 Timer = Callable[[], NDArray[np.float64]]
 """Runs the model once at each of the target's lengths; returns seconds, `(lengths,)`."""
+Runtime = Callable[[PreTrainedModel, LatencyTarget], AbstractContextManager[Timer]]
 
 
 @contextmanager
@@ -27,12 +30,9 @@ def pytorch(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
     """
     dtype = getattr(torch, target.precision)
     model.eval().to(device=target.device, dtype=dtype)  # pyright: ignore[reportArgumentType, reportCallIssue]
-    generator = torch.Generator().manual_seed(0)
-    requests: list[dict[str, Tensor]] = []
-    for length in target.request_lengths:
-        ids = torch.randint(0, model.config.vocab_size, (target.batch_size, length), generator=generator)
-        ids = ids.to(target.device)
-        requests.append({"input_ids": ids, "attention_mask": torch.ones_like(ids)})
+    requests = [
+        {name: tensor.to(target.device) for name, tensor in request.items()} for request in _requests(model, target)
+    ]
     seconds = _cuda_seconds if target.device.startswith("cuda") else _seconds
 
     @torch.inference_mode()
@@ -47,8 +47,55 @@ def pytorch(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
         torch.set_num_threads(threads)
 
 
-# ONNX Runtime and quantised models have their place here.
-RUNTIMES: dict[str, Callable[[PreTrainedModel, LatencyTarget], AbstractContextManager[Timer]]] = {"pytorch": pytorch}
+@contextmanager
+def onnxruntime(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
+    """Time ONNX Runtime on the CPU, on random tokens without padding; in int8 where that is the target's runtime.
+
+    The model is left as it is.
+
+    Raises:
+        InputError: packages that are not installed, a model that cannot be exported, another device than the CPU, or
+            another precision than float32: int8 is a runtime of its own.
+    """
+    from ...supernet.shipping.onnx import open_onnx
+
+    check_runs(target)
+    session = open_onnx(model, int8=target.runtime == INT8, threads=target.threads)
+    requests = [{name: tensor.numpy() for name, tensor in request.items()} for request in _requests(model, target)]
+    for request in requests:  # no tokenizer was asked: all are of the first segment
+        request |= {name: np.zeros_like(request["input_ids"]) for name in session.inputs if name not in request}
+
+    def run() -> NDArray[np.float64]:
+        return np.array([_seconds(lambda request=request: session.run(request)) for request in requests])
+
+    yield run
+
+
+RUNTIMES: dict[str, Runtime] = {TORCH: pytorch, ONNXRUNTIME: onnxruntime, INT8: onnxruntime}
+
+
+def check_runs(target: LatencyTarget) -> None:
+    """Check that a target's runtime runs on its device and in its precision.
+
+    Raises:
+        InputError: it does not, or is not installed.
+    """
+    if target.runtime == TORCH:
+        return
+    for module in ("onnx", "onnxruntime"):
+        needed(module)
+    if target.device != "cpu":
+        raise InputError(f"{target.runtime} runs on the CPU here, not on {target.device}; give the device cpu")
+    if target.precision != "float32":
+        own = "in int8" if target.runtime == INT8 else f"in float32, and with {INT8} in int8"
+        raise InputError(f"{target.runtime} runs models {own}, not in {target.precision}; leave the precision out")
+
+
+def _requests(model: PreTrainedModel, target: LatencyTarget) -> list[dict[str, Tensor]]:
+    generator = torch.Generator().manual_seed(0)
+    sizes = [(target.batch_size, length) for length in target.request_lengths]
+    ids = [torch.randint(0, model.config.vocab_size, size, generator=generator) for size in sizes]
+    return [{"input_ids": one, "attention_mask": torch.ones_like(one)} for one in ids]
 
 
 def _seconds(function: Callable[[], object]) -> float:

@@ -10,10 +10,15 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+TORCH, ONNXRUNTIME, INT8 = "torch", "onnxruntime", "onnxruntime-int8"  # names of `RUNTIMES`
 TASK = "task"  # instead of a sequence length: the lengths of the task's own texts
 LENGTHS = 12  # that stand for a task's
+
+RuntimeName = Annotated[str, BeforeValidator(lambda name: TORCH if name == "pytorch" else name)]
+"""Older run folders call `torch` so."""
+_SERVED = {ONNXRUNTIME: "float32, ONNX Runtime", INT8: "int8, ONNX Runtime"}
 
 
 class LatencyTarget(BaseModel):
@@ -22,6 +27,7 @@ class LatencyTarget(BaseModel):
     Attributes:
         sequence_length: tokens of each text, or "task": then `lengths` has what batches are padded to, each as likely
             as the others, and a latency is the mean over them.
+        precision: what PyTorch computes in; ONNX Runtime has float32 models, or int8 ones as a runtime of its own.
         runtime: what runs the model, a name of `RUNTIMES`.
         lengths: of a task, see :func:`padded_lengths`; empty as long as its data were not looked at.
 
@@ -37,7 +43,7 @@ class LatencyTarget(BaseModel):
     batch_size: int = Field(ge=1)
     sequence_length: Annotated[int, Field(ge=1)] | Literal["task"]
     precision: str = "float32"
-    runtime: str = "pytorch"
+    runtime: RuntimeName = TORCH
     lengths: tuple[int, ...] = ()
 
     @model_validator(mode="after")
@@ -62,7 +68,7 @@ class LatencyTarget(BaseModel):
     @property
     def name(self) -> str:
         """A file name for this target on its machine."""
-        runtime = "" if self.runtime == "pytorch" else f"-{self.runtime}"
+        runtime = "" if self.runtime == TORCH else f"-{self.runtime}"
         sizes = f"t{self.threads}-b{self.batch_size}-s{self.sequence_length}"
         return f"{self.device}-{sizes}-{self.precision}{runtime}"
 
@@ -70,7 +76,7 @@ class LatencyTarget(BaseModel):
         tokens = self.sequence_length if not self.lengths else f"{self.lengths[0]} to {self.lengths[-1]} (the task's)"
         return (
             f"{self.machine}, {self.device}, {self.threads} threads, batch {self.batch_size}, "
-            f"{tokens} tokens, {self.precision}"
+            f"{tokens} tokens, {_SERVED.get(self.runtime, f'{self.precision}, PyTorch')}"
         )
 
 

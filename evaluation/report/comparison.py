@@ -146,8 +146,8 @@ class Comparison:
         wholes: by layer, the model with nothing removed, with as much training as that layer's others; where scored.
         budgets: shares of the encoder's parameters at which methods are compared, the largest first.
         worst_error: of the constant answer that is best on the selection split: the worst that counts.
-        recovery: what was done in the layer of equal recovery, in words; empty where it is.
-        facts: evaluator, splits, device: name to sentence.
+        epochs: of the distillation in the layer of equal recovery; None where there is none.
+        facts: evaluator, splits, recovery: name to sentence.
     """
 
     title: str
@@ -158,7 +158,7 @@ class Comparison:
     wholes: dict[str, ComparedPoint]
     budgets: tuple[float, ...]
     worst_error: float
-    recovery: str
+    epochs: float | None
     facts: dict[str, str]
 
     @property
@@ -173,7 +173,9 @@ class Comparison:
 
     def layer_title(self, layer: str) -> str:
         """Name a layer for people."""
-        return f"{LAYERS[layer]}{f': {self.recovery}' if layer == RECOVERED and self.recovery else ''}"
+        if layer != RECOVERED or self.epochs is None:
+            return LAYERS[layer]
+        return f"{LAYERS[layer]}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation"
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path as Outline
+from matplotlib.transforms import Affine2D
+
 # Told apart with every kind of colour blindness, in pairs of a light and a dark page. Source: Paul Tol, "Colour
 # schemes", SRON 2021, the muted scheme, with its pale colours darkened for white paper.
 _COLOURS = (
@@ -66,3 +71,22 @@ def looks(methods: Sequence[str]) -> dict[str, Look]:
         (light, dark), (marker, symbol) = _COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)]
         found[method] = Look(light, dark, marker, symbol)
     return found
+
+
+_LETTERS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
+
+
+def glyph(look: Look, *, hollow: bool = False) -> str:
+    """Return a method's marker as an SVG picture for a legend, in its colour of the page's scheme."""
+    style = MarkerStyle(look.marker)
+    outline = style.get_path().transformed(style.get_transform())
+    size = 8 / np.abs(outline.vertices).max()
+    outline = outline.transformed(Affine2D().scale(size, -size))
+    parts = [
+        _LETTERS[code] + " ".join(f"{n:.1f}" for n in points) if code in _LETTERS else "Z"
+        for points, code in outline.iter_segments(simplify=False)
+    ]
+    colours = f"--light:{look.light};--dark:{look.dark}"
+    kind = "glyph hollow" if hollow else "glyph"
+    drawn = f'<path d="{"".join(parts)}"/>'
+    return f'<svg class="{kind}" viewBox="-9 -9 18 18" aria-hidden="true" style="{colours}">{drawn}</svg>'

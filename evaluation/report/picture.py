@@ -31,8 +31,7 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     figure = Figure(figsize=(10, 4), dpi=180, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
-    whole = facts.full.encoder_parameters
-    _draw(left, facts, lambda p: 100 * p.encoder_parameters / whole if whole else None)
+    _draw(left, facts, lambda p: 100 * p.kept)
     _draw(right, facts, lambda p: p.latency_measured_ms, quartiles=True)
     left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=INK)
     left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)

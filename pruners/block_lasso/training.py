@@ -60,7 +60,8 @@ def train_reweighted(
             if reweights is not None:
                 reweights.keep(penalty, progress.done)
         if report is not None:
-            report(replace(progress, note=f"penalty {penalty.seen:.3g}"))
+            numbers = {**progress.numbers, "penalty": penalty.seen}
+            report(replace(progress, note=f"penalty {penalty.seen:.3g}", numbers=numbers, phase="penalty"))
 
     with penalty.added():
         finetune(model, task, settings, seed=seed, state=state, report=after)

@@ -83,9 +83,9 @@ class CoFiTraining:
         for index, rows in batch_rows(self._task, self._settings.batch_size, self._seed, first, total):
             if index == self.schedule.pruned:
                 self._settle()
-            loss, note = self._step(index, rows)
+            loss, note, numbers = self._step(index, rows)
             if report:
-                report(Progress(index + 1, total, loss, note))
+                report(Progress(index + 1, total, loss, note, numbers))
             if state and (index + 1 == self.schedule.pruned or (index + 1 < total and clock.due())):
                 self._save(state, index + 1)
                 clock.restart()
@@ -102,8 +102,8 @@ class CoFiTraining:
         with torch.no_grad():
             return float(expected_sparsity(self.logits, self._student.shape))
 
-    def _step(self, index: int, rows: np.ndarray) -> tuple[float, str]:
-        """Take one optimiser step on the texts at `rows` `(B,)`; return its loss and what to say of it."""
+    def _step(self, index: int, rows: np.ndarray) -> tuple[float, str, dict[str, float]]:
+        """Take one optimiser step on the texts at `rows` `(B,)`; return its loss, what to say of it, and in numbers."""
         schedule, gradients, shape = self.schedule, self._gradients, self._student.shape
         batch = collate(self._task.train, rows, self._task.pad_token_id).to(self._student.device)
         prunes = schedule.distil <= index < schedule.pruned
@@ -113,17 +113,18 @@ class CoFiTraining:
         gradients.begin(batch.input_ids, batch.attention_mask, batch.token_type_ids)
         slices = gradients.take(mask)
         loss = self._loss(self._run(slices, values, batch, mask), batch, mask)
-        total, note = loss, "distilling" if self._final is None else "training what is left"
+        total, numbers, note = loss, {}, "distilling" if self._final is None else "training what is left"
         if values is not None:
             sparsity, step = expected_sparsity(self.logits, shape), index - schedule.distil
             total = loss + self._lagrangian.penalty(sparsity, step)
-            note = f"sparsity {sparsity.item():.3f}, target {self._lagrangian.target(step):.3f}"
+            numbers = {"sparsity": sparsity.item(), "target": self._lagrangian.target(step)}
+            note = ", ".join(f"{name} {value:.3f}" for name, value in numbers.items())
         self._others.zero_grad()
         total.backward()
         gradients.collect(slices)
         gradients.finish()
         self._update(index)
-        return loss.item(), note
+        return loss.item(), note, numbers | {"learning_rate": self._weights_optimizer.param_groups[0]["lr"]}
 
     def _run(self, slices: Slices, values: MaskValues | None, batch: Batch, mask: SubnetMask) -> Seen:
         """Run the student, masks multiplied in where there are some."""

@@ -131,10 +131,10 @@ def test_tables_page_and_picture(compared, call):
         assert f"{title}, error = 1 - accuracy" in text
     assert "kcm, 2 seeds" in text
     assert "deepcuts_magnitude (non-zero weights)" in text
-    page = (compared / "compare.html").read_text(encoding="utf-8")
+    page = (compared / "report.html").read_text(encoding="utf-8")
     for method in (NAS, "kcm", "rank_magnitude", "deepcuts_magnitude"):
-        assert f"{method}: " in page  # in the legend, with what it took
-    for fact in ("one for all", "held out of it", "end to end"):
+        assert f' value="{method}">' in page  # in the legend, with what it took
+    for fact in ("one for all", "held out of it", "end to end", "All methods at equal budgets"):
         assert fact in page
     assert (compared / "compare.png").read_bytes().startswith(b"\x89PNG")
 

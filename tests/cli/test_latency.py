@@ -31,7 +31,7 @@ def test_a_table_for_another_target(copied, call):
     assert set(tables(copied)) == {searched, name}
     target = tables(copied)[name].target
     assert (target.threads, target.batch_size, target.sequence_length) == (1, 2, 9)
-    assert (target.precision, target.device, target.runtime) == ("bfloat16", "cpu", "pytorch")
+    assert (target.precision, target.device, target.runtime) == ("bfloat16", "cpu", "torch")
     before = (copied / "latency" / name).read_bytes()
     assert "latency table:" not in call("latency", copied, *QUICK, *options).err
     assert (copied / "latency" / name).read_bytes() == before
@@ -78,7 +78,12 @@ def test_a_table_of_another_machine_is_kept(copied, call):
         ),
         (["--sequence-length", "0"], "expected a number of tokens above 0, or `task`, got '0'"),
         (["--precision", "fp8"], "'fp8' is not one of 'float32', 'bfloat16', 'fp32', 'bf16'"),
-        (["--runtime", "onnx"], "unknown runtime 'onnx'; known: pytorch"),
+        (["--runtime", "onnx"], "unknown runtime 'onnx'; known: onnxruntime, onnxruntime-int8, torch"),
+        (
+            ["--runtime", "onnxruntime", "--precision", "bf16"],
+            "onnxruntime runs models in float32, and with onnxruntime-int8 in int8, not in bfloat16; leave",
+        ),
+        (["--runtime", "onnxruntime-int8", "--precision", "bf16"], "runs models in int8, not in bfloat16"),
         (["--device", "cuda"], "--device is cuda, but PyTorch finds no CUDA device here; give cpu"),
         (["--batch-size", "0"], "--batch-size: Input should be greater than or equal to 1, got 0"),
         (["--seconds", "0"], "--seconds: Input should be greater than 0, got 0"),

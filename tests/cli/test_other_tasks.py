@@ -81,7 +81,7 @@ def test_every_stage_serves_the_task(inputs, call, tmp_path, task, write, other,
     front = json.loads(call("front", out, "--json").out)
     assert min(p["error_report"] for p in front) < 0.5  # learnt: half of the answers, or of the names, are in reach
     assert [list(p["scores"]) for p in front] == [[other]] * len(front)
-    result = call("extract", out, "--key", front[0]["key"], "--to", tmp_path / "model")
+    result = call("extract", out, "--key", front[0]["key"], "--to", tmp_path / "model", "--form", "secateur")
     assert result.code == 0, result.err
     assert f"{auto.__name__}.from_pretrained" in result.out
     assert type(auto.from_pretrained(tmp_path / "model")).__name__.startswith("ExtractedBertFor")

@@ -23,7 +23,6 @@ from secateur.evaluation.archive import Archive
 from secateur.evaluation.model_error import model_error
 from secateur.evaluation.objectives import OBJECTIVES
 from secateur.pruners import PRUNERS, make_pruner
-from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.storage import load_model
@@ -136,15 +135,17 @@ def test_what_was_searched_for_is_shown_as_before(pruned, finished, call):
         before, after = (call(arguments[0], run, *arguments[1:]).out for run in (finished, pruned))
         assert json.loads(before) == json.loads(after)
     from secateur.cli.report import report_facts
+    from secateur.cli.workspace import open_task
 
-    keys = []
+    found = []
     for run in (finished, pruned):
         folder = RunFolder.open(run)
         with Archive(run / "archive.db") as archive:
-            whole = SubnetMask.full(Supernet(load_model(run / "supernet")).shape).key
-            facts = report_facts(folder, archive, whole)
-        keys.append((facts.points, facts.hypervolumes, facts.approaches, facts.stages))
-    assert keys[0] == keys[1]
+            facts = report_facts(folder, archive, open_task(folder))
+        searched = [point for point in facts.points if point.weights == "supernet"]
+        found.append((searched, facts.hypervolumes, facts.curves, facts.approaches, facts.stages))
+    assert found[0] == found[1]
+    assert {point.layer for point in facts.points} == {"none", "native"}
 
 
 def test_fronts_of_pruned_models(pruned, call, fails):

@@ -196,16 +196,22 @@ def test_a_run_may_be_standard_from_the_start(inputs, finished, tmp_path, call):
 def test_the_report_draws_both_fronts_with_what_they_cost(both):
     from secateur.cli.report import report_facts
     from secateur.cli.run_folder import RunFolder
+    from secateur.cli.workspace import open_task
 
     folder = RunFolder.open(both)
     with Archive(both / "archive.db") as archive:
-        facts = report_facts(folder, archive, candidates(both)[0].key)
+        facts = report_facts(folder, archive, open_task(folder))
         fronts = {w: {p.key for c in OBJECTIVES for p in archive.front(("error", c), weights=w)} for w in KINDS}
     sharing, standard = facts.approaches
     assert (sharing.weights, standard.weights) == KINDS
     assert sharing.seconds == folder.seconds("supernet") + folder.seconds("search")
     assert standard.seconds == folder.seconds("standard")
-    assert (facts.hypervolumes[AUTO], facts.hypervolumes["moasha"]) == (sharing.hypervolume, standard.hypervolume)
+    searchers = f"nas ({AUTO})", "standard nas (moasha)"
+    assert [facts.hypervolumes[name] for name in searchers] == [sharing.hypervolume, standard.hypervolume]
+    assert {curve.method: curve.hypervolumes[-1] for curve in facts.curves} == facts.hypervolumes
+    assert {point.method: point.layer for point in facts.points} == dict(
+        zip(searchers, ("none", "native"), strict=True)
+    )
     assert 0 < standard.hypervolume <= 1
     for weights, keys in fronts.items():
         assert {p.key for p in facts.front if p.weights == weights} == keys

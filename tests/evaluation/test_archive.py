@@ -396,3 +396,41 @@ def test_a_read_only_archive_can_be_read(path):
         assert len(archive.evaluations()) == 1
         with pytest.raises(InputError, match=r"attempt to write a readonly database; check that"):
             archive.add([evaluation(2)])
+
+
+def test_all_evaluations_as_a_data_frame(path):
+    zeros = {"error": 0.3, "density": 0.4, "nonzero": 0.4}
+    rows = [
+        evaluation(10, {"error": 0.25, "macs": 7.0}),
+        evaluation(20, {"error": math.nan}, split="report", asked=False),
+        evaluation(30, zeros, weights="native", method="deepcuts", x=None, recipe={"density": 0.5, "cost": "nonzero"}),
+    ]
+    with Archive(path) as archive:
+        assert archive.to_dataframe().empty
+        archive.add(rows)
+        frame = archive.to_dataframe()
+    assert list(frame.key) == [one.key for one in rows]
+    assert list(frame.columns) == [
+        *("key", "method", "weights", "split", "seed", "space", "asked", "seconds", "density", "layers", "hidden"),
+        *("heads_0", "heads_1", "heads_2", "neurons_0", "neurons_1", "neurons_2"),
+        *("error", "macs", "recipe_cost", "recipe_density", "density_value", "nonzero"),
+    ]
+    assert list(frame.split) == ["selection", "report", "selection"]
+    assert list(frame.asked) == [True, False, True]
+    assert frame[["heads_0", "heads_1", "heads_2", "neurons_0", "neurons_1", "neurons_2"]].values.tolist() == [
+        [1, 2, 0, 10, 0, 3],
+        [1, 2, 0, 20, 0, 3],
+        [1, 2, 0, 30, 0, 3],
+    ]
+    assert list(frame.layers) == [3, 3, 3]
+    # A head of 8 of a width of 32: three maps in with biases, one out; two blocks' output biases and norms.
+    first = 3 * (32 * 8 + 8) + 8 * 32 + 3 * 32 + (10 * 32 * 2 + 10 + 3 * 32)
+    second = 3 * (32 * 16 + 16) + 16 * 32 + 3 * 32
+    third = 3 * 32 * 2 + 3 + 3 * 32
+    whole = 3 * (4 * 32 * 32 + 3 * 32 + 3 * 32 + 40 * 32 * 2 + 40 + 3 * 32)
+    assert frame.density[0] == pytest.approx((first + second + third) / whole)
+    assert frame.error.isna().tolist() == [False, True, False]
+    assert frame.recipe_density.isna().tolist() == [True, True, False]
+    assert frame.recipe_density[2] == 0.5
+    assert frame.density_value[2] == 0.4
+    assert frame.macs[0] == 7.0

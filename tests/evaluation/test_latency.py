@@ -115,6 +115,9 @@ def test_a_table_of_an_older_version_loads(table, tmp_path):
     content = json.loads(table.model_dump_json())
     for name in ("accuracy", "reference"):
         del content[name]
+    content["target"]["runtime"] = "pytorch"
+    path.write_text(json.dumps(content))
+    assert LatencyTable.load(path).target == TARGET
     for name in ("runtime", "lengths"):
         del content["target"][name]
     path.write_text(json.dumps(content))
@@ -148,6 +151,10 @@ def test_a_target_says_what_it_is():
     task = TARGET.model_copy(update={"sequence_length": "task", "precision": "bfloat16"})
     assert TARGET.name == "cpu-t1-b2-s8-float32"
     assert task.name == "cpu-t1-b2-stask-bfloat16"
+    int8 = TARGET.model_copy(update={"runtime": "onnxruntime-int8"})
+    assert int8.name == "cpu-t1-b2-s8-float32-onnxruntime-int8"
+    assert str(TARGET) == "here, cpu, 1 threads, batch 2, 8 tokens, float32, PyTorch"
+    assert str(int8) == "here, cpu, 1 threads, batch 2, 8 tokens, int8, ONNX Runtime"
     with pytest.raises(ValueError, match="lengths are the task's, which are not known yet"):
         _ = task.request_lengths
     assert task.model_copy(update={"lengths": (3, 5)}).request_lengths == (3, 5)
@@ -171,7 +178,7 @@ def test_measuring_sets_threads_and_puts_them_back(supernet):
     model = extract(supernet.model, SubnetMask.full(supernet.shape))
     threads = torch.get_num_threads()
     other = TARGET.model_copy(update={"threads": threads + 1, "sequence_length": "task", "lengths": (3, 5)})
-    with RUNTIMES["pytorch"](model, other) as run:
+    with RUNTIMES["torch"](model, other) as run:
         assert torch.get_num_threads() == threads + 1
         assert run().shape == (2,)
     assert torch.get_num_threads() == threads
@@ -182,6 +189,45 @@ def test_measuring_sets_threads_and_puts_them_back(supernet):
     assert (first, second) == (0, 1)
     assert min(bench.latency(place).repeats for place in (first, second)) >= 2
     assert bench.reference > 0
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-int8"])
+def test_onnx_runtime_is_measured_too(supernet, name):
+    target = TARGET.model_copy(update={"runtime": name, "sequence_length": "task", "lengths": (3, 5)})
+    model = extract(supernet.model, SubnetMask.full(supernet.shape).truncated(1))
+    before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+    with RUNTIMES[name](model, target) as run:
+        assert run().shape == (2,)
+        assert (run() > 0).all()
+    assert measure(model, target, repeats=6, warmup=1).repeats == 6
+    bench = Bench(model, target)
+    assert bench.seconds == 0
+    assert bench.add(model, seconds=5, rounds=2) == [0]
+    assert bench.latency(0).median > 0
+    assert bench.seconds > 0
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_table_for_onnx_runtime(supernet):
+    target = TARGET.model_copy(update={"runtime": "onnxruntime"})
+    table = calibrate(supernet, target, seconds=0.5)
+    assert table.target == target
+    assert table.reference > 0
+    assert table.accuracy is not None
+    assert table.accuracy.whole_p50 > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "bfloat16"}, "runs models in float32, and with onnxruntime-int8 in int8, not in bfloat16"),
+        ({"device": "cuda"}, "onnxruntime runs on the CPU here, not on cuda; give the device cpu"),
+    ],
+)
+def test_what_onnx_runtime_does_not_run(supernet, changes, message):
+    target = TARGET.model_copy(update={"runtime": "onnxruntime", **changes})
+    with pytest.raises(InputError, match=message), RUNTIMES["onnxruntime"](supernet.model, target):
+        pass
 
 
 def test_a_busy_machine_is_told():

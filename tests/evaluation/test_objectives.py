@@ -4,11 +4,11 @@ import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable, LatencyTarget
 from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, parameters, resolve_objective
-from secateur.evaluation.objectives.memory import BASE_MB
+from secateur.evaluation.objectives.memory import BASE_MB, ONNXRUNTIME_MB
 from secateur.search_space import Large, Medium, Small, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.storage import save_extracted
+from secateur.supernet.storage import save_model
 from secateur.tests.tiny import tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 
@@ -21,7 +21,7 @@ def test_disk_is_the_size_of_the_saved_file(headed, tiny_tokenizer, tmp_path):
     masks = [space.mask(space.sample(1, rng)[0]) for space in spaces]
     for mask in (*masks, SubnetMask.full(supernet.shape), SubnetMask.full(supernet.shape).truncated(0)):
         folder = tmp_path / mask.key
-        save_extracted(extract(supernet.model, mask), tiny_tokenizer, folder, "a card")
+        save_model(extract(supernet.model, mask), tiny_tokenizer, folder)
         assert round(disk(supernet).of(mask) * 1e6) == (folder / "model.safetensors").stat().st_size
 
 
@@ -50,6 +50,22 @@ def test_memory_is_weights_and_activations_and_a_base(tiny_models):
     assert sizes == sorted(sizes)
     long = TARGET.model_copy(update={"sequence_length": "task", "lengths": (2, 8)})
     assert memory(supernet, long).of(full) == memory(supernet, TARGET).of(full)  # of its longest texts
+
+
+def test_memory_in_onnx_runtime(tiny_models):
+    supernet = Supernet(tiny_models["bert"])
+    full, nothing = SubnetMask.full(supernet.shape), SubnetMask.full(supernet.shape).truncated(0)
+    weights = sum(p.numel() for p in supernet.model.parameters())
+    widest = 4 * 16 + 2 * 24 + 4 * 16
+    whole, int8 = (TARGET.model_copy(update={"runtime": name}) for name in ("onnxruntime", "onnxruntime-int8"))
+    expected = ONNXRUNTIME_MB + (4 * weights + 1.8 * 4 * 2 * 8 * widest) / 1e6
+    assert memory(supernet, whole).of(full) == pytest.approx(expected)
+    encoder = full.encoder_parameters(supernet.shape)  # packed for integer products, and as it was
+    expected = ONNXRUNTIME_MB + (weights + encoder + 3.2 * 4 * 2 * 8 * widest) / 1e6
+    assert memory(supernet, int8).of(full) == pytest.approx(expected)
+    one = whole.model_copy(update={"batch_size": 1, "sequence_length": 1})  # the table of words, twice while it loads
+    left = weights - encoder + 40 * 16
+    assert memory(supernet, one).of(nothing) == pytest.approx(ONNXRUNTIME_MB + 4 * left / 1e6)
 
 
 @pytest.mark.parametrize(("head", "outputs"), [("question-answering", 2), ("token-classification", 3)])

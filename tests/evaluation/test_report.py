@@ -2,85 +2,20 @@ import html
 import json
 import math
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import matplotlib
 import pytest
 from plotly.offline import get_plotlyjs
-from secateur.evaluation.report import Approach, Point, ReportFacts, StageCost, write_page, write_picture
-from secateur.evaluation.report.page import DASH, duration, number
-
-TITLE = 'SST-2 <b>"pruned"</b> & $HOME'
-NAN = float("nan")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--enable-logging=stderr",
-    "--virtual-time-budget=5000",
-    "--dump-dom",
-]
-
-
-def point(key, latency, error, encoder, *, front=False, method="nsga2", heads=(3, 0), neurons=(40, 0)):
-    """Return a made-up subnetwork; those on the front have a report error and a measured latency."""
-    return Point(
-        key=key,
-        method=method,
-        heads=heads,
-        neurons=neurons,
-        hidden=16,
-        error_selection=error,
-        error_report=error + 0.01 if front else None,
-        parameters=encoder + 5e6,
-        encoder_parameters=encoder,
-        macs=encoder * 128,
-        latency_ms=latency,
-        latency_measured_ms=latency * 1.1 if front else None,
-        latency_low_ms=latency if front else None,
-        latency_high_ms=latency * 1.2 if front else None,
-        on_front=front,
-    )
-
-
-FULL = point("f" * 16, 30.0, 0.08, 10e6, front=True, method="fine-tuned", heads=(4, 4), neurons=(64, 64))
-POINTS = (
-    point("a" * 16, 5.0, 0.30, 4e6, front=True),
-    point("b" * 16, 10.0, 0.20, 5e6, front=True, method="kcm </script><i>"),
-    point("c" * 16, 20.0, 0.10, 8e6, front=True),
-    point("d" * 16, 9.9, 0.31, 1e6),  # dominated in latency, the smallest encoder
-    point("e" * 16, 8.0, NAN, 2e6),  # failed
-    point("0" * 16, 12.0, 0.20, 5.5e6),  # as good as b, but slower
-)
+from secateur.evaluation.report import write_page, write_picture
+from secateur.evaluation.report.looks import glyph, looks
+from secateur.evaluation.report.parts import DASH, duration, number, part
+from secateur.tests.made_up_report import FULL, NAN, POINTS, TITLE, all_layers, one_layer, point
 
 
 @pytest.fixture
 def facts():
-    return ReportFacts(
-        title=TITLE,
-        task="sst2",
-        metric="accuracy",
-        model="bert <tiny>",
-        space="medium",
-        strategy="sandwich",
-        full=replace(FULL, on_front=False),
-        points=POINTS,
-        stages=(StageCost("search", 185.0, "6 evaluations"), StageCost("report", NAN)),
-        target="a made-up processor, cpu, 2 threads",
-        table_error=0.031,
-        environment={"python": "3.12 <x>"},
-        splits="Selection is held out of train; report is the validation split.",
-        hypervolumes={"nsga2": 0.4124},
-        run="runs/my run",
-    )
+    return one_layer()
 
 
 @pytest.fixture
@@ -100,24 +35,25 @@ def test_page_states_the_run(page):
     text = page.read_text(encoding="utf-8")
     assert f"<h1>{html.escape(TITLE)}</h1>" in text
     assert f"<title>{html.escape(TITLE)}</title>" in text
-    assert "6 subnetworks of bert &lt;tiny&gt; evaluated; 3 are on the front." in text
+    assert "6 models cut out of bert &lt;tiny&gt; by 2 methods; 3 are on the front of the search." in text
     assert "3.12 &lt;x&gt;" in text
     assert "its median error is 3.1 %" in text
     assert "3 min 05 s" in text
     assert '<td class="number">0.4124</td>' in text
     assert "<tiny>" not in text
     assert "kcm </script>" not in text
+    assert 'type="radio"' not in text  # one layer: nothing to choose
+    assert "in int8 (as served)" not in text
 
 
-def test_table_has_the_front_and_the_full_model(page):
+def test_table_has_what_was_reported_and_the_whole_model(page):
     text = page.read_text(encoding="utf-8")
-    table = text[text.index('<table id="front">') : text.index("</tfoot>")]
+    table = text[text.index('<table id="models">') : text.index("</section>", text.index('<table id="models">'))]
     assert re.findall(r'href="#key=(\w+)"', table) == ["a" * 16, "b" * 16, "c" * 16]
     row = re.sub(r"<[^>]*>", "|", table[table.index("bbbb</code>") : table.index("cccc")])
     for shown in (
         "0.2000",
         "0.2100",
-        "5.00 M",
         "50.0 %",
         "10.0 M",
         "640 M",
@@ -125,7 +61,7 @@ def test_table_has_the_front_and_the_full_model(page):
         "1 layer, 3 heads, 40 neurons",
     ):
         assert f"|{shown}|" in row
-    assert "Full model" in table[table.index("<tfoot>") :]
+    assert table.index("Whole model") < table.index("aaaa")
 
 
 def test_payload_is_json_without_nan(page):
@@ -135,12 +71,15 @@ def test_payload_is_json_without_nan(page):
     assert failed["values"]["error_selection"] is None
     assert failed["shown"]["error_selection"] == without_report["shown"]["latency_measured_ms"] == DASH
     assert data["points"][1]["method"] == "kcm </script><i>"
-    assert data["command"] == "secateur extract 'runs/my run' --key"
+    assert data["command"] == "secateur extract 'runs/my run'"
+    assert data["points"][0]["extract"] == "--key " + "a" * 16
     assert [(a["name"], a["unit"], a["divisor"]) for a in data["axes"]] == [
         ("latency_ms", "ms", 1),
         ("latency_measured_ms", "ms", 1),
-        ("encoder_parameters", "M", 1e6),
+        ("kept", "%", 0.01),
+        ("disk_mb", "MB", 1),
         ("macs", "G", 1e9),
+        ("encoder_parameters", "M", 1e6),
         ("parameters", "M", 1e6),
     ]
 
@@ -166,8 +105,8 @@ def test_page_is_replaced_whole(page, facts):
 def test_page_without_points(tmp_path, facts):
     write_page(tmp_path / "report.html", replace(facts, points=(), stages=(), hypervolumes={}))
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "0 subnetworks of bert &lt;tiny&gt; evaluated; 0 are on the front." in text
-    assert "No subnetwork is on the front." in text
+    assert "0 models cut out of bert &lt;tiny&gt;; 0 are on the front of the search." in text
+    assert "No model was scored on the report split." in text
 
 
 def test_facts_are_checked(facts):
@@ -216,152 +155,99 @@ def test_picture(tmp_path, facts):
     write_picture(tmp_path / "front.png", nothing)
 
 
-# ---- two fronts beside each other
+# ---- several layers, methods and fronts
 
 
 @pytest.fixture
-def two(facts):
-    own = replace(POINTS[1], method="moasha", weights="standard", error_selection=0.15)
-    other = replace(point("1" * 16, 6.0, 0.4, 2e6, front=True, method="moasha"), weights="standard")
-    approaches = (
-        Approach("supernet", "weight sharing", 190.0, 0.75),
-        Approach("standard", "standard NAS", 7300.0, 0.51),
-    )
-    return replace(facts, points=(*POINTS, own, other), approaches=approaches)
+def many():
+    return all_layers()
 
 
-def test_page_compares_two_fronts(tmp_path, two):
-    write_page(tmp_path / "report.html", two)
+def test_page_shows_all_layers_apart(tmp_path, many):
+    write_page(tmp_path / "report.html", many)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "on their fronts are 3 of weight sharing and 2 of standard NAS." in text
+    bodies = dict(re.findall(r'<tbody data-layer="(\w+)">(.*?)</tbody>', text, re.DOTALL))
+    assert {name: re.findall(r'data-name="([\w-]+)"', body) for name, body in bodies.items()} == {
+        "none": ["a" * 16, "b" * 16, "c" * 16],
+        "recovered": ["3" * 16],
+        "native": ["2" * 16, "b-standard"],
+    }
+    assert "0.0700" in bodies["recovered"]
+    assert "0.0800" in bodies["native"]  # has no whole model of its own
+    assert "25.0 % non-zero" in bodies["native"]
+    assert "kcm at 0.3" in bodies["recovered"]
+    choices = re.findall(r'<input type="radio" name="layer" value="(\w+)"', text)
+    assert choices == ["none", "recovered", "native"]
+    rows = re.findall(r'<tr data-layer="(\w+)">.*?value="([^"]*)".*?<td class="number">(\d+)</td>', text)
+    assert rows == [
+        ("none", "nsga2", "5"),
+        ("none", "kcm &lt;/script&gt;&lt;i&gt;", "1"),
+        ("recovered", "kcm", "1"),
+        ("native", "standard nas (moasha)", "1"),
+        ("native", "deepcuts", "1"),
+    ]
+    assert "in int8 (as served)" in text
+
+
+def test_page_compares_approaches(tmp_path, many):
+    write_page(tmp_path / "report.html", many)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "on their fronts are 3 of weight sharing and 1 of standard NAS." in text
     assert '<tr><th scope="row">standard NAS</th><td>0.5100</td><td>2 h 01 min</td></tr>' in text
     assert '<tr><th scope="row">weight sharing</th><td>0.7500</td><td>3 min 10 s</td></tr>' in text
-    assert f'<a href="#key={"b" * 16}-standard">' in text
-    assert f'<a href="#key={"b" * 16}">' in text
-    names = [p["key"] for p in payload(text)["points"]]
-    assert len(set(names)) == len(names)
+    data = payload(text)
+    assert data["points"][6]["extract"] == f"--key {'b' * 16} --weights standard"
+    assert data["curves"] == [{"method": "nsga2", "evaluations": [1, 4, 6], "hypervolumes": [0.1, 0.3, 0.4124]}]
+    assert {name: whole["values"]["error_selection"] for name, whole in data["wholes"].items()} == {
+        "none": 0.08,
+        "recovered": 0.07,
+        "native": 0.08,
+    }
 
 
-def test_picture_compares_two_fronts(tmp_path, two, facts):
-    for name, drawn in (("two", two), ("one", facts), ("other", replace(two, approaches=two.approaches[::-1]))):
+def test_a_model_that_several_searchers_found_is_one(facts):
+    found = replace(facts, points=(*POINTS, replace(POINTS[0], method="gp")))
+    assert [p.method for p in found.reported if p.key == "a" * 16] == ["nsga2"]
+    assert len(found.front) == 3
+
+
+def test_picture_compares_two_fronts(tmp_path, many, facts):
+    for name, drawn in (("two", many), ("one", facts), ("other", replace(many, approaches=many.approaches[::-1]))):
         write_picture(tmp_path / name, drawn)
     pictures = [(tmp_path / name).read_bytes() for name in ("one", "two", "other")]
     assert len(set(pictures)) == 3
 
 
-# ---- in a browser
+# ---- colours
 
 
-def browse(page, fragment="", script=""):
-    """Open the page, run a script in it, and return the document; fail on any complaint of the browser's."""
-    opened = page.with_name("opened.html")
-    text = page.read_text(encoding="utf-8")
-    opened.write_text(text.replace("</body>", f"<script>{script}</script></body>"), encoding="utf-8")
-    assert CHROMIUM is not None
-    profile = page.with_name("profile")
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"{opened.as_uri()}{fragment}"]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True)
-    complaints = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return done.stdout, complaints
+def luminance(colour):
+    """Source: WCAG 2.2, relative luminance."""
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(share * c for share, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def command_in(document):
-    found = re.search(r'<code id="command">(.*?)</code>', document)
-    return found[1] if found else None
+def contrast(one, other):
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
 
 
-in_browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+@pytest.mark.parametrize(("scheme", "block"), [("light", 0), ("dark", 1)])
+def test_text_and_markers_can_be_told_from_the_page(scheme, block):
+    css = re.findall(r":root \{(.*?)\}", part("page.css"), re.DOTALL)[block]
+    colours = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", css))
+    for paper in (colours["page"], colours["card"]):
+        for ink in ("ink", "soft", "accent"):
+            assert contrast(colours[ink], paper) >= 4.5, (ink, paper)  # WCAG AA, text
+        for drawn in ("kept", "report"):
+            assert contrast(colours[drawn], paper) >= 3, (drawn, paper)  # WCAG AA, graphics
+    for look in looks([str(i) for i in range(20)]).values():
+        assert contrast(getattr(look, scheme), colours["card"]) >= 3, look
 
 
-@in_browser
-@pytest.mark.parametrize(
-    ("fragment", "key"),
-    [("#axis=latency_ms&budget=12.5", "b"), ("#axis=encoder_parameters&budget=1500000", "d")],
-)
-def test_address_sets_the_budget(page, fragment, key):
-    document, complaints = browse(page, fragment)
-    assert complaints == []
-    assert command_in(document) == f"secateur extract 'runs/my run' --key {key * 16}"
-    assert re.search(rf'<tr class="picked"><th scope="row"><a href="#key={key * 16}"', document) or key == "d"
-    assert '<p class="warning" id="broken" hidden="">' in document
-
-
-DRIVE = """
-const result = {};
-const pick = () => [element("pick").hidden, element("command").textContent.slice(-1)];
-function set(id, value, kind) {
-  element(id).value = value;
-  element(id).dispatchEvent(new Event(kind));
-  return pick();
-}
-const pause = () => new Promise((done) => setTimeout(done, 300));
-async function drive() {
-  result.slider = [6, 12.5, 25].map((value) => set("slider", value, "input"));
-  await pause();
-  result.address = location.hash;
-  result.number = [set("budget", 10, "input"), set("budget", 1, "input"), element("pick-title").textContent];
-  result.axis = set("axis", "encoder_parameters", "change");
-  result.millions = set("budget", 8, "input");
-  location.hash = "#key=" + "d".repeat(16);
-  await pause();
-  result.key = pick();
-  location.hash = "#axis=nonsense&budget=-&key=unknown";
-  await pause();
-  result.unknown = pick();
-  element("front").tHead.rows[0].cells[3].querySelector("button").click();
-  result.sorted = [...element("front").tBodies[0].rows].map((row) => row.cells[0].textContent[0]);
-  result.drawn = document.querySelectorAll("#chart .scatterlayer .trace").length > 4;
-  const made = document.createElement("pre");
-  made.id = "result";
-  made.textContent = JSON.stringify(result);
-  document.body.append(made);
-}
-drive();
-"""
-
-
-@in_browser
-def test_controls_move_the_pick(page):
-    document, complaints = browse(page, script=DRIVE)
-    assert complaints == []
-    found = re.search(r'<pre id="result">(.*?)</pre>', document)
-    assert found, "the page's script did not come to its end"
-    result = json.loads(html.unescape(found[1]))
-    assert result == {
-        "slider": [[False, "a"], [False, "b"], [False, "c"]],
-        "address": "#axis=latency_ms&budget=25",
-        "number": [[False, "b"], [True, "b"], "Nothing within 1 ms"],
-        "axis": [False, "b"],  # half of the full encoder's 10 M
-        "millions": [False, "c"],
-        "key": [False, "d"],  # the budget moves to what it costs
-        "unknown": [False, "d"],
-        "sorted": ["c", "b", "a"],
-        "drawn": True,
-    }
-
-
-@in_browser
-@pytest.mark.parametrize("weights", ["supernet", "standard"])
-def test_the_same_mask_of_two_fronts_is_two_models(tmp_path, two, weights):
-    write_page(tmp_path / "report.html", two)
-    name = "b" * 16 + ("-standard" if weights == "standard" else "")
-    document, complaints = browse(tmp_path / "report.html", f"#axis=latency_ms&key={name}")
-    assert complaints == []
-    assert command_in(document) == f"secateur extract 'runs/my run' --key {'b' * 16} --weights {weights}"
-    assert re.search(rf'<tr class="picked"><th scope="row"><a href="#key={name}"', document)
-    assert "best within a budget, standard NAS" in document
-
-
-@in_browser
-def test_empty_run_opens(tmp_path, facts):
-    write_page(tmp_path / "report.html", replace(facts, points=()))
-    document, complaints = browse(tmp_path / "report.html")
-    assert complaints == []
-    assert "No subnetwork has both numbers." in document
-
-
-@in_browser
-def test_the_browser_would_complain(page):
-    document, complaints = browse(page, script="throw new Error('on purpose')")
-    assert any("on purpose" in line for line in complaints)
-    assert '<p class="warning" id="broken">' in document
+def test_the_legend_has_a_glyph_for_each_shape():
+    drawn = [re.sub(r' style="[^"]*"', "", glyph(look)) for look in looks([str(i) for i in range(20)]).values()]
+    assert len(set(drawn)) == 20
+    numbers = [float(n) for one in drawn for n in re.findall(r"-?\d+\.\d", re.search(r' d="(.*?)"', one)[1])]
+    assert max(map(abs, numbers)) == 8

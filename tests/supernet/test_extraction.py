@@ -3,8 +3,7 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.supernet.extracted import layer_sizes
-from secateur.supernet.extracted_models import MODELS
+from secateur.supernet.extracted import MODELS, layer_sizes
 from secateur.supernet.extraction import extract
 from secateur.supernet.families import family_of
 from secateur.tests.tiny import tiny_model

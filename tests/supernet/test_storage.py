@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,7 +15,9 @@ from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.families import family_of
 from secateur.supernet.heads import ENDINGS, auto_class, head_of
-from secateur.supernet.storage import load_model, load_tokenizer, save_extracted, save_model
+from secateur.supernet.shipping.checkpoint import write_checkpoint
+from secateur.supernet.storage import load_model, load_tokenizer, save_model
+from secateur.tests.supernet.cards import FACTS
 from secateur.tests.tiny import tiny_model
 from transformers import AlbertConfig, BertModel
 
@@ -28,7 +31,7 @@ def saved(tiny_models, tiny_tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs") / "subnets" / MASK.key
     model = extract(tiny_models["bert"], MASK)
     model.config.id2label, model.config.label2id = {0: "no", 1: "yes", 2: "?"}, {"no": 0, "yes": 1, "?": 2}
-    save_extracted(model, tiny_tokenizer, folder, "---\ntags: [x]\n---\n# A card")
+    write_checkpoint(model, tiny_tokenizer, folder, FACTS)
     return folder
 
 
@@ -59,7 +62,7 @@ def message_of(call, *arguments, **options) -> str:
 
 def test_saved_folder_is_complete(saved):
     names = {path.name for path in saved.iterdir()}
-    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md"} <= names
+    assert {"config.json", "model.safetensors", "tokenizer.json", "README.md", "secateur.json"} <= names
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
     assert saved.stat().st_mode & 0o777 == saved.parent.stat().st_mode & 0o777
 
@@ -103,7 +106,7 @@ AFTER = "from transformers import AutoModelForSequenceClassification\nimport sec
 def test_a_new_process_loads_it_with_the_auto_class(imports, more, tiny_tokenizer, tmp_path):
     models = {head: extract(tiny_model("bert", head), MASK) for head in ENDINGS}
     for head, model in models.items():
-        save_extracted(model, tiny_tokenizer, tmp_path / head, "# A card")
+        write_checkpoint(model, tiny_tokenizer, tmp_path / head, FACTS, form="secateur")
     rows = [[2, 4, 5, 7, 3], [2, 9, 10, 11, 3]]
     (tmp_path / "batch.json").write_text(json.dumps(rows))
     names = json.dumps({head: auto_class(head) for head in ENDINGS})
@@ -283,7 +286,7 @@ def test_saving_again_replaces(saved, tiny_models, tiny_tokenizer, tmp_path):
     shutil.copytree(saved, folder)
     (folder / "left over").touch()
     other = SubnetMask.full(SHAPE)
-    save_extracted(extract(tiny_models["roberta"], other), tiny_tokenizer, folder, "# New")
+    write_checkpoint(extract(tiny_models["roberta"], other), tiny_tokenizer, folder, FACTS, form="portable")
     assert load_model(folder).config.secateur_key == other.key
     assert not (folder / "left over").exists()
     assert os.listdir(tmp_path) == ["model"]
@@ -293,7 +296,7 @@ def test_saving_never_replaces_something_else(plain, tiny_models, tiny_tokenizer
     (tmp_path / "thesis.tex").touch()
     model = extract(tiny_models["bert"], MASK)
     for folder in (tmp_path, plain, tmp_path / "thesis.tex"):
-        assert "exists and is no extracted model" in message_of(save_extracted, model, tiny_tokenizer, folder, "")
+        assert "exists and is no extracted model" in message_of(write_checkpoint, model, tiny_tokenizer, folder, FACTS)
     assert (tmp_path / "thesis.tex").exists()
 
 
@@ -306,7 +309,8 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_model(room, saved, tiny_model
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
-        message = message_of(save_extracted, model, tiny_tokenizer, folder, "# card" * 10_000)
+        long = replace(FACTS, sections={"Speed": "slow" * 10_000})
+        message = message_of(write_checkpoint, model, tiny_tokenizer, folder, long)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "the disk is full; free some space" in message
@@ -315,18 +319,18 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_model(room, saved, tiny_model
 
 
 def test_a_full_file_system(saved):
-    """The same on a file system of 16 kB, where a container may mount one."""
+    """The same on a file system of 32 kB, where a container may mount one."""
     code = """
 import sys, pathlib, os
 from secateur.errors import InputError
-from secateur.supernet.storage import load_model, load_tokenizer, save_extracted
+from secateur.supernet.storage import load_model, load_tokenizer, save_model
 model, tokenizer = load_model(sys.argv[1]), load_tokenizer(sys.argv[1])
 try:
-    save_extracted(model, tokenizer, pathlib.Path(sys.argv[2]) / "model", "card")
+    save_model(model, tokenizer, pathlib.Path(sys.argv[2]) / "model")
 except InputError as error:
     print(type(error.__cause__).__name__, error, os.listdir(sys.argv[2]))
 """
-    inside = 'mount -t tmpfs -o size=16k tmpfs "$4" && exec "$1" -W error -c "$2" "$3" "$4"'
+    inside = 'mount -t tmpfs -o size=32k tmpfs "$4" && exec "$1" -W error -c "$2" "$3" "$4"'
     place = saved.parent.parent / "small"
     place.mkdir()
     command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", inside, "sh"]
@@ -343,5 +347,5 @@ except InputError as error:
 def test_an_unwritable_place(tiny_models, tiny_tokenizer, tmp_path):
     (tmp_path / "file").touch()
     model = extract(tiny_models["bert"], MASK)
-    message = message_of(save_extracted, model, tiny_tokenizer, tmp_path / "file" / "model", "")
+    message = message_of(save_model, model, tiny_tokenizer, tmp_path / "file" / "model")
     assert os.strerror(errno.ENOTDIR) in message

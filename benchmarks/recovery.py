@@ -1,0 +1,132 @@
+"""What a recovery brings to models of a search's front, step by step.
+
+    python -m secateur.benchmarks.recovery RUN [--points 5] [--steps 100,300,1000] [--learning-rates 5e-5]
+        [--results FILE] [--json]
+
+RUN is the folder of a run that was searched. The points are those of the front of error against encoder parameters that
+are nearest to equal steps in the logarithm of the size; each is cut out and recovered as `secateur recover` does, once
+for each number of steps. Printed are the scores on the selection split, which the defaults were chosen on, and on the
+report split, before and after, and the seconds.
+
+Recoveries that are done are kept in the file of `--results` and are not repeated.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json as json_module
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+
+from ..cli.front import open_archive
+from ..cli.recover import recovered
+from ..cli.rescore import SELECTION
+from ..cli.run_folder import RunFolder, file_digest
+from ..cli.settings import RecoverOptions
+from ..cli.workspace import open_supernet, open_task
+from ..evaluation.archive import SUPERNET, Archive, Evaluation
+from ..evaluation.model_error import model_error
+from ..evaluation.objectives import ERROR
+from ..supernet.extraction import extract
+from ..supernet.precision import resolve_precision
+from .common import JsonOption, show
+
+_SIZE = "encoder_parameters"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One recovery of one model; scores are 1 - error, `before` and `after` on the report split."""
+
+    size: float
+    steps: int
+    learning_rate: float
+    selection_before: float
+    selection_after: float
+    before: float
+    after: float
+    seconds: float
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="a run folder with a search")],
+    points: Annotated[int, typer.Option(min=1, help="models of the front")] = 5,
+    steps: Annotated[str, typer.Option(help="comma-separated")] = "100,300,1000",
+    learning_rates: Annotated[str, typer.Option(help="comma-separated")] = str(RecoverOptions().learning_rate),
+    results: Annotated[Path, typer.Option(help="keeps what is done")] = Path("runs/recovery.jsonl"),
+    json: JsonOption = False,
+) -> None:
+    """Cut out, recover, score, print."""
+    folder = RunFolder.open(run)
+    with open_archive(folder) as archive:
+        chosen = spread_over_front(archive, points)
+    supernet, _ = open_supernet(folder)
+    task, precision = open_task(folder), resolve_precision("auto", supernet.device)
+    basis = f"{task.name} {file_digest(folder.supernet / 'model.safetensors')}"
+    whole = float(supernet.shape.encoder_parameters)
+
+    def selection(model: Any) -> float:
+        model.eval()
+        return 1 - model_error(model, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=precision)
+
+    def train(one: Evaluation, count: int, rate: float) -> Cell:
+        model = extract(supernet.model, one.mask)
+        start = selection(model)
+        options = RecoverOptions(steps=count, learning_rate=rate)
+        with tempfile.TemporaryDirectory() as state:
+            done = recovered(folder, task, model, options, Path(state))
+        before, after = 1 - done.before[ERROR], 1 - done.after[ERROR]
+        return Cell(one.values[_SIZE] / whole, count, rate, start, selection(model), before, after, done.seconds)
+
+    cells = []
+    numbers = [int(count) for count in steps.split(",")], [float(rate) for rate in learning_rates.split(",")]
+    for one, count, rate in itertools.product(chosen, *numbers):
+        name = f"{basis} {one.key} {count} {rate:g}"
+        known = _known(results, name)
+        if known is None:
+            known = train(one, count, rate)
+            results.parent.mkdir(parents=True, exist_ok=True)
+            with results.open("a") as file:
+                file.write(json_module.dumps({"name": name, **vars(known)}) + "\n")
+        cells.append(known)
+    if json:
+        print(json_module.dumps([vars(cell) for cell in cells]))
+    else:
+        _print(f"{task.name}, {task.metric.name}: recovery of {len(chosen)} models of {run}", cells)
+
+
+def spread_over_front(archive: Archive, count: int) -> list[Evaluation]:
+    """Return models of the front of error against size, nearest to equal steps in its logarithm, each once."""
+    front = archive.front((ERROR, _SIZE), split=SELECTION, weights=SUPERNET)
+    sizes = np.log([one.values[_SIZE] for one in front])
+    wanted = np.linspace(sizes.max(), sizes.min(), count)
+    return list({one.key: one for one in (front[int(np.abs(sizes - size).argmin())] for size in wanted)}.values())
+
+
+def _known(path: Path, name: str) -> Cell | None:
+    for line in path.read_text().splitlines() if path.is_file() else ():
+        values = json_module.loads(line)
+        if values.pop("name") == name:
+            return Cell(**values)
+    return None
+
+
+def _print(title: str, cells: list[Cell]) -> None:
+    header = ("encoder kept", "steps", "rate", "selection before", "after", "report before", "after", "s")
+    rows = []
+    for cell in cells:
+        scores = (cell.selection_before, cell.selection_after, cell.before, cell.after)
+        shown = (f"{100 * score:.1f}" for score in scores)
+        rows.append((f"{cell.size:.1%}", str(cell.steps), f"{cell.learning_rate:g}", *shown, f"{cell.seconds:.0f}"))
+    show(title, header, rows)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(torch.get_num_threads())
+    typer.run(main)

@@ -1,0 +1,212 @@
+"""`secateur bench`: checkpoints side by side, as they would be served."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from rich.table import Table
+from transformers import AutoConfig, PreTrainedModel
+
+from ..errors import InputError, unknown_name
+from ..evaluation.latency import RUNTIMES, Bench, Latency, LatencyTarget, busy, machine_name
+from ..evaluation.objectives.disk import MB
+from ..evaluation.serving import peak_memory
+from ..supernet.extracted import CONFIGS
+from ..supernet.families import FAMILIES
+from ..supernet.heads import stored_head
+from ..supernet.storage import find_source, load_model, one_line_errors, quiet
+from .console import out, progress, say
+from .settings import BenchCommand
+from .workspace import model_positions
+
+_PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Served:
+    """One checkpoint, served in one way.
+
+    Attributes:
+        latency: of a batch, in turn with the other checkpoints'.
+        texts: texts per second, at the median.
+        memory_mb: peak resident memory of a new process that serves it, in MB of 1e6 bytes; None if not asked for.
+    """
+
+    latency: Latency
+    texts: float
+    memory_mb: float | None
+
+
+Row = tuple[LatencyTarget, list[Served], float]  # the last is the spread of the first checkpoint's time
+
+
+def bench(settings: BenchCommand) -> None:
+    """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
+
+    One table for each runtime, precision and batch size.
+    """
+    targets = _targets(settings)
+    models = [_load(name) for name in settings.checkpoints]
+    for name, model in zip(settings.checkpoints, models, strict=True):
+        _check_positions(name, model, settings.sequence_length)
+    rows: list[Row] = []
+    with progress("bench") as tick:
+        for done, target in enumerate(targets):
+            tick(done, len(targets), f"{target.runtime}, batch {target.batch_size}, {target.precision}")
+            rows.append((target, *_serve(models, target, settings)))
+        tick(len(targets), len(targets))
+    sizes = [_sizes(name, model) for name, model in zip(settings.checkpoints, models, strict=True)]
+    if settings.as_json:
+        out.print_json(data=[fact for row in rows for fact in _facts(settings.checkpoints, row, sizes)])
+    else:
+        for row in rows:
+            out.print(_table(settings.checkpoints, row, sizes))
+    for target, _, spread in rows:
+        if warning := busy(spread):
+            say(f"warning: {target.runtime}, batch {target.batch_size}: {warning}")
+
+
+def _targets(settings: BenchCommand) -> list[LatencyTarget]:
+    """Return all ways of serving that were asked for.
+
+    Raises:
+        InputError: no such runtime or precision, or no such device here.
+    """
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device is cuda, but PyTorch finds no CUDA device here; give cpu")
+    device = settings.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    runtimes = _chosen("runtime", settings.runtime, RUNTIMES)
+    precisions = [_PRECISIONS[name] for name in _chosen("precision", settings.precision, _PRECISIONS)]
+    ways = [(runtime, one) for runtime in runtimes for one in (precisions if runtime == "torch" else ["float32"])]
+    return [
+        LatencyTarget(
+            machine=machine_name(device if runtime == "torch" else "cpu"),
+            device=device if runtime == "torch" else "cpu",
+            threads=settings.threads or torch.get_num_threads(),
+            batch_size=batch_size,
+            sequence_length=settings.sequence_length,
+            precision=precision,
+            runtime=runtime,
+        )
+        for batch_size in _batch_sizes(settings.batch_size)
+        for runtime, precision in ways
+    ]
+
+
+def _chosen(what: str, text: str, known: Iterable[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return names
+
+
+def _batch_sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 1:
+        raise InputError(f"--batch-size is one or several numbers of texts, comma-separated, got {text!r}; give 1,32")
+    return sizes
+
+
+def _load(name: str) -> PreTrainedModel:
+    """Load a checkpoint of any kind of encoder, with its head if it has one, in evaluation mode.
+
+    Raises:
+        InputError: no such model, or a damaged one.
+    """
+    source = find_source(name)
+    with quiet(progress=not source.local), one_line_errors(source):
+        config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
+        ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
+        if ours and stored_head(config):
+            return load_model(name)
+        made = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
+        return made.from_pretrained(source.name, dtype="auto", local_files_only=source.offline).eval()
+
+
+def _check_positions(name: str, model: PreTrainedModel, length: int) -> None:
+    config = model.config
+    ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
+    positions = model_positions(config) if ours else int(getattr(config, "max_position_embeddings", length))
+    if length > positions:
+        raise InputError(f"--sequence-length is {length}, but {name} has {positions} positions; give at most that")
+
+
+def _serve(models: list[PreTrainedModel], target: LatencyTarget, settings: BenchCommand) -> tuple[list[Served], float]:
+    """Serve all models in one way; also return how much the first one's time varied."""
+    wanted = settings.memory and target.device == "cpu"
+    memory = [peak_memory(model, target) if wanted else None for model in models]  # before timing casts them
+    timed = Bench(models[0], target)
+    places = timed.add(*models, seconds=settings.seconds * len(models), rounds=1000)
+    latencies = [timed.latency(place) for place in places]
+    texts = [target.batch_size / latency.median * 1e3 for latency in latencies]
+    return [Served(*one) for one in zip(latencies, texts, memory, strict=True)], timed.spread
+
+
+def _sizes(name: str, model: PreTrainedModel) -> dict[str, float]:
+    """Return a model's parameters, and the MB of its weights as they are stored."""
+    folder = Path(name)
+    files = list(folder.glob("*.safetensors")) if folder.is_dir() else []
+    stored = sum(file.stat().st_size for file in files) or sum(p.nbytes for p in model.parameters())
+    return {"parameters": sum(p.numel() for p in model.parameters()), "weights_mb": stored / MB}
+
+
+def _facts(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> list[dict[str, Any]]:
+    target, served, spread = row
+    return [
+        {
+            "checkpoint": name,
+            **size,
+            "target": target.model_dump(mode="json"),
+            "latency_ms": one.latency.median,
+            "latency_low_ms": one.latency.low,
+            "latency_high_ms": one.latency.high,
+            "latency_p95_ms": one.latency.p95,
+            "texts_per_second": one.texts,
+            "memory_mb": one.memory_mb,
+            "spread": spread,
+        }
+        for name, one, size in zip(names, served, sizes, strict=True)
+    ]
+
+
+def _table(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> Table:
+    target, served, _ = row
+    table = Table(title=str(target), title_justify="left")
+    table.add_column("checkpoint", overflow="fold")
+    for head in (
+        "parameters",
+        "weights, MB",
+        "p50, ms",
+        "quartiles",
+        "p95, ms",
+        "texts/s",
+        "times as fast",
+        "memory, MB",
+    ):
+        table.add_column(head, justify="right")
+    first = served[0].latency.median
+    for name, one, size in zip(names, served, sizes, strict=True):
+        latency = one.latency
+        table.add_row(
+            name,
+            f"{size['parameters'] / 1e6:.2f} M",
+            f"{size['weights_mb']:.1f}",
+            f"{latency.p50:.2f}",
+            f"{latency.low:.2f}-{latency.high:.2f}",
+            f"{latency.p95:.2f}",
+            f"{one.texts:.1f}",
+            f"{first / latency.median:.2f}",
+            "" if one.memory_mb is None else f"{one.memory_mb:.0f}",
+        )
+    return table

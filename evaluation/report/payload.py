@@ -1,0 +1,86 @@
+"""What the page's scripts know: every model with its numbers, as JSON."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+
+from .facts import Point, ReportFacts
+from .looks import looks
+from .parts import DASH, embedded, error, finite, number, percent
+
+# Costs that models can be drawn against, the first that is known being the default: name, label, unit (empty: as many
+# thousands, millions, ... as fit), and what an amount of it is called.
+_AXES = (
+    ("latency_ms", "Latency, predicted by the table", "ms", "ms"),
+    ("latency_measured_ms", "Latency, measured end to end", "ms", "ms"),
+    ("kept", "Weights kept in the encoder", "%", "% of the encoder"),
+    ("memory_mb", "Memory of a process that serves it", "MB", "MB of memory"),
+    ("disk_mb", "Weights on disk", "MB", "MB of weights"),
+    ("macs", "Multiply-accumulates of one text", "", "MACs"),
+    ("encoder_parameters", "Encoder parameters", "", "encoder parameters"),
+    ("parameters", "All parameters", "", "parameters"),
+)
+_ERRORS = ("error_selection", "error_report", "error_int8")
+_NUMBERS = (*_ERRORS, *(name for name, *_ in _AXES), "latency_low_ms", "latency_high_ms")
+
+
+def payload(facts: ReportFacts) -> str:
+    """Return the page's data as JSON that is safe inside a script element."""
+    everything = (facts.full, *facts.wholes.values(), *facts.points)
+    data = {
+        "axes": [axis for one in _AXES if (axis := _axis(*one, everything)) is not None],
+        "metric": facts.metric,
+        "command": f"secateur extract {shlex.quote(facts.run)}",
+        "layers": [{"name": name, "title": title} for name, title in facts.layers.items()],
+        "methods": [{"name": name, **asdict(look)} for name, look in looks(facts.methods).items()],
+        "table_error": finite(facts.table_error),
+        "curves": [asdict(curve) for curve in facts.curves],
+        "wholes": {layer: _point(facts.whole(layer)) for layer in facts.layers},
+        "points": [_point(point) for point in facts.points],
+    }
+    return embedded(data)
+
+
+def measured(point: Point) -> str:
+    """Write a measured latency for people, quartiles in brackets."""
+    middle, low, high = point.latency_measured_ms, point.latency_low_ms, point.latency_high_ms
+    if DASH in (number(low), number(high)) or number(middle) == DASH:
+        return number(middle)
+    return f"{number(middle)} ({number(low)}{DASH}{number(high)})"
+
+
+def _axis(name: str, label: str, unit: str, amount: str, points: tuple[Point, ...]) -> dict[str, Any] | None:
+    """Describe a cost, with what its numbers are divided by on the page; None if nothing has it."""
+    known = [v for v in (finite(getattr(point, name)) for point in points) if v is not None]
+    if not known:
+        return None
+    if unit:
+        divisor = 0.01 if unit == "%" else 1
+    else:
+        unit = number(max(known)).partition(" ")[2]
+        divisor, amount = {"": 1, "k": 1e3, "M": 1e6, "G": 1e9}[unit], f"{unit} {amount}"
+    return {"name": name, "label": label, "unit": unit, "amount": amount, "divisor": divisor}
+
+
+def _point(point: Point) -> dict[str, Any]:
+    shown = {name: number(getattr(point, name)) for name, *_ in _AXES}
+    shown |= {name: error(getattr(point, name)) for name in _ERRORS}
+    shown["latency_measured_ms"] = measured(point)
+    shown["kept"] = f"{percent(point.kept)}{' non-zero' if point.zeros else ''}"
+    return {
+        "name": point.name,
+        "key": point.key,
+        "extract": point.extract or f"--key {point.key}",
+        "method": point.method,
+        "layer": point.layer,
+        "density": point.density,
+        "zeros": point.zeros,
+        "heads": point.heads,
+        "neurons": point.neurons,
+        "hidden": point.hidden,
+        "on_front": point.on_front,
+        "values": {name: finite(getattr(point, name)) for name in _NUMBERS},
+        "shown": shown,
+    }

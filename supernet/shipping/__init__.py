@@ -1,0 +1,1 @@
+"""What serves a model elsewhere: files for other runtimes, checkpoints for other programs."""

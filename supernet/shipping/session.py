@@ -1,0 +1,78 @@
+"""An ONNX file, run by ONNX Runtime on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers.utils.generic import ModelOutput
+
+from ...errors import InputError
+from ...tasks.batches import Batch
+from ..heads import read_outputs
+from .graph import IDS, MASK, TYPES
+from .needed import needed
+
+Feed = Mapping[str, NDArray[np.int64]]
+_ONLY_RAISED = 4  # the log level at which an error is raised and not printed as well
+
+
+class OnnxModel:
+    """A loaded file; all of ONNX Runtime's graph optimisations are on.
+
+    Args:
+        path: a file that :func:`~secateur.supernet.shipping.onnx.export_onnx` or `quantize_onnx` wrote, or one with the
+            same inputs and outputs.
+        threads: within an operator; all cores if None.
+
+    Raises:
+        InputError: no onnxruntime here, no such file, a damaged one, one of a version that this ONNX Runtime lacks, or
+            one with other inputs or outputs.
+    """
+
+    def __init__(self, path: Path, *, threads: int | None = None) -> None:
+        runtime = needed("onnxruntime")
+        if not Path(path).is_file():
+            raise InputError(f"there is no file {str(path)!r}; give an ONNX file, as `secateur convert` writes it")
+        options = runtime.SessionOptions()
+        options.log_severity_level = _ONLY_RAISED
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
+        options.intra_op_num_threads = threads or 0
+        try:
+            self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # its exceptions have no parent of their own
+            raise InputError(_refusal(path, str(error), runtime.__version__)) from error
+        self.inputs = tuple(one.name for one in self._session.get_inputs())
+        self._names = [one.name for one in self._session.get_outputs()]
+        if not {IDS, MASK} <= set(self.inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits"} & {*self._names}:
+            raise InputError(
+                f"{path} turns {', '.join(self.inputs)} into {', '.join(self._names)}; expected a text model with "
+                "input_ids and attention_mask, and logits or start_logits and end_logits"
+            )
+
+    def feed(self, batch: Batch) -> Feed:
+        """Return what a pass over a batch is given: int64 `(B, T)` each."""
+        given = {name: tensor.cpu().numpy() for name, tensor in batch.inputs.items() if name in self.inputs}
+        return given if set(given) == set(self.inputs) else given | {TYPES: np.zeros_like(given[IDS])}
+
+    def run(self, feed: Feed) -> ModelOutput:
+        """Make a pass; what it gives has transformers' names."""
+        found = self._session.run(None, dict(feed))
+        return ModelOutput({name: torch.from_numpy(values) for name, values in zip(self._names, found, strict=True)})
+
+    def outputs(self, batch: Batch) -> NDArray[np.float32]:
+        """Return a batch's outputs `(R, C)`, of each text or of each real token, text after text."""
+        return read_outputs(self.run(self.feed(batch)), batch.attention_mask).numpy()
+
+
+def _refusal(path: Path, reason: str, version: str) -> str:
+    if "opset" in reason or "IR version" in reason:
+        return (
+            f"{path} is in a version of ONNX that onnxruntime {version} does not run; export it with a lower opset, or "
+            "install a newer onnxruntime"
+        )
+    reason = " ".join(reason.partition("failed:")[2].split())[:200]
+    return f"{path} is damaged or no ONNX model ({reason}); export it again"

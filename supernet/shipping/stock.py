@@ -1,0 +1,90 @@
+"""Extracted models that transformers can express without us."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import fields
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from ...errors import InputError
+from ..extraction import NOT_INHERITED, copy_buffers
+from ..modeling_secateur import (
+    ExtractedElectraConfig,
+    ExtractedFields,
+    ExtractedModel,
+    layer_sizes,
+    neurons_field,
+)
+from ..packed import slab_linears
+
+_FIELDS = (*(field.name for field in fields(ExtractedFields)), "project_embeddings")
+
+
+def not_stock(model: PreTrainedModel) -> str | None:
+    """Say what about a model no plain BERT, RoBERTa, DistilBERT or ELECTRA can have; None if one can be it.
+
+    Those have layers that are all alike, whose heads make up the width of the residual stream, which the head reads.
+    """
+    if not isinstance(model, ExtractedModel):
+        return None
+    config: Any = model.config
+    sizes, width = layer_sizes(config), int(config.hidden_size)
+    if any(not (one.heads and one.neurons) for one in sizes):
+        return "a layer that is dropped by half"
+    if len({one.heads for one in sizes}) > 1:
+        return "layers of different numbers of heads"
+    if len({one.neurons for one in sizes}) > 1:
+        return "layers of different numbers of neurons"
+    if any(one.heads * config.head_dim != width for one in sizes) or width % config.head_dim:
+        return f"heads of width {config.head_dim} that do not make up the {width} of its residual stream"
+    if model.wide is not None and config.classifier_size != width:
+        return f"a classifier of width {config.classifier_size} on a residual stream of {width}"
+    if isinstance(config, ExtractedElectraConfig) and config.project_embeddings != (config.embedding_size != width):
+        return "a projection of embeddings to their own width"
+    return None
+
+
+def stock_model(model: PreTrainedModel) -> PreTrainedModel:
+    """Return the same model as a plain one of transformers, which shares its weights; itself if it is one already.
+
+    Args:
+        model: what `extract` returned, or an ordinary model. Removed groups of packed matrices become zeros.
+
+    Raises:
+        InputError: it is extracted and no plain model can be it.
+    """
+    plain = next(kind for kind in type(model).__mro__ if kind.__module__.startswith("transformers.models."))
+    if reason := not_stock(model):
+        family = plain.__name__.partition("For")[0]
+        raise InputError(f"a stock {family} cannot have {reason}; choose the form `portable`, or `auto`")
+    slabs = slab_linears(model)
+    if type(model) is plain and not slabs:
+        return model
+    config = _stock_config(model, plain)
+    config._attn_implementation = model.config._attn_implementation
+    with torch.device("meta"):
+        made = plain(config)
+    prefixes = tuple(f"{path}." for path in slabs)
+    state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
+    for path, module in slabs.items():
+        state |= {f"{path}.weight": module.whole().detach(), f"{path}.bias": module.bias.detach()}
+    made.load_state_dict(state, assign=True)
+    copy_buffers(model, made)
+    return made.eval()
+
+
+def _stock_config(model: PreTrainedModel, plain: type[PreTrainedModel]) -> PreTrainedConfig:
+    """Return the configuration of the plain model."""
+    config: Any = model.config
+    if not isinstance(model, ExtractedModel):
+        return copy.deepcopy(config)
+    own = {*NOT_INHERITED, *_FIELDS, "per_layer_config"}
+    values: dict[str, Any] = {name: value for name, value in config.to_dict().items() if name not in own}
+    heads = config.attribute_map.get("num_attention_heads", "num_attention_heads")
+    for sizes in layer_sizes(config)[:1]:  # all layers have them
+        values |= {heads: sizes.heads, neurons_field(config): sizes.neurons}
+    assert plain.config_class is not None
+    return plain.config_class(**values)

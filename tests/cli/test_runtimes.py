@@ -1,0 +1,129 @@
+"""What serves the models is part of the target: ONNX Runtime, in float32 and in int8, from the search to the answer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from secateur.cli.run_folder import RunFolder
+from secateur.cli.workspace import open_supernet, open_task
+from secateur.evaluation.archive import Archive
+from secateur.evaluation.latency import LatencyTable
+from secateur.supernet.extraction import extract
+from secateur.supernet.shipping.onnx import open_onnx
+from secateur.tasks.batches import collate
+
+from .conftest import SEARCH, record
+
+INT8 = "--search-latency-runtime=onnxruntime-int8"
+UNSEARCHED = shutil.ignore_patterns("archive.db", "latency")
+
+
+@pytest.fixture(scope="module")
+def served_in_int8(finished, tmp_path_factory):
+    """A run that was searched for models in int8; tests must leave it as it is."""
+    from secateur.cli import run_command
+
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("int8") / "run", ignore=UNSEARCHED)
+    assert run_command(["search", str(run), *SEARCH, INT8, "--search-objectives", "error,latency"]) == 0
+    return run
+
+
+def reported(run):
+    with Archive(run / "archive.db") as archive:
+        return {one.key: one for one in archive.evaluations(split="report")}
+
+
+def error_in_int8(run, mask):
+    """Quantise a model of the run, and count what it gets wrong, one text after another."""
+    folder = RunFolder.open(run)
+    task, (supernet, _) = open_task(folder), open_supernet(folder)
+    exported = open_onnx(extract(supernet.model, mask), int8=True)
+    (split,) = task.report.values()
+    rows = [np.array([row]) for row in range(len(split))]
+    answers = [int(exported.outputs(collate(split, row, task.pad_token_id)).argmax()) for row in rows]
+    return float(np.mean(np.array(answers) != np.asarray(split.labels)))
+
+
+def test_a_search_reports_the_error_after_quantisation(served_in_int8, call):
+    run = served_in_int8
+    target = record(run)["stages"]["search"]["target"]
+    assert target.endswith("-float32-onnxruntime-int8")
+    assert LatencyTable.load(run / "latency" / f"{target}.json").target.runtime == "onnxruntime-int8"
+    found = reported(run)
+    assert len(found) > 1
+    for one in found.values():
+        assert one.values["latency_ms"] > 0
+        assert one.values["error_int8"] == pytest.approx(error_in_int8(run, one.mask), abs=2 / 64)  # scales of a batch
+    points = json.loads(call("front", run, "--json", "--against", "latency_ms").out)
+    assert {point["error_int8"] for point in points} <= {one.values["error_int8"] for one in found.values()}
+    assert "int8: error" in call("front", run).out
+
+
+def test_pick_says_it_too(served_in_int8, call):
+    result = call("pick", served_in_int8, "--latency-ms", 1000, "--json")
+    assert result.code == 0, result.err
+    chosen = json.loads(result.out)["chosen"]
+    assert chosen["error_int8"] == reported(served_in_int8)[chosen["key"]].values["error_int8"]
+    assert chosen["memory_mb"] < 200  # a process without torch
+    stored = json.loads(call("pick", served_in_int8, "--latency-ms", 1000, "--json", "--as-measured").out)
+    assert stored["chosen"]["error_int8"] == reported(served_in_int8)[stored["chosen"]["key"]].values["error_int8"]
+    assert "int8: error" in " ".join(call("pick", served_in_int8, "--latency-ms", 1000).out.split())
+
+
+def test_pick_for_another_runtime_than_the_searchs(copied, call, fails):
+    before = reported(copied)
+    message = fails("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime")
+    assert f"{copied} has no latency table of onnxruntime on this machine; run `secateur latency" in message
+    assert "--as-measured" not in message
+    command = message.split("`")[1].removeprefix("secateur ").split()
+    assert call(*command, "--seconds", "0.3").code == 0  # what the message says to do
+    result = call("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime", "--json")
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
+    assert found["target"]["runtime"] == "onnxruntime"
+    assert found["chosen"]["latency_ms"] > 0
+    assert found["chosen"]["error_int8"] is None
+    assert reported(copied) == before  # its latencies are PyTorch's
+    assert "unknown runtime 'jax'; known:" in fails("pick", copied, "--latency-ms", 1, "--runtime", "jax")
+    message = fails("pick", copied, "--latency-ms", 1, "--runtime", "onnxruntime", "--as-measured")
+    assert f"the latencies in {copied / 'archive.db'} are of torch, not of onnxruntime; leave out" in message
+
+
+def test_a_run_that_calls_the_runtime_pytorch(copied, call):
+    content = record(copied)
+    content["stages"]["search"]["settings"]["latency"]["runtime"] = "pytorch"
+    (copied / "run.json").write_text(json.dumps(content))
+    (path,) = (copied / "latency").glob("*.json")
+    table = json.loads(path.read_text())
+    table["target"]["runtime"] = "pytorch"
+    path.write_text(json.dumps(table))
+    assert LatencyTable.load(path).target.runtime == "torch"
+    assert f"search: complete, in {copied / 'archive.db'}" in call("search", copied, *SEARCH).err
+    assert call("pick", copied, "--latency-ms", 1000).code == 0
+
+
+def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):
+    run = shutil.copytree(finished, tmp_path / "run", ignore=UNSEARCHED)
+    content = record(run)
+    del content["stages"]["search"]
+    (run / "run.json").write_text(json.dumps(content))
+    prune = ["prune", run, "--method", "layer_drop_top", "--density", "0.7"]
+    asked = ["--latency-runtime", "onnxruntime-int8", "--latency-threads", "1", "--precision", "float32"]
+    assert call(*prune, *asked).code == 0
+    stage = record(run)["stages"]["prune"]
+    assert stage["target"] == "cpu-t1-b1-s24-float32-onnxruntime-int8"
+    assert stage["precision"] == "float32"
+    assert all("error_int8" in one.values for one in reported(run).values())
+    assert call(*prune, "--density", "0.6").code == 0  # goes on with the same
+    assert record(run)["stages"]["prune"]["target"] == stage["target"]
+    message = fails(*prune, "--latency-threads", "2")
+    assert f"are of {stage['target']}, these would be of cpu-t2-b1-s24-float32-onnxruntime-int8 (device" in message
+    message = fails(*prune, "--precision", "bfloat16")
+    assert "were computed with --precision float32, not bfloat16; prune with that again" in message
+    if not torch.cuda.is_available():
+        message = fails(*prune, "--latency-device", "cuda")
+        assert "--latency-device is cuda, but PyTorch finds no CUDA device here" in message
