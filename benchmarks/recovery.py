@@ -1,11 +1,11 @@
 """What a recovery brings to models of a search's front, step by step.
 
-    python -m secateur.benchmarks.recovery RUN [--points 5] [--steps 100,300,1000] [--learning-rates 5e-5]
-        [--results FILE] [--json]
+    python -m secateur.benchmarks.recovery RUN [--shares 3/4,1/2,1/4,1/6,1/10] [--steps 100,300,1000]
+        [--learning-rates 5e-5] [--results FILE] [--json]
 
-RUN is the folder of a run that was searched. The points are those of the front of error against encoder parameters that
-are nearest to equal steps in the logarithm of the size; each is cut out and recovered as `secateur recover` does, once
-for each number of steps. Printed are the scores on the selection split, which the defaults were chosen on, and on the
+RUN is the folder of a run that was searched. The models are those that `secateur front RUN --shares` shows: the best
+within each share of the encoder's parameters. Each is cut out and recovered as `secateur recover` does, once for each
+number of steps. Printed are the scores on the selection split, which the defaults were chosen on, and on the
 report split, before and after, and the seconds.
 
 Recoveries that are done are kept in the file of `--results` and are not repeated.
@@ -20,17 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import torch
 import typer
 
-from ..cli.front import open_archive
+from ..cli.front import front_points, open_archive, parse_shares, whole_point, within_shares
 from ..cli.recover import recovered
 from ..cli.rescore import SELECTION
 from ..cli.run_folder import RunFolder, file_digest
 from ..cli.settings import RecoverOptions
 from ..cli.workspace import open_supernet, open_task
-from ..evaluation.archive import SUPERNET, Archive, Evaluation
+from ..evaluation.archive import SUPERNET, Evaluation
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
 from ..supernet.extraction import extract
@@ -56,7 +55,7 @@ class Cell:
 
 def main(
     run: Annotated[Path, typer.Argument(help="a run folder with a search")],
-    points: Annotated[int, typer.Option(min=1, help="models of the front")] = 5,
+    shares: Annotated[str, typer.Option(help="of the encoder's parameters, comma-separated")] = "3/4,1/2,1/4,1/6,1/10",
     steps: Annotated[str, typer.Option(help="comma-separated")] = "100,300,1000",
     learning_rates: Annotated[str, typer.Option(help="comma-separated")] = str(RecoverOptions().learning_rate),
     results: Annotated[Path, typer.Option(help="keeps what is done")] = Path("runs/recovery.jsonl"),
@@ -65,11 +64,12 @@ def main(
     """Cut out, recover, score, print."""
     folder = RunFolder.open(run)
     with open_archive(folder) as archive:
-        chosen = spread_over_front(archive, points)
+        whole = whole_point(folder, archive, SUPERNET)
+        points = within_shares(whole, front_points(archive, _SIZE, SUPERNET), _SIZE, parse_shares(shares))[1:]
+        chosen = [archive.lookup(key, SELECTION, weights=SUPERNET) for key in dict.fromkeys(p.key for p in points)]
     supernet, _ = open_supernet(folder)
     task, precision = open_task(folder), resolve_precision("auto", supernet.device)
     basis = f"{task.name} {file_digest(folder.supernet / 'model.safetensors')}"
-    whole = float(supernet.shape.encoder_parameters)
 
     def selection(model: Any) -> float:
         model.eval()
@@ -82,11 +82,13 @@ def main(
         with tempfile.TemporaryDirectory() as state:
             done = recovered(folder, task, model, options, Path(state))
         before, after = 1 - done.before[ERROR], 1 - done.after[ERROR]
-        return Cell(one.values[_SIZE] / whole, count, rate, start, selection(model), before, after, done.seconds)
+        size = one.values[_SIZE] / supernet.shape.encoder_parameters
+        return Cell(size, count, rate, start, selection(model), before, after, done.seconds)
 
     cells = []
     numbers = [int(count) for count in steps.split(",")], [float(rate) for rate in learning_rates.split(",")]
     for one, count, rate in itertools.product(chosen, *numbers):
+        assert one is not None  # it is on the front
         name = f"{basis} {one.key} {count} {rate:g}"
         known = _known(results, name)
         if known is None:
@@ -99,14 +101,6 @@ def main(
         print(json_module.dumps([vars(cell) for cell in cells]))
     else:
         _print(f"{task.name}, {task.metric.name}: recovery of {len(chosen)} models of {run}", cells)
-
-
-def spread_over_front(archive: Archive, count: int) -> list[Evaluation]:
-    """Return models of the front of error against size, nearest to equal steps in its logarithm, each once."""
-    front = archive.front((ERROR, _SIZE), split=SELECTION, weights=SUPERNET)
-    sizes = np.log([one.values[_SIZE] for one in front])
-    wanted = np.linspace(sizes.max(), sizes.min(), count)
-    return list({one.key: one for one in (front[int(np.abs(sizes - size).argmin())] for size in wanted)}.values())
 
 
 def _known(path: Path, name: str) -> Cell | None:

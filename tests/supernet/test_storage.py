@@ -67,6 +67,11 @@ def test_saved_folder_is_complete(saved):
     assert saved.stat().st_mode & 0o777 == saved.parent.stat().st_mode & 0o777
 
 
+def test_who_may_read_the_text_files_may_read_the_weights(saved):
+    modes = {path.name: path.stat().st_mode for path in saved.iterdir()}
+    assert modes["model.safetensors"] == modes["config.json"] == modes["tokenizer.json"]
+
+
 def test_load_model_and_tokenizer(saved, plain, tiny_models):
     model = load_model(saved)
     assert type(model).__name__ == "ExtractedBertForSequenceClassification"
