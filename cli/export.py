@@ -223,9 +223,9 @@ def _header(metric: str) -> tuple[str, ...]:
 
 def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
     lines = [_header(metric), ("---",) * len(_header(metric)), *map(_cells, rows)]
-    conditions = str(target.model_copy(update={"runtime": TORCH}))
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-    return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions} in PyTorch."
+    conditions = str(target.model_copy(update={"runtime": TORCH}))
+    return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."
 
 
 def _answer(rows: list[Row], to: Path, facts: CardFacts, target: LatencyTarget, settings: ExportCommand) -> None:

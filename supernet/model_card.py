@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -126,19 +127,29 @@ def model_card(facts: CardFacts, form: Written, *, picture: str | None = None) -
 
 def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
     kept = facts.encoder_parameters / facts.parent_encoder_parameters
-    found = f"Found by {facts.method}.\n" if facts.method else ""
+    about = (
+        f"A subnetwork of `{facts.parent}`, cut out by Secateur: it keeps {kept:.1%} of the encoder's parameters. "
+        f"Subnetwork `{facts.key}`."
+    )
+    if facts.method:
+        about += f" Found by {facts.method}."
+    scores = f"{facts.metric} on {facts.task}, higher is better."
+    if facts.selection is not None:
+        scores += (
+            " The *selection* split was held out of training and the search chose on it, so its score is optimistic; "
+            "the other splits were looked at once."
+        )
     return f"""# {facts.name}
 
-A subnetwork of `{facts.parent}`, cut out by [Secateur](https://pypi.org/project/secateur/): it keeps {kept:.1%} of the
-encoder's parameters. Subnetwork `{facts.key}`. {found}
+{fill(about, 120)}
+
 ## Load it
 
 {_loading(facts, form)}
 
 ## Scores
 
-{facts.metric} on {facts.task}, higher is better. The *selection* split was held out of training and the search chose on
-it, so its score is optimistic; the other splits were looked at once.
+{fill(scores, 120)}
 
 {_scores(facts)}
 
@@ -193,7 +204,7 @@ def _loading(facts: CardFacts, form: Written) -> str:
 {imports}
 
 model = {model}("{name}"{asked})
-tokenizer = {tokenizer}("{name}")
+tokenizer = {tokenizer}("{name}"{asked})
 ```"""
     if form == "packed" or pipeline == "question-answering":  # transformers 5 has no pipeline that answers questions
         return text

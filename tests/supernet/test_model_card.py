@@ -66,7 +66,7 @@ def test_a_latency_without_conditions_is_refused():
     ("form", "there", "not_there"),
     [
         ("stock", 'from_pretrained("sst2-small")', "trust_remote_code"),
-        ("portable", 'from_pretrained("sst2-small", trust_remote_code=True)', "load_model"),
+        ("portable", 'AutoTokenizer.from_pretrained("sst2-small", trust_remote_code=True)', "load_model"),
         ("secateur", "```python\nimport secateur\nfrom transformers", "trust_remote_code"),
         ("packed", 'model = load_model("sst2-small")', "from_pretrained"),
     ],
