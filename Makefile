@@ -16,7 +16,7 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 docs: install
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # Runs them as they are kept, with their outputs: on a machine that does nothing else.
 notebooks: install

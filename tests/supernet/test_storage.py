@@ -18,6 +18,7 @@ from secateur.supernet.heads import ENDINGS, auto_class, head_of
 from secateur.supernet.shipping.checkpoint import write_checkpoint
 from secateur.supernet.storage import load_model, load_tokenizer, save_model
 from secateur.tests.supernet.cards import FACTS
+from secateur.tests.supernet.refusals import message_of
 from secateur.tests.tiny import tiny_model
 from transformers import AlbertConfig, BertModel
 
@@ -50,14 +51,6 @@ def run_python(code: str, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def message_of(call, *arguments, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def test_saved_folder_is_complete(saved):

@@ -12,6 +12,7 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.shipping.checkpoint import card_of, write_card, write_checkpoint
 from secateur.supernet.storage import load_model
 from secateur.tests.supernet.cards import FACTS
+from secateur.tests.supernet.refusals import message_of
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 UNEVEN = SubnetMask.from_counts(SHAPE, [3, 0, 2], [24, 7, 0], 13)
@@ -37,14 +38,6 @@ def checkpoint(request, written, tmp_path):
 @pytest.fixture
 def portable(written, tmp_path):
     return shutil.copytree(written / "portable", tmp_path / "model")
-
-
-def message_of(call, *arguments, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def change_config(folder, **values):

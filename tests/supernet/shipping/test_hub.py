@@ -6,12 +6,12 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.shipping.checkpoint import write_checkpoint
 from secateur.supernet.shipping.hub import check_name, licence_of, push_to_hub
 from secateur.tests.supernet.cards import FACTS
+from secateur.tests.supernet.refusals import message_of
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 MASK = SubnetMask.from_counts(SHAPE, [3, 0, 2], [24, 7, 0], 13)
@@ -36,14 +36,6 @@ def nobody(monkeypatch, tmp_path):
         unused.bind(("127.0.0.1", 0))
         monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{unused.getsockname()[1]}")
         yield
-
-
-def message_of(call, *arguments, **options) -> str:
-    with pytest.raises(InputError) as caught:
-        call(*arguments, **options)
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "a b", "-x", "owner/..", "owner/x.git", "x" * 200, "owner/"])
