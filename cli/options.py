@@ -17,13 +17,15 @@ Settings = TypeVar("Settings", bound=BaseModel)
 
 # In a field's json_schema_extra: the field is a positional argument rather than an option.
 ARGUMENT: dict[str, JsonValue] = {"argument": True}
+ALSO = "also"  # in the same place: a short name of the option
 
 
 def command(app: typer.Typer, name: str, model: type[Settings], function: Callable[[Settings], None]) -> None:
     """Add a command that fills `model` from the command line and calls `function` with it.
 
     A field that is itself a model becomes a group of options with the field's name before theirs; where that is the
-    command's own name, `search --search-budget`, the short form `search --budget` does as well.
+    command's own name, `search --search-budget`, the short form `search --budget` does as well. A field with ALSO in
+    its json_schema_extra goes by that name, too, whatever group it is in.
 
     Raises:
         InputError: when called with values the model refuses; names the option and the reason.
@@ -65,6 +67,8 @@ def _annotation(parameter: str, field: FieldInfo, own: str) -> Any:
     names = [parameter.replace("_", "-")]
     if names[0].startswith(f"{own}-"):
         names.append(names[0].removeprefix(f"{own}-"))
+    if ALSO in extra and extra[ALSO] not in names:
+        names.append(str(extra[ALSO]))
     flags = [f"--{name}/--no-{name}" if field.annotation is bool else f"--{name}" for name in names]
     flags = [str(extra["flag"])] if "flag" in extra else flags
     has_default = field.default not in (PydanticUndefined, None)

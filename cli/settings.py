@@ -15,7 +15,7 @@ from ..pruners.deepcuts import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.record import Form
 from ..supernet.settings import FinetuneSettings, Precision, SupernetSettings
-from .options import ARGUMENT
+from .options import ALSO, ARGUMENT
 
 Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
 RunArgument = Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
@@ -96,7 +96,11 @@ class LatencySettings(_Settings):
     ] = "float32"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"
     runtime: Annotated[
-        RuntimeName, Field(description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)")
+        RuntimeName,
+        Field(
+            description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)",
+            json_schema_extra={ALSO: "runtime"},
+        ),
     ] = TORCH
 
 

@@ -112,7 +112,7 @@ def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):
     del content["stages"]["search"]
     (run / "run.json").write_text(json.dumps(content))
     prune = ["prune", run, "--method", "layer_drop_top", "--density", "0.7"]
-    asked = ["--latency-runtime", "onnxruntime-int8", "--latency-threads", "1", "--precision", "float32"]
+    asked = ["--runtime", "onnxruntime-int8", "--latency-threads", "1", "--precision", "float32"]
     assert call(*prune, *asked).code == 0
     stage = record(run)["stages"]["prune"]
     assert stage["target"] == "cpu-t1-b1-s24-float32-onnxruntime-int8"
