@@ -347,6 +347,7 @@ class ExtractCommand(ChosenModel):
 class RecoverOptions(_Settings):
     """How a model that was cut out is distilled from the whole one."""
 
+    # Chosen by benchmarks/recovery.py on the selection split.
     steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 1000
     minutes: Annotated[float | None, Field(gt=0, description="as many steps as fit into so many, instead")] = None
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
