@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .searchers import SEARCHERS, make_searcher
     from .supernet import Supernet
     from .supernet.extraction import extract
-    from .supernet.training import train_supernet
+    from .supernet.training.supernet_training import train_supernet
     from .tasks import Task, load_task
 
 __version__ = "0.1.0"
@@ -47,7 +47,7 @@ _PLACES = {
     "load_task": "tasks",
     "make_pruner": "pruners",
     "make_searcher": "searchers",
-    "train_supernet": "supernet.training",
+    "train_supernet": "supernet.training.supernet_training",
 }
 
 __all__ = [

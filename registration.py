@@ -31,7 +31,7 @@ class _Later:
 
     def _load(self) -> Any:
         # By their full names: a test runner may have imported the repository's root under another name as well.
-        import_module("secateur.supernet.extracted")
+        import_module("secateur.supernet.stored.extracted")
         return getattr(import_module("secateur.supernet.modeling_secateur"), self.__name__)
 
     def __getattr__(self, attribute: str) -> Any:

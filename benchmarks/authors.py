@@ -21,7 +21,7 @@ from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..tasks.batches import Batch, collate
 from ..tasks.kinds import KINDS
-from ..tasks.task import Split
+from ..tasks.split import Split
 
 LENGTH = 128
 KIND = KINDS["classification"]

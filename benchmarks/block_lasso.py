@@ -38,17 +38,17 @@ import numpy as np
 import typer
 from transformers import PreTrainedModel
 
-from ..cli.run_folder import RunFolder, file_digest
-from ..cli.workspace import open_task
 from ..evaluation.latency import LatencyTarget, busy, machine_name, padded_lengths
 from ..evaluation.latency.target import TASK
 from ..evaluation.model_error import model_error
 from ..pruners.block_lasso import BlockLasso, BlockLassoSettings, fastest
 from ..pruners.block_lasso.groups import cut, kept_groups
-from ..supernet.packed import FORMS, mark_slabs
-from ..supernet.packed_storage import compression, stored_bytes
+from ..run.folder import RunFolder, file_digest
+from ..run.project import open_task
+from ..supernet.packed.packed import FORMS, mark_slabs
+from ..supernet.packed.packed_storage import compression, stored_bytes
 from ..supernet.precision import resolve_precision
-from ..supernet.storage import load_model
+from ..supernet.stored.storage import load_model
 from ..tasks import Task
 from .common import JsonOption, console, show, some_rows
 

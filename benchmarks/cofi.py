@@ -31,15 +31,15 @@ import torch
 import typer
 from transformers import PreTrainedModel
 
-from ..cli.run_folder import RunFolder, file_digest
-from ..cli.workspace import load_supernet, open_task, start_model
 from ..evaluation.latency.measure import Bench, busy
 from ..evaluation.latency.target import TASK, LatencyTarget, machine_name, padded_lengths
 from ..evaluation.model_error import model_error
 from ..pruners.cofi import CoFi, CoFiSettings
+from ..run.folder import RunFolder, file_digest
+from ..run.project import load_supernet, open_task, start_model
 from ..supernet.precision import resolve_precision
-from ..supernet.storage import load_model, load_tokenizer, save_model
-from ..supernet.training import Progress
+from ..supernet.stored.storage import load_model, load_tokenizer, save_model
+from ..supernet.training.supernet_training import Progress
 from .common import JsonOption, console, show, some_rows
 
 BATCH, LENGTH = 32, 128

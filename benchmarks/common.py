@@ -17,9 +17,9 @@ from rich.table import Table
 
 from ..evaluation.latency import machine_name
 from ..supernet import Supernet
-from ..supernet.storage import load_model, load_tokenizer
+from ..supernet.stored.storage import load_model, load_tokenizer
 from ..tasks import Task, demo_model_folder, load_task
-from ..tasks.task import Split
+from ..tasks.split import Split
 
 DataOption = Annotated[Path | None, typer.Option(help="folder of GLUE's parquet files; the hub if not given")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]

@@ -33,15 +33,15 @@ import numpy as np
 import typer
 from transformers import PreTrainedModel
 
-from ..cli.run_folder import RunFolder, file_digest
-from ..cli.workspace import load_supernet, on_device, open_task, start_model
 from ..errors import unknown_name
 from ..evaluation.model_error import model_error
 from ..pruners.deepcuts import RETRAINING, retrain_masked
 from ..pruners.elements import STRATEGIES, Elements, jaccard, kept_elements, kept_fraction
+from ..run.folder import RunFolder, file_digest
+from ..run.project import load_supernet, on_device, open_task, start_model
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
-from ..supernet.settings import FinetuneSettings
+from ..supernet.training.settings import FinetuneSettings
 from ..tasks import Task
 from .common import JsonOption, console, show, some_rows
 

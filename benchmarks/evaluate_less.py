@@ -23,16 +23,17 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from ..cli.latency_tables import searched_latency_table
-from ..cli.rescore import SELECTION
-from ..cli.run_folder import RunFolder
-from ..cli.search_loop import told
-from ..cli.settings import SearchSettings
-from ..cli.workspace import make_evaluator, open_supernet, open_task
+from ..evaluation.evaluation import SELECTION
 from ..evaluation.evaluator import Evaluated, Evaluator, Outcomes
 from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import is_front, normalised_hypervolume
+from ..run.evaluators import make_evaluator
+from ..run.folder import RunFolder
+from ..run.latency import searched_latency_table
+from ..run.project import open_supernet, open_task
+from ..run.settings import SearchSettings
+from ..run.stages.search_loop import told
 from ..search_space import SearchSpace, SubnetMask
 from ..searchers import make_searcher
 from ..supernet import Supernet

@@ -24,17 +24,17 @@ import numpy as np
 import torch
 import typer
 
-from ..cli.run_folder import RunFolder
-from ..cli.workspace import load_supernet, open_task
 from ..evaluation.error import SplitError
 from ..evaluation.model_error import constant_error
 from ..evaluation.pareto import is_front, normalised_hypervolume
 from ..pruners.importance import IMPORTANCES
+from ..run.folder import RunFolder
+from ..run.project import load_supernet, open_task
 from ..search_space import SPACES, SearchSpace, Small, SubnetMask
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
-from ..supernet.settings import SupernetSettings
-from ..supernet.training import train_supernet
+from ..supernet.training.settings import SupernetSettings
+from ..supernet.training.supernet_training import train_supernet
 from ..tasks import Task
 from .common import JsonOption, show, some_rows
 

@@ -18,9 +18,9 @@ import torch
 import typer
 from transformers import BertConfig, BertForSequenceClassification
 
-from ..cli.run_folder import RunFolder
-from ..cli.workspace import load_supernet, on_device, open_task
 from ..pruners import KCM
+from ..run.folder import RunFolder
+from ..run.project import load_supernet, on_device, open_task
 from ..supernet import Supernet
 from .common import JsonOption, show
 

@@ -23,7 +23,7 @@ from ..evaluation.latency.calibration import rank_correlation, reference_mask, s
 from ..search_space import Medium, Small, SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract
-from ..supernet.storage import load_model
+from ..supernet.stored.storage import load_model
 from ..tasks import demo_model_folder
 from .common import JsonOption, show
 

@@ -16,11 +16,12 @@ from typing import Annotated
 
 import typer
 
-from ..cli.latency_tables import latency_table_here
-from ..cli.run_folder import RunFolder
-from ..cli.workspace import open_subnet, open_supernet
 from ..evaluation.archive import Archive
 from ..evaluation.latency import measure
+from ..run.folder import RunFolder
+from ..run.latency import latency_table_here
+from ..run.model import open_subnet
+from ..run.project import open_supernet
 from ..search_space import SubnetMask
 from .common import JsonOption, show
 

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 import typer
 
-from ..cli.run_folder import RunFolder
-from ..cli.workspace import load_supernet, open_task
 from ..evaluation.error import SplitError
+from ..run.folder import RunFolder
+from ..run.project import load_supernet, open_task
 from ..search_space import Small
 from ..supernet.precision import resolve_precision
-from ..supernet.settings import SupernetSettings
-from ..supernet.training import train_supernet
+from ..supernet.training.settings import SupernetSettings
+from ..supernet.training.supernet_training import train_supernet
 from ..tasks import Task
 from .common import JsonOption, show, some_rows
 

@@ -23,15 +23,16 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from ..cli.front import front_points, open_archive, parse_shares, whole_point, within_shares
-from ..cli.recover import recovered
-from ..cli.rescore import SELECTION
-from ..cli.run_folder import RunFolder, file_digest
-from ..cli.settings import RecoverOptions
-from ..cli.workspace import open_supernet, open_task
+from ..cli.front import parse_shares
 from ..evaluation.archive import SUPERNET, Evaluation
+from ..evaluation.evaluation import SELECTION
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
+from ..run.choice.front import front_points, open_archive, whole_point, within_shares
+from ..run.folder import RunFolder, file_digest
+from ..run.project import open_supernet, open_task
+from ..run.settings import RecoverOptions
+from ..run.ship.recovery import recovered
 from ..supernet.extraction import extract
 from ..supernet.precision import resolve_precision
 from .common import JsonOption, show

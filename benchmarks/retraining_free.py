@@ -26,14 +26,14 @@ import numpy as np
 import typer
 from transformers import PreTrainedModel
 
-from ..cli.run_folder import RunFolder
-from ..cli.workspace import load_supernet, open_task
 from ..evaluation.model_error import model_error, model_outputs
 from ..pruners import PRUNERS, make_pruner
+from ..run.folder import RunFolder
+from ..run.project import load_supernet, open_task
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
-from ..supernet.recovery import recover
-from ..supernet.settings import RecoverySettings
+from ..supernet.training.recovery import recover
+from ..supernet.training.settings import RecoverySettings
 from ..tasks import Task
 from .common import JsonOption, show, some_rows
 

@@ -21,14 +21,15 @@ import pyarrow.parquet as pq
 import typer
 
 from ..cli.console import progress, say
-from ..cli.latency_tables import searched_latency_table
-from ..cli.rescore import REPORT, SELECTION
-from ..cli.run_folder import RunFolder, file_digest
-from ..cli.settings import SearchSettings
-from ..cli.workspace import make_evaluator, open_supernet, open_task
 from ..evaluation.archive import Archive, Evaluation
+from ..evaluation.evaluation import REPORT, SELECTION
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.objectives import ERROR
+from ..run.evaluators import make_evaluator
+from ..run.folder import RunFolder, file_digest
+from ..run.latency import searched_latency_table
+from ..run.project import open_supernet, open_task
+from ..run.settings import SearchSettings
 from ..search_space import SearchSpace
 
 

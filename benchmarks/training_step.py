@@ -24,9 +24,9 @@ import typer
 
 from ..search_space import Small
 from ..supernet import Supernet
-from ..supernet.settings import SupernetSettings
-from ..supernet.strategies import STRATEGIES, Step
-from ..supernet.training import TrainingLoop, batch_rows
+from ..supernet.training.settings import SupernetSettings
+from ..supernet.training.strategies import STRATEGIES, Step
+from ..supernet.training.supernet_training import TrainingLoop, batch_rows
 from ..tasks import Task
 from ..tasks.batches import collate
 from .authors import MaskedModel

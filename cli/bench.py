@@ -3,44 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 from rich.table import Table
-from transformers import AutoConfig, PreTrainedModel
 
 from ..errors import InputError, unknown_name
-from ..evaluation.latency import RUNTIMES, Bench, Latency, LatencyTarget, busy, machine_name
-from ..evaluation.objectives.disk import MB
-from ..evaluation.serving import peak_memory
-from ..supernet.extracted import CONFIGS
-from ..supernet.families import FAMILIES
-from ..supernet.heads import stored_head
-from ..supernet.storage import find_source, load_model, one_line_errors, quiet
+from ..evaluation.bench import Served, check_positions, load_any, serve, sizes_of
+from ..evaluation.latency import RUNTIMES, LatencyTarget, busy, machine_name
 from .console import out, progress, say
 from .settings import BenchCommand
-from .workspace import model_positions
 
 _PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
-
-
-@dataclass(frozen=True)
-class Served:
-    """One checkpoint, served in one way.
-
-    Attributes:
-        latency: of a batch, in turn with the other checkpoints'.
-        texts: texts per second, at the median.
-        memory_mb: peak resident memory of a new process that serves it, in MB of 1e6 bytes; None if not asked for.
-    """
-
-    latency: Latency
-    texts: float
-    memory_mb: float | None
-
 
 Row = tuple[LatencyTarget, list[Served], float]  # the last is the spread of the first checkpoint's time
 
@@ -51,16 +25,16 @@ def bench(settings: BenchCommand) -> None:
     One table for each runtime, precision and batch size.
     """
     targets = _targets(settings)
-    models = [_load(name) for name in settings.checkpoints]
+    models = [load_any(name) for name in settings.checkpoints]
     for name, model in zip(settings.checkpoints, models, strict=True):
-        _check_positions(name, model, settings.sequence_length)
+        check_positions(name, model, settings.sequence_length)
     rows: list[Row] = []
     with progress("bench") as tick:
         for done, target in enumerate(targets):
             tick(done, len(targets), f"{target.runtime}, batch {target.batch_size}, {target.precision}")
-            rows.append((target, *_serve(models, target, settings)))
+            rows.append((target, *serve(models, target, seconds=settings.seconds, memory=settings.memory)))
         tick(len(targets), len(targets))
-    sizes = [_sizes(name, model) for name, model in zip(settings.checkpoints, models, strict=True)]
+    sizes = [sizes_of(name, model) for name, model in zip(settings.checkpoints, models, strict=True)]
     if settings.as_json:
         out.print_json(data=[fact for row in rows for fact in _facts(settings.checkpoints, row, sizes)])
     else:
@@ -116,49 +90,6 @@ def _batch_sizes(text: str) -> list[int]:
     if min(sizes) < 1:
         raise InputError(f"--batch-size is one or several numbers of texts, comma-separated, got {text!r}; give 1,32")
     return sizes
-
-
-def _load(name: str) -> PreTrainedModel:
-    """Load a checkpoint of any kind of encoder, with its head if it has one, in evaluation mode.
-
-    Raises:
-        InputError: no such model, or a damaged one.
-    """
-    source = find_source(name)
-    with quiet(progress=not source.local), one_line_errors(source):
-        config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
-        ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
-        if ours and stored_head(config):
-            return load_model(name)
-        made = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
-        return made.from_pretrained(source.name, dtype="auto", local_files_only=source.offline).eval()
-
-
-def _check_positions(name: str, model: PreTrainedModel, length: int) -> None:
-    config = model.config
-    ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
-    positions = model_positions(config) if ours else int(getattr(config, "max_position_embeddings", length))
-    if length > positions:
-        raise InputError(f"--sequence-length is {length}, but {name} has {positions} positions; give at most that")
-
-
-def _serve(models: list[PreTrainedModel], target: LatencyTarget, settings: BenchCommand) -> tuple[list[Served], float]:
-    """Serve all models in one way; also return how much the first one's time varied."""
-    wanted = settings.memory and target.device == "cpu"
-    memory = [peak_memory(model, target) if wanted else None for model in models]  # before timing casts them
-    timed = Bench(models[0], target)
-    places = timed.add(*models, seconds=settings.seconds * len(models), rounds=1000)
-    latencies = [timed.latency(place) for place in places]
-    texts = [target.batch_size / latency.median * 1e3 for latency in latencies]
-    return [Served(*one) for one in zip(latencies, texts, memory, strict=True)], timed.spread
-
-
-def _sizes(name: str, model: PreTrainedModel) -> dict[str, float]:
-    """Return a model's parameters, and the MB of its weights as they are stored."""
-    folder = Path(name)
-    files = list(folder.glob("*.safetensors")) if folder.is_dir() else []
-    stored = sum(file.stat().st_size for file in files) or sum(p.nbytes for p in model.parameters())
-    return {"parameters": sum(p.numel() for p in model.parameters()), "weights_mb": stored / MB}
 
 
 def _facts(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> list[dict[str, Any]]:

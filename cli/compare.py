@@ -8,29 +8,25 @@ from dataclasses import asdict
 from rich.table import Table
 
 from ..errors import InputError
-from ..evaluation.archive import RECOVERED, Archive
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import KINDS, SELECTION
 from ..evaluation.report import Comparison, write_comparison_picture
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
-from ..search_space import EncoderShape
+from ..run.comparison import Budgets, budgets_of, comparison
+from ..run.folder import RunFolder
+from ..run.processes import check_alone
+from ..run.project import open_task
+from ..run.report.report import write_report
+from ..run.stages.equal_recovery import _recover
 from ..supernet.families import family_of
-from ..supernet.settings import RecoverySettings
-from ..supernet.storage import load_config
-from ..supernet.tracking import parse_trackers
-from ..tasks import Task
-from .compared import Budgets, Compared
-from .comparing import budgets_of, comparison
-from .console import out, say
-from .points import KINDS, Scorer
-from .processes import check_alone
+from ..supernet.stored.storage import load_config
+from ..supernet.training.settings import RecoverySettings
+from ..supernet.training.tracking import parse_trackers
+from .console import TERMINAL, out
 from .prune import parse_densities
-from .recovering import recover_all, recovered_row
-from .report import write_report
-from .rescore import REPORT, SELECTION
-from .run_folder import RunFolder
 from .settings import CompareCommand
-from .workspace import open_task
 
 
 def compare(settings: CompareCommand) -> None:
@@ -40,7 +36,7 @@ def compare(settings: CompareCommand) -> None:
     With --recover the second layer is made, from models of all methods.
     """
     check_alone("compare")
-    folder = RunFolder.open(settings.run)
+    folder = RunFolder.open(settings.run, TERMINAL)
     asked = None if settings.densities is None else parse_densities("--densities", settings.densities)
     trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
@@ -86,33 +82,6 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
     there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
-
-
-def _recover(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    settings: RecoverySettings,
-    trackers: tuple[str, ...],
-) -> None:
-    """Recover what was not: each method's models at the budgets, and the whole one."""
-    scorer = Scorer.open(folder, task)
-    with folder.stage("recover", settings):
-        scorer.keep_whole(archive)
-        compared = Compared(folder, archive, task, shape, budgets)
-        whole = compared.whole()
-        found = [] if whole is None else [whole]
-        found += [one for of in compared.searched().values() for one in of] + compared.pruned()
-        models = {(one.selection.model, one.selection.method): one.selection for one in found}
-        rows = [(before, recovered_row(before, settings)) for before in models.values()]
-        done = {one.model for one in archive.evaluations(split=REPORT, weights=RECOVERED)}
-        todo = [(before, row) for before, row in rows if row.model not in done]
-        if len(todo) < len(rows):
-            say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")
-        if todo:
-            recover_all(scorer, archive, todo, settings, trackers)
 
 
 def entries_table(facts: Comparison, layer: str) -> Table:

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from .processes import is_first_process
+from ..run.processes import is_first_process
+from ..run.telling import duration
 
 # Results go to stdout, so that they can be piped; everything said on the way goes to stderr.
 # A pipe is no terminal, even where Jupyter tells programs to use colours (FORCE_COLOR); rich takes it for 80 columns
@@ -19,7 +20,6 @@ out = Console(highlight=False, soft_wrap=True, force_terminal=sys.stdout.isatty(
 if not out.is_terminal:
     out = Console(highlight=False, soft_wrap=True, force_terminal=False, width=160)
 err = Console(stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty())
-
 _PLAIN_SECONDS = 10.0
 
 
@@ -72,11 +72,14 @@ def progress(title: str) -> Iterator[Ticker]:
         yield Ticker(title, bar)
 
 
-def duration(seconds: float) -> str:
-    """Write seconds for people."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+class Terminal:
+    """Tells the person at the terminal."""
+
+    say = staticmethod(say)
+    progress = staticmethod(progress)
+
+
+TERMINAL = Terminal()
 
 
 def fail(message: str) -> int:

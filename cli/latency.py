@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..evaluation.latency import LatencyTable
-from .console import duration, out, say
-from .latency_tables import latency_table_path, latency_target, measure_table, with_lengths
-from .run_folder import RunFolder
+from ..run.folder import RunFolder
+from ..run.latency import latency_table_path, latency_target, measure_table, with_lengths
+from ..run.project import open_supernet
+from ..run.telling import duration
+from .console import TERMINAL, out, say
 from .settings import LatencyCommand
-from .workspace import open_supernet
 
 
 def latency(settings: LatencyCommand) -> None:
@@ -15,7 +16,7 @@ def latency(settings: LatencyCommand) -> None:
 
     Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
     """
-    folder = RunFolder.open(settings.run)
+    folder = RunFolder.open(settings.run, TERMINAL)
     supernet, _ = open_supernet(folder)
     target = with_lengths(latency_target(supernet.model.config, settings, prefix="--"), folder)
     path = latency_table_path(folder, target)

@@ -12,12 +12,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ..errors import InputError
+from ..run.settings import ALSO
 
 Settings = TypeVar("Settings", bound=BaseModel)
-
 # In a field's json_schema_extra: the field is a positional argument rather than an option.
 ARGUMENT: dict[str, JsonValue] = {"argument": True}
-ALSO = "also"  # in the same place: a short name of the option
 
 
 def command(app: typer.Typer, name: str, model: type[Settings], function: Callable[[Settings], None]) -> None:

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from ..evaluation.archive import Archive
+from ..evaluation.evaluation import REPORT
+from ..run.choice.front import front_points
+from ..run.choice.pick import choose
+from ..run.folder import RunFolder
+from ..run.latency import latency_target
+from ..run.model import evaluations_of, whole_evaluation
+from ..run.processes import check_alone
+from ..run.project import load_supernet, model_source, open_project
+from ..run.report.report import write_report
+from ..run.settings import Budgets
+from ..run.ship.checkpoint import default_folder, write
+from ..run.stages.finetune import finetune_stage
+from ..run.stages.search import check as check_search
+from ..run.stages.search import search_stage
+from ..run.stages.supernet import check as check_supernet
+from ..run.stages.supernet import supernet_stage
+from ..run.stages.workers import check_farming
 from ..search_space import SubnetMask
-from ..supernet.storage import load_config
-from ..supernet.tracking import parse_trackers
+from ..supernet.stored.storage import load_config
+from ..supernet.training.tracking import parse_trackers
 from ..tasks import Task
-from .console import out, say
-from .extract import default_folder, evaluations_of, write
-from .farming import check_farming
-from .finetune import finetune_stage
-from .front import front_points, front_table, whole_evaluation
-from .latency_tables import latency_target
-from .pick import choose
-from .processes import check_alone
-from .report import write_report
-from .rescore import REPORT
-from .run_folder import RunFolder
-from .search import check as check_search
-from .search import search_stage
-from .settings import Budgets, RunCommand
-from .supernet import check as check_supernet
-from .supernet import supernet_stage
-from .workspace import load_supernet, model_source, open_project
+from .console import TERMINAL, out, say
+from .front import front_table
+from .settings import RunCommand
 
 
 def run(settings: RunCommand) -> None:
@@ -38,7 +41,7 @@ def run(settings: RunCommand) -> None:
     if settings.latency_tag is None:
         latency_target(load_config(model_source(settings)), settings.search.latency)
     trackers = parse_trackers(settings.report_to)
-    folder, task = open_project(settings)
+    folder, task = open_project(settings, TERMINAL)
     with folder.writing():  # not only stage by stage: what comes after them is written too
         _stages(folder, task, settings, trackers)
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from ..tasks.task import Metric, Split
+from ..tasks.metrics import Metric
+from ..tasks.split import Split
 from .archive import Evaluation
 from .evaluator import ROWS
 from .objectives import ERROR, Objective

@@ -16,7 +16,8 @@ from ..supernet import Supernet
 from ..supernet.encoder import embed
 from ..supernet.supernet import Subnet
 from ..tasks.batches import Batch, sorted_batches
-from ..tasks.task import Metric, Split
+from ..tasks.metrics import Metric
+from ..tasks.split import Split
 from .model_error import in_order
 from .prefixes import Prefix, Prefixes
 from .racing import Outcome, check_racing, hardness, probes, stages

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from ..supernet import Supernet
 from ..supernet.heads import read_outputs
-from ..tasks.batches import sorted_batches
-from ..tasks.task import Metric, Split
+from ..tasks import Task
+from ..tasks.batches import collate, sorted_batches
+from ..tasks.metrics import Metric
+from ..tasks.split import Split
 
 if TYPE_CHECKING:
     from ..supernet.shipping.session import OnnxModel
@@ -83,3 +87,9 @@ def model_outputs(
             outputs.append(read_outputs(model(**inputs), batch.attention_mask).float().cpu().numpy())
         order.append(batch.index)
     return in_order(split, np.concatenate(outputs), np.concatenate(order))
+
+
+def few_inputs(supernet: Supernet, task: Task) -> dict[str, Tensor]:
+    """Return a few texts, as a model is called with them, to check that two forms of it agree."""
+    rows = np.arange(min(8, len(task.selection)))
+    return collate(task.selection, rows, task.pad_token_id).to(supernet.device).inputs

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..search_space import EncoderShape, SubnetMask
-from ..tasks.task import Metric
+from ..tasks.metrics import Metric
 from .objectives import ERROR
 
 SHARES = (0.25, 0.5, 1.0)  # of the texts, after each of which is looked

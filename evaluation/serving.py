@@ -44,7 +44,7 @@ def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
 
 
 def _write_torch(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
-    from ..supernet.storage import quiet
+    from ..supernet.stored.storage import quiet
 
     with quiet(progress=False):
         model.save_pretrained(folder)

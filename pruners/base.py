@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from ..errors import InputError
 from ..search_space import EncoderShape, SubnetMask
 from ..supernet import Supernet
-from ..supernet.training import Progress
+from ..supernet.training.supernet_training import Progress
 from ..tasks import Task
 
 # What a subnetwork costs: any number that does not shrink when more is kept.

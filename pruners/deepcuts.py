@@ -19,9 +19,9 @@ from transformers import PreTrainedModel
 from ..errors import InputError, unknown_name
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.finetuning import finetune
-from ..supernet.settings import FinetuneSettings
-from ..supernet.training import Progress
+from ..supernet.training.finetuning import finetune
+from ..supernet.training.settings import FinetuneSettings
+from ..supernet.training.supernet_training import Progress
 from ..tasks import Task
 from .base import Cost, Provenance, Pruned, TrainedPruner
 from .elements import STRATEGIES, Elements, ElementScores, kept_elements, prunable_names, share_kept

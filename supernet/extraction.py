@@ -12,9 +12,10 @@ from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from .elastic import Pieces, cut, hidden_index, pieces
-from .extracted import ATTENTION, CONFIGS, FFN, MODELS, ExtractedConfig
 from .families import ModelFamily, family_of
 from .heads import head_of, read_outputs
+from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
+from .stored.extracted import CONFIGS, MODELS
 
 if TYPE_CHECKING:
     from .supernet import Supernet

@@ -17,11 +17,13 @@ from .demo_model import demo_model_folder
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
+from .metrics import METRICS, Metric
 from .questions import Windows
+from .split import Split
 from .splitting import Sizes, split_off_selection
 from .squad import SQUAD, load_squad
 from .tagging import load_tagging
-from .task import METRICS, Metric, Split, Task
+from .task import Task
 from .texts import Columns, TaskTexts
 from .tokenisation import check_tokenizer, fingerprint
 

@@ -140,7 +140,7 @@ def test_the_site(tmp_path):
     done = subprocess.run([*command, str(tmp_path / "site")], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     page = (tmp_path / "site" / "api" / "supernet.html").read_text()
-    assert 'id="secateur.supernet.training.train_supernet"' in page
+    assert 'id="secateur.supernet.training.supernet_training.train_supernet"' in page
     assert "learning_rate" in page  # fields of the settings
     pages = [path.read_text() for path in (tmp_path / "site").rglob("*.html")]
     outside = [link for text in pages for link in re.findall(r'(?:src|<link[^>]* href)="(https?://[^"]+)"', text)]

@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...evaluation.latency import Bench, Latency, LatencyTarget
-from ...supernet.packed import FORMS, in_form
+from ...supernet.packed.packed import FORMS, in_form
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...supernet.slabs import Scheme, Slabs
-from ...supernet.storage import known_family
+from ...supernet.packed.slabs import Scheme, Slabs
+from ...supernet.stored.storage import known_family
 from ..importance.backward import PARTS
 from .settings import Selection
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from ...supernet.slabs import Slabs
+from ...supernet.packed.slabs import Slabs
 
 _SMALLEST = 1e-20  # a norm to divide by
 

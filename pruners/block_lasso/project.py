@@ -7,7 +7,7 @@ from transformers import PreTrainedModel
 
 from ...search_space import UnitScores
 from ...supernet.families import family_of
-from ...supernet.packed import SlabLinear, slab_linears
+from ...supernet.packed.packed import SlabLinear, slab_linears
 
 # The maps whose lines belong to one unit: rows of those into it, columns of those out of it.
 _HEADS = {"row": ("query", "key", "value"), "column": ("attention_output",)}

@@ -19,11 +19,11 @@ from ...errors import InputError
 from ...evaluation.latency import LatencyTarget
 from ...search_space import SubnetMask
 from ...supernet import Supernet
-from ...supernet.checkpoint import damaged
-from ...supernet.packed import mark_slabs
-from ...supernet.packed_storage import compression
-from ...supernet.slabs import Slabs
-from ...supernet.training import Progress
+from ...supernet.packed.packed import mark_slabs
+from ...supernet.packed.packed_storage import compression
+from ...supernet.packed.slabs import Slabs
+from ...supernet.training.checkpoint import damaged
+from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
 from ..base import Cost, Provenance, Pruned, TrainedPruner
 from ..deepcuts import retrain_masked

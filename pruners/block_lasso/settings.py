@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...supernet.settings import FinetuneSettings
-from ...supernet.slabs import Scheme
+from ...supernet.packed.slabs import Scheme
+from ...supernet.training.settings import FinetuneSettings
 
 Selection = Literal["matrix", "global"]
 

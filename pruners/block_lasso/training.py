@@ -9,10 +9,10 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedModel
 
-from ...supernet.checkpoint import complete, damaged
-from ...supernet.finetuning import finetune
-from ...supernet.slabs import Slabs
-from ...supernet.training import Progress
+from ...supernet.packed.slabs import Slabs
+from ...supernet.training.checkpoint import complete, damaged
+from ...supernet.training.finetuning import finetune
+from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
 from .penalty import GroupPenalty
 from .settings import BlockLassoSettings

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from ...errors import InputError
 from ...supernet import Supernet
 from ...supernet.extraction import extract
-from ...supernet.training import Progress
+from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
 from ..base import Cost, Provenance, Pruned, TrainedPruner
 from .hard_concrete import LARGEST

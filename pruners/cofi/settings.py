@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...supernet.settings import Precision, TrainingSettings
+from ...supernet.training.settings import Precision, TrainingSettings
 from .layers import Matching
 
 Distillation = Literal["layers", "predictions", "none"]

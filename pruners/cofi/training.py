@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ...search_space import SubnetMask
 from ...supernet import Supernet
-from ...supernet.checkpoint import SaveClock, complete, damaged, publish
 from ...supernet.precision import resolve_precision
-from ...supernet.step import GradientStep, Slices
-from ...supernet.training import Progress, batch_rows, learning_rate_factor, parameter_groups
+from ...supernet.training.checkpoint import SaveClock, complete, damaged, publish
+from ...supernet.training.step import GradientStep, Slices
+from ...supernet.training.supernet_training import Progress, batch_rows, learning_rate_factor, parameter_groups
 from ...tasks import Task
 from ...tasks.batches import Batch, collate
 from .folding import fold, fold_embedded, fold_into

@@ -12,12 +12,12 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...errors import InputError, unknown_name
 from .. import modeling_secateur
-from ..model_card import CardFacts, model_card, read_facts
 from ..modeling_secateur import ExtractedModel
-from ..packed import slab_linears
-from ..record import CARD, PICTURE, Form, Record, Written, read_record, record_of, write_record
-from ..replacing import check_replaceable, replacing
-from ..storage import write_model
+from ..packed.packed import slab_linears
+from ..stored.record import CARD, PICTURE, Form, Record, Written, read_record, record_of, write_record
+from ..stored.replacing import check_replaceable, replacing
+from ..stored.storage import write_model
+from .model_card import CardFacts, model_card, read_facts
 from .stock import not_stock, stock_model
 
 

@@ -22,7 +22,7 @@ from ...errors import InputError
 from ..families import FAMILIES, ModelFamily, family_of
 from ..heads import head_of, reads_tokens
 from ..modeling_secateur import PREFIX
-from ..packed import slab_linears
+from ..packed.packed import slab_linears
 from .needed import needed
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.utils import validate_repo_id
 
 from ...errors import InputError
-from ..record import CARD, check_record
-from ..storage import find_source, hub_is_offline, load_config, quiet
+from ..stored.record import CARD, check_record
+from ..stored.storage import find_source, hub_is_offline, load_config, quiet
 
 
 def push_to_hub(folder: Path, repo_id: str, *, private: bool = False) -> str:

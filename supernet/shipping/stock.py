@@ -18,7 +18,7 @@ from ..modeling_secateur import (
     layer_sizes,
     neurons_field,
 )
-from ..packed import slab_linears
+from ..packed.packed import slab_linears
 
 _FIELDS = (*(field.name for field in fields(ExtractedFields)), "project_embeddings")
 

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from secateur.cli.candidate import CandidateTrainer
 from secateur.evaluation.error import SplitError
 from secateur.evaluation.model_error import model_error
+from secateur.run.stages.candidate import CandidateTrainer
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.finetuning import finetune
-from secateur.supernet.settings import FinetuneSettings
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
+from secateur.supernet.training.finetuning import finetune
+from secateur.supernet.training.settings import FinetuneSettings
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 

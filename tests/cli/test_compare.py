@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from secateur.cli import run_command
-from secateur.cli.run_folder import RunFolder
-from secateur.cli.workspace import model_name, open_task
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.model_error import model_error, model_outputs
+from secateur.run.folder import RunFolder
+from secateur.run.model import model_name
+from secateur.run.project import open_task
 from secateur.searchers import AUTO
 from secateur.supernet.extraction import extract
-from secateur.supernet.recovery import recover
-from secateur.supernet.settings import RecoverySettings
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
+from secateur.supernet.training.recovery import recover
+from secateur.supernet.training.settings import RecoverySettings
 
 from .conftest import archive_rows, message_of, record
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
-from secateur.supernet.shipping.onnx import OnnxModel
-from secateur.supernet.storage import load_model, load_tokenizer
+from secateur.supernet.shipping.session import OnnxModel
+from secateur.supernet.stored.storage import load_model, load_tokenizer
 from secateur.tasks.batches import Batch
 
 TEXTS = ["a truly good film", "bad bad film !", "good"]

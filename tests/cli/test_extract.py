@@ -7,8 +7,8 @@ import pytest
 from secateur.evaluation.archive import Archive
 from secateur.search_space import SubnetMask
 from secateur.supernet.families import family_of
-from secateur.supernet.record import read_record
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.record import read_record
+from secateur.supernet.stored.storage import load_model
 from transformers import AutoModelForSequenceClassification
 
 

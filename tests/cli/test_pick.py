@@ -6,9 +6,9 @@ import json
 import sqlite3
 
 import pytest
-from secateur.cli.pick import choose
-from secateur.cli.settings import Budgets
 from secateur.evaluation.archive import Archive
+from secateur.run.choice.pick import choose
+from secateur.run.settings import Budgets
 
 ROLES = ("chosen", "cheaper", "dearer")
 

@@ -13,19 +13,21 @@ import numpy as np
 import pytest
 import torch
 from secateur.cli import run_command
-from secateur.cli.points import Stopwatch, check_pruned
-from secateur.cli.prune import check_labels_are_there, seen_by
-from secateur.cli.rescore import COSTS
-from secateur.cli.run_folder import RunFolder
-from secateur.cli.workspace import model_name, open_task
 from secateur.errors import InputError
 from secateur.evaluation.archive import Archive
+from secateur.evaluation.evaluation import COSTS
 from secateur.evaluation.model_error import model_error
 from secateur.evaluation.objectives import OBJECTIVES
 from secateur.pruners import PRUNERS, make_pruner
+from secateur.pruners.agreement import check_pruned
+from secateur.run.folder import RunFolder
+from secateur.run.model import model_name
+from secateur.run.project import open_task
+from secateur.run.stages.prune import check_labels_are_there, seen_by
+from secateur.run.stopwatch import Stopwatch
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
 from secateur.tasks.kinds import KINDS
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
@@ -134,8 +136,8 @@ def test_what_was_searched_for_is_shown_as_before(pruned, finished, call):
     for arguments in (["front", "--json"], ["pick", "--error", "0.6", "--as-measured", "--json"]):
         before, after = (call(arguments[0], run, *arguments[1:]).out for run in (finished, pruned))
         assert json.loads(before) == json.loads(after)
-    from secateur.cli.report import report_facts
-    from secateur.cli.workspace import open_task
+    from secateur.run.project import open_task
+    from secateur.run.report.report import report_facts
 
     found = []
     for run in (finished, pruned):

@@ -7,12 +7,12 @@ import shlex
 
 import pytest
 from rich.console import Console
-from secateur.cli.growth import Box, growth
-from secateur.cli.report import report_facts
-from secateur.cli.run_folder import RunFolder
 from secateur.cli.terminal import Cloud, draw, front_clouds
-from secateur.cli.workspace import open_task
 from secateur.evaluation.archive import Archive, Evaluation
+from secateur.run.folder import RunFolder
+from secateur.run.project import open_task
+from secateur.run.report.growth import Box, growth
+from secateur.run.report.report import report_facts
 from secateur.search_space import EncoderShape, SubnetMask
 
 from .conftest import message_of

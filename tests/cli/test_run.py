@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from secateur.evaluation.archive import Archive
 from secateur.searchers import AUTO
-from secateur.supernet.record import read_record
 from secateur.supernet.shipping.checkpoint import card_of
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.record import read_record
+from secateur.supernet.stored.storage import load_model
 
 from .conftest import FINETUNE, SEARCH, SUPERNET, archive_rows, record, sentences, write_csv
 

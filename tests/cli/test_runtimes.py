@@ -8,10 +8,10 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from secateur.cli.run_folder import RunFolder
-from secateur.cli.workspace import open_supernet, open_task
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.latency import LatencyTable
+from secateur.run.folder import RunFolder
+from secateur.run.project import open_supernet, open_task
 from secateur.supernet.extraction import extract
 from secateur.supernet.shipping.onnx import open_onnx
 from secateur.tasks.batches import collate

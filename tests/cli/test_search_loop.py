@@ -9,13 +9,13 @@ from contextlib import suppress
 import numpy as np
 import pytest
 from secateur.cli.console import Ticker
-from secateur.cli.search_loop import Plan, SearchLoop, known_values, pack, told, unpack
 from secateur.errors import InputError
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.error import SplitError
 from secateur.evaluation.evaluator import Evaluated, Evaluator, Outcomes, Pass
 from secateur.evaluation.farm import Done, Farm
 from secateur.evaluation.objectives import encoder_parameters
+from secateur.run.stages.search_loop import Plan, SearchLoop, known_values, pack, told, unpack
 from secateur.search_space import SPACES, SubnetMask
 from secateur.searchers import make_searcher
 from secateur.supernet import Supernet

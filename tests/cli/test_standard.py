@@ -17,7 +17,7 @@ from secateur.evaluation.archive import Archive
 from secateur.evaluation.model_error import model_error
 from secateur.evaluation.objectives import OBJECTIVES
 from secateur.searchers import AUTO
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
 from transformers import AutoModelForSequenceClassification
 
 from .conftest import archive_rows, message_of, record
@@ -62,7 +62,7 @@ def test_candidates_are_in_the_archive_beside_the_subnetworks(both, finished):
 
 
 def shape_of(run):
-    from secateur.cli.workspace import load_supernet
+    from secateur.run.project import load_supernet
 
     return load_supernet(run / "supernet").shape
 
@@ -92,8 +92,8 @@ def test_what_is_on_a_front_has_its_weights_and_a_report(both, call):
 
 
 def task_of(run):
-    from secateur.cli.run_folder import RunFolder
-    from secateur.cli.workspace import open_task
+    from secateur.run.folder import RunFolder
+    from secateur.run.project import open_task
 
     return open_task(RunFolder.open(run))
 
@@ -195,9 +195,9 @@ def test_a_run_may_be_standard_from_the_start(inputs, finished, tmp_path, call):
 
 
 def test_the_report_draws_both_fronts_with_what_they_cost(both):
-    from secateur.cli.report import report_facts
-    from secateur.cli.run_folder import RunFolder
-    from secateur.cli.workspace import open_task
+    from secateur.run.folder import RunFolder
+    from secateur.run.project import open_task
+    from secateur.run.report.report import report_facts
 
     folder = RunFolder.open(both)
     with Archive(both / "archive.db") as archive:

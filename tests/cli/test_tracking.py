@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from secateur.cli.workspace import model_name
 from secateur.evaluation.archive import Archive
+from secateur.run.model import model_name
 
 from .conftest import record
 from .test_trained import COFI, LASSO

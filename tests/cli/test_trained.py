@@ -8,8 +8,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from secateur.cli.run_folder import RunFolder
 from secateur.evaluation.archive import Archive
+from secateur.run.folder import RunFolder
 
 from .conftest import archive_rows
 

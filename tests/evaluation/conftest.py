@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.tasks.task import METRICS, Split
+from secateur.tasks.metrics import METRICS
+from secateur.tasks.split import Split
 
 if TYPE_CHECKING:
     from secateur.evaluation.error import SplitError

@@ -15,7 +15,8 @@ from secateur.evaluation.choice import (
 )
 from secateur.evaluation.objectives import Objective
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.tasks.task import METRICS, Split
+from secateur.tasks.metrics import METRICS
+from secateur.tasks.split import Split
 
 SHAPE = EncoderShape(num_layers=2, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 OBJECTIVES = {

@@ -12,7 +12,8 @@ from secateur.evaluation.report.comparison import ComparedPoint
 from secateur.evaluation.report.comparison_tables import comparison_section
 from secateur.evaluation.report.looks import looks
 from secateur.pruners import PRUNERS
-from secateur.tasks.task import METRICS, Split
+from secateur.tasks.metrics import METRICS
+from secateur.tasks.split import Split
 from secateur.tests.made_up_report import one_layer
 
 BUDGETS = (0.75, 0.5, 0.25)

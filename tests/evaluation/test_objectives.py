@@ -8,7 +8,7 @@ from secateur.evaluation.objectives.memory import BASE_MB, ONNXRUNTIME_MB
 from secateur.search_space import Large, Medium, Small, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.storage import save_model
+from secateur.supernet.stored.storage import save_model
 from secateur.tests.tiny import tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 

@@ -12,7 +12,7 @@ from secateur.evaluation.pareto import hypervolume, is_front
 from secateur.evaluation.racing import FrontLimits, check_racing, hardness, probes, stages
 from secateur.search_space import SPACES, SubnetMask
 from secateur.searchers import make_searcher
-from secateur.tasks.task import METRICS
+from secateur.tasks.metrics import METRICS
 
 from .conftest import SHAPE, split_error
 

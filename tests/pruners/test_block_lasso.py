@@ -16,9 +16,9 @@ from secateur.pruners.budget import best_mask
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.packed import FORMS, in_form, mark_slabs, slab_linears
-from secateur.supernet.packed_storage import compression
-from secateur.supernet.slabs import Slabs
+from secateur.supernet.packed.packed import FORMS, in_form, mark_slabs, slab_linears
+from secateur.supernet.packed.packed_storage import compression
+from secateur.supernet.packed.slabs import Slabs
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import padded_batch, tiny_model
 from torch import nn

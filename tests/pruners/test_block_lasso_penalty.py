@@ -9,7 +9,7 @@ from secateur.pruners.block_lasso.groups import cut
 from secateur.pruners.block_lasso.penalty import GroupPenalty
 from secateur.pruners.block_lasso.training import train_reweighted
 from secateur.supernet import Supernet
-from secateur.supernet.slabs import Slabs
+from secateur.supernet.packed.slabs import Slabs
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 from torch import nn

@@ -12,8 +12,8 @@ from secateur.pruners.deepcuts import DeepCuts, retrain_masked
 from secateur.pruners.elements import STRATEGIES, ElementScores, kept_elements, prunable_names
 from secateur.pruners.importance.backward import Recipe
 from secateur.search_space import SubnetMask
-from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
+from secateur.supernet.training.settings import FinetuneSettings
 from secateur.tests.pruners.trained import other_weights, pruned_by
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model, tiny_regressor

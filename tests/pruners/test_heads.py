@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from secateur.cli.points import check_pruned
 from secateur.evaluation.model_error import model_error
 from secateur.pruners import Pruned, make_pruner
+from secateur.pruners.agreement import check_pruned
 from secateur.pruners.importance import Fisher
 from secateur.pruners.importance.backward import Recipe
 from secateur.supernet import Supernet

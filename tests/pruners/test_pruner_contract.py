@@ -10,7 +10,8 @@ from secateur.pruners import PRUNERS, Pruned, Pruner, make_pruner
 from secateur.supernet import Supernet
 from secateur.supernet.gates import gated, run_whole
 from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS, Task
+from secateur.tasks.metrics import METRICS
+from secateur.tasks.task import Task
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import padded_batch, tiny_model
 from transformers import BertConfig, BertForSequenceClassification

@@ -1,6 +1,6 @@
 """Facts for a model card."""
 
-from secateur.supernet.model_card import CardFacts
+from secateur.supernet.shipping.model_card import CardFacts
 
 FACTS = CardFacts(
     name="sst2-small",

@@ -3,9 +3,10 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.supernet.extracted import MODELS, layer_sizes
 from secateur.supernet.extraction import extract
 from secateur.supernet.families import family_of
+from secateur.supernet.modeling_secateur import layer_sizes
+from secateur.supernet.stored.extracted import MODELS
 from secateur.tests.tiny import tiny_model
 from transformers import (
     BertConfig,

@@ -11,9 +11,9 @@ import transformers
 from secateur.evaluation.model_error import model_error
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.finetuning import finetune
-from secateur.supernet.settings import FinetuneSettings
 from secateur.supernet.supernet import Supernet
+from secateur.supernet.training.finetuning import finetune
+from secateur.supernet.training.settings import FinetuneSettings
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model, tiny_regressor
 

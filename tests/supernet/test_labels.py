@@ -5,10 +5,10 @@ import torch
 from secateur.errors import InputError
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.finetuning import finetune
 from secateur.supernet.heads import ENDINGS, head_of
-from secateur.supernet.labels import check_labels, head_labels
+from secateur.supernet.stored.labels import check_labels, head_labels
 from secateur.supernet.supernet import Supernet
+from secateur.supernet.training.finetuning import finetune
 from secateur.tests.supernet import toy
 from transformers import (
     BertConfig,

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import yaml
 from huggingface_hub import ModelCardData
-from secateur.supernet.model_card import model_card
+from secateur.supernet.shipping.model_card import model_card
 from secateur.tests.supernet.cards import FACTS
 
 

@@ -14,10 +14,10 @@ from secateur.errors import InputError
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.packed import FORMS, BsrSlabs, DenseSlabs, PackedSlabs, in_form, mark_slabs, slab_linears
-from secateur.supernet.packed_storage import compression, stored_bytes
-from secateur.supernet.slabs import Slabs
-from secateur.supernet.storage import load_model, save_model
+from secateur.supernet.packed.packed import FORMS, BsrSlabs, DenseSlabs, PackedSlabs, in_form, mark_slabs, slab_linears
+from secateur.supernet.packed.packed_storage import compression, stored_bytes
+from secateur.supernet.packed.slabs import Slabs
+from secateur.supernet.stored.storage import load_model, save_model
 from secateur.tests.tiny import padded_batch, tiny_model
 from torch import nn
 
@@ -175,7 +175,7 @@ def test_saved_and_loaded(model, batch, tiny_tokenizer, tmp_path, form):
 PROGRAM = """
 import sys, torch
 from pathlib import Path
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
 from secateur.tests.tiny import padded_batch
 model = load_model(Path(sys.argv[1]))
 torch.save(model(**padded_batch(model)).logits.detach(), sys.argv[2])

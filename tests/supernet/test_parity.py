@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from secateur.search_space import SPACES, EncoderShape, SubnetMask
 from secateur.supernet import Supernet
-from secateur.supernet.extracted import CONFIGS
 from secateur.supernet.extraction import check_agreement, check_extracted, extract
 from secateur.supernet.families import family_of
 from secateur.supernet.heads import auto_class, head_of, read_outputs
+from secateur.supernet.stored.extracted import CONFIGS
 from secateur.tests.supernet.reference import multiplied
 from transformers import PreTrainedModel
 

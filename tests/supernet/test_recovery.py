@@ -10,10 +10,10 @@ from secateur.errors import InputError
 from secateur.evaluation.model_error import model_error, model_outputs
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.finetuning import finetune
-from secateur.supernet.recovery import recover
-from secateur.supernet.settings import FinetuneSettings, RecoverySettings
 from secateur.supernet.supernet import Supernet
+from secateur.supernet.training.finetuning import finetune
+from secateur.supernet.training.recovery import recover
+from secateur.supernet.training.settings import FinetuneSettings, RecoverySettings
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model, tiny_regressor
 

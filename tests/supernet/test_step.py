@@ -8,7 +8,7 @@ import torch
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.heads import head_of, read_outputs
-from secateur.supernet.step import GradientStep
+from secateur.supernet.training.step import GradientStep
 from secateur.tasks.batches import Batch
 from secateur.tasks.kinds import KINDS
 from secateur.tests.supernet.reference import multiplied

@@ -16,7 +16,7 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.families import family_of
 from secateur.supernet.heads import ENDINGS, auto_class, head_of
 from secateur.supernet.shipping.checkpoint import write_checkpoint
-from secateur.supernet.storage import load_model, load_tokenizer, save_model
+from secateur.supernet.stored.storage import load_model, load_tokenizer, save_model
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.supernet.refusals import message_of
 from secateur.tests.tiny import tiny_model
@@ -321,7 +321,7 @@ def test_a_full_file_system(saved):
     code = """
 import sys, pathlib, os
 from secateur.errors import InputError
-from secateur.supernet.storage import load_model, load_tokenizer, save_model
+from secateur.supernet.stored.storage import load_model, load_tokenizer, save_model
 model, tokenizer = load_model(sys.argv[1]), load_tokenizer(sys.argv[1])
 try:
     save_model(model, tokenizer, pathlib.Path(sys.argv[2]) / "model")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from secateur.search_space import SPACES, EncoderShape
-from secateur.supernet.strategies import STRATEGIES, Pass, Step
+from secateur.supernet.training.strategies import STRATEGIES, Pass, Step
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 SPACE = SPACES["medium"](SHAPE)

@@ -9,10 +9,10 @@ from secateur.evaluation.model_error import model_outputs
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.families import FAMILIES
-from secateur.supernet.recovery import recover
-from secateur.supernet.settings import RecoverySettings
 from secateur.supernet.supernet import Supernet
-from secateur.supernet.teacher import Teacher
+from secateur.supernet.training.recovery import recover
+from secateur.supernet.training.settings import RecoverySettings
+from secateur.supernet.training.teacher import Teacher
 from secateur.tasks.batches import collate
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from accelerate.tracking import get_available_trackers
 from secateur.errors import InputError
-from secateur.supernet.tracking import Tracking, parse_trackers
-from secateur.supernet.training import Progress
+from secateur.supernet.training.supernet_training import Progress
+from secateur.supernet.training.tracking import Tracking, parse_trackers
 from secateur.tests.supernet import toy
 
 pytest.importorskip("tensorboard", reason="the extra `track` is not installed")

@@ -16,12 +16,18 @@ from secateur.errors import InputError
 from secateur.evaluation.error import SplitError
 from secateur.search_space import SPACES
 from secateur.supernet import Supernet
-from secateur.supernet.settings import SupernetSettings
-from secateur.supernet.strategies import STRATEGIES
-from secateur.supernet.training import batch_rows, learning_rate_factor, parameter_groups, train_supernet
+from secateur.supernet.training.settings import SupernetSettings
+from secateur.supernet.training.strategies import STRATEGIES
+from secateur.supernet.training.supernet_training import (
+    batch_rows,
+    learning_rate_factor,
+    parameter_groups,
+    train_supernet,
+)
 from secateur.tasks.batches import collate, sorted_batches
 from secateur.tasks.kinds import KINDS
-from secateur.tasks.task import METRICS, Task
+from secateur.tasks.metrics import METRICS
+from secateur.tasks.task import Task
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 

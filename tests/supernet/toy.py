@@ -16,12 +16,14 @@ import torch
 from accelerate import PartialState
 from secateur.search_space import SPACES
 from secateur.supernet import Supernet
-from secateur.supernet.finetuning import finetune
-from secateur.supernet.settings import FinetuneSettings, SupernetSettings
-from secateur.supernet.training import Progress, train_supernet
+from secateur.supernet.training.finetuning import finetune
+from secateur.supernet.training.settings import FinetuneSettings, SupernetSettings
+from secateur.supernet.training.supernet_training import Progress, train_supernet
 from secateur.tasks.kinds import KINDS
+from secateur.tasks.metrics import METRICS
 from secateur.tasks.passages import Passages
-from secateur.tasks.task import METRICS, Split, Task
+from secateur.tasks.split import Split
+from secateur.tasks.task import Task
 from secateur.tests.tiny import VOCABULARY, tiny_model
 from transformers import PreTrainedModel
 

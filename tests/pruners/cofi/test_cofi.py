@@ -13,9 +13,9 @@ from secateur.pruners import CoFi, make_pruner
 from secateur.pruners.cofi import CoFiSettings
 from secateur.pruners.cofi.settings import Schedule
 from secateur.supernet import Supernet
-from secateur.supernet.finetuning import finetune
 from secateur.supernet.heads import head_of
-from secateur.supernet.settings import FinetuneSettings
+from secateur.supernet.training.finetuning import finetune
+from secateur.supernet.training.settings import FinetuneSettings
 from secateur.tests.pruners import trained
 from secateur.tests.pruners.trained import other_weights
 from secateur.tests.supernet import toy

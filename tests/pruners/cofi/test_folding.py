@@ -12,7 +12,7 @@ from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import read_outputs
-from secateur.supernet.step import GradientStep
+from secateur.supernet.training.step import GradientStep
 from secateur.tasks.batches import Batch
 from secateur.tests.pruners.cofi.reference import masked
 from secateur.tests.supernet.test_parity import in_memory

@@ -10,7 +10,7 @@ from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.shipping.checkpoint import card_of, write_card, write_checkpoint
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.supernet.refusals import message_of
 

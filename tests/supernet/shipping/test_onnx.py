@@ -15,11 +15,12 @@ from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import head_of, read_outputs
-from secateur.supernet.packed import mark_slabs
+from secateur.supernet.packed.packed import mark_slabs
+from secateur.supernet.packed.slabs import Slabs
 from secateur.supernet.shipping.graph import LOWEST_OPSET, onnx_graph
-from secateur.supernet.shipping.onnx import OnnxModel, export_onnx, open_onnx, quantize_onnx
-from secateur.supernet.slabs import Slabs
-from secateur.supernet.storage import load_model
+from secateur.supernet.shipping.onnx import export_onnx, open_onnx, quantize_onnx
+from secateur.supernet.shipping.session import OnnxModel
+from secateur.supernet.stored.storage import load_model
 from secateur.tasks.batches import Batch
 from secateur.tests.tiny import VOCABULARY, tiny_model
 

@@ -13,7 +13,7 @@ from secateur.supernet import modeling_secateur
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import ENDINGS, auto_class
 from secateur.supernet.shipping.checkpoint import write_checkpoint
-from secateur.supernet.storage import load_model, load_tokenizer
+from secateur.supernet.stored.storage import load_model, load_tokenizer
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.tiny import padded_batch, tiny_model
 from transformers import AutoModelForSequenceClassification

@@ -7,11 +7,11 @@ from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import head_of
-from secateur.supernet.packed import in_form, mark_slabs, slab_linears
+from secateur.supernet.packed.packed import in_form, mark_slabs, slab_linears
+from secateur.supernet.packed.slabs import Slabs
 from secateur.supernet.shipping.checkpoint import write_checkpoint
 from secateur.supernet.shipping.stock import not_stock, stock_model
-from secateur.supernet.slabs import Slabs
-from secateur.supernet.storage import load_model
+from secateur.supernet.stored.storage import load_model
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.tiny import padded_batch, tiny_model
 

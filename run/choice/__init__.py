@@ -1,0 +1,1 @@
+"""Choosing one model of a run."""

@@ -1,0 +1,268 @@
+"""All methods of a run at equal budgets, as `compare` prints them and the report draws them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, STANDARD, SUPERNET, SUPERNET_PRUNED, Archive, Evaluation
+from ..evaluation.evaluation import KINDS, REPORT, SELECTION, WHOLE, other_scores
+from ..evaluation.model_error import constant_error
+from ..evaluation.objectives import ERROR
+from ..evaluation.report import Comparison
+from ..evaluation.report import comparison as layers
+from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint
+from ..pruners import PRUNERS
+from ..search_space import EncoderShape
+from ..supernet.training.settings import RecoverySettings
+from ..tasks import Task
+from .basis import precision
+from .folder import RunFolder
+from .recipes import is_own, label
+
+_DENSITIES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # if nothing was pruned
+_TOLD = ("learning_rate", "batch_size", "warmup", "weight_decay")  # of a recovery
+
+
+def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budgets:
+    """Return the densities that were asked for, or those that models of both kinds were made at."""
+    if asked is not None:
+        wanted = tuple(sorted(asked, reverse=True))
+        return Budgets(wanted, wanted)
+    recipes = [one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS) if "density" in one.recipe]
+    kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
+    nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
+    return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
+
+
+def comparison(
+    folder: RunFolder,
+    archive: Archive,
+    task: Task,
+    shape: EncoderShape,
+    budgets: Budgets,
+    epochs: float | None,
+) -> Comparison | None:
+    """Collect what is compared.
+
+    Args:
+        folder: the run.
+        archive: its archive.
+        task: its task.
+        shape: of its whole encoder.
+        budgets: at which methods are compared.
+        epochs: of the recovery to show; the longest that was made if None.
+
+    Returns:
+        None if no method has a model at these budgets.
+    """
+    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
+    epochs = max(lengths, default=None) if epochs is None else epochs
+    compared = Compared(folder, archive, task, shape, budgets)
+    points = tuple(compared.points(epochs))
+    if not points:
+        return None
+    worst = constant_error(task.selection, task.metric)
+    return Comparison(
+        title=f"{folder.project.task}: {folder.path.name}",
+        task=folder.project.task,
+        metric=folder.record["facts"]["metric"],
+        model=folder.project.model,
+        points=points,
+        wholes=compared.wholes(epochs),
+        budgets=budgets.kept,
+        worst_error=worst if worst > 0 else 1.0,
+        epochs=epochs,
+        facts=_facts(folder, task, epochs),
+    )
+
+
+def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str]:
+    report = ", ".join(f"{name} {split.examples:,}" for name, split in task.report.items())
+    found = {
+        "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
+        "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
+        f"which all choices are made on; report: {report}, looked at once per model",
+    }
+    if epochs is not None:
+        found["Equal recovery"] = (
+            f"{epochs:g} epoch{'' if epochs == 1 else 's'} from the fine-tuned model's outputs and the labels, the "
+            "same steps for each model: "
+            + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in RecoverySettings().model_dump().items() if k in _TOLD)
+        )
+    return found
+
+
+_TOLERANCE = 1 + 1e-9  # of a budget
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A model as the archive has it.
+
+    Attributes:
+        selection, report: its rows.
+    """
+
+    selection: Evaluation
+    report: Evaluation
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """Shares at which methods are compared, the largest first.
+
+    Attributes:
+        kept: of the encoder's parameters.
+        nonzero: of the weights that are not zero, for models that are as large as before.
+    """
+
+    kept: tuple[float, ...]
+    nonzero: tuple[float, ...]
+
+
+class Compared:
+    """Reads the methods' models out of an archive.
+
+    Args:
+        folder: the run, for what its stages took.
+        archive: the run's.
+        task: for how many texts and labels a training uses.
+        shape: of the whole encoder.
+        budgets: pruned models at other densities are left out.
+    """
+
+    def __init__(self, folder: RunFolder, archive: Archive, task: Task, shape: EncoderShape, budgets: Budgets) -> None:
+        self._folder, self._task, self._shape = folder, task, shape
+        self._budgets, self._zeros = budgets.kept, budgets.nonzero
+        report = {one.model: one for one in archive.evaluations(split=REPORT)}
+        self._models = [
+            Shown(one, report[one.model])
+            for one in archive.evaluations(split=SELECTION)
+            if one.model in report and not math.isnan(one.values[ERROR])
+        ]
+
+    def searched(self) -> dict[float, list[Shown]]:
+        """Return, by budget, each searcher's best model within it on the trained supernet."""
+        return self._best_within([one for one in self._models if one.selection.weights == SUPERNET])
+
+    def pruned(self) -> list[Shown]:
+        """Return the models that pruners made at the budgets without training."""
+        kinds = (FINETUNED, SUPERNET_PRUNED)
+        return [one for one in self._models if one.selection.weights in kinds and self._is_asked(one)]
+
+    def whole(self) -> Shown | None:
+        """Return the fine-tuned model itself."""
+        found = [one for one in self._models if (one.selection.weights, one.selection.method) == (FINETUNED, WHOLE)]
+        return found[0] if found else None
+
+    def points(self, epochs: float | None) -> Iterator[ComparedPoint]:
+        """Yield all methods' points: searches first, then pruners as they are listed.
+
+        Args:
+            epochs: of the recovery that is shown; None for none.
+        """
+        standard = self._best_within([one for one in self._models if one.selection.weights == STANDARD])
+        recovered = [one for one in self._recovered(epochs) if one.selection.method != WHOLE]
+        found = [self._point(one, layers.NONE, at) for at, of in self.searched().items() for one in of]
+        found += [self._point(one, layers.NATIVE, at) for at, of in standard.items() for one in of]
+        searched = [one for one in recovered if "density" not in one.selection.recipe]
+        found += [
+            self._point(one, layers.RECOVERED, at) for at, of in self._best_within(searched).items() for one in of
+        ]
+        yield from found
+        made = [(one, layers.NONE) for one in self.pruned()]
+        made += [(one, layers.RECOVERED) for one in recovered if self._is_asked(one)]
+        made += [
+            (one, layers.NATIVE) for one in self._models if one.selection.weights == NATIVE and self._is_asked(one)
+        ]
+        order = list(PRUNERS)
+        for one, layer in sorted(made, key=lambda pair: order.index(pair[0].selection.method)):
+            yield self._point(one, layer, one.selection.recipe["density"])
+
+    def wholes(self, epochs: float | None) -> dict[str, ComparedPoint]:
+        """Return the whole model of each layer that has one; of the native ones it is the untrained one's."""
+        found = {}
+        if (whole := self.whole()) is not None:
+            found[layers.NONE] = found[layers.NATIVE] = self._point(whole, layers.NONE, 1.0)
+        for one in self._recovered(epochs):
+            if one.selection.method == WHOLE:
+                found[layers.RECOVERED] = self._point(one, layers.RECOVERED, 1.0)
+        return found
+
+    def _recovered(self, epochs: float | None) -> list[Shown]:
+        return [
+            one
+            for one in self._models
+            if one.selection.weights == RECOVERED and one.selection.recipe["epochs"] == epochs
+        ]
+
+    def _is_asked(self, one: Shown) -> bool:
+        recipe = one.selection.recipe
+        return recipe.get("density") in (self._zeros if recipe.get("cost") == NONZERO else self._budgets)
+
+    def _best_within(self, models: Sequence[Shown]) -> dict[float, list[Shown]]:
+        """Return, by budget, each method's model of the lowest selection error within it."""
+        found: dict[float, list[Shown]] = {}
+        for budget in self._budgets:
+            limit = budget * self._shape.encoder_parameters * _TOLERANCE
+            within = [one for one in models if one.selection.values[ENCODER] <= limit]
+            found[budget] = [
+                min(
+                    (one for one in within if one.selection.method == method),
+                    key=lambda one: (one.selection.values[ERROR], one.selection.values[ENCODER]),
+                )
+                for method in dict.fromkeys(one.selection.method for one in within)
+            ]
+        return found
+
+    def _point(self, one: Shown, layer: str, density: float) -> ComparedPoint:
+        row, values = one.selection, one.selection.values
+        axis = NONZERO if NONZERO in values else ENCODER
+        shared, texts, labels = self._shared(row)
+        return ComparedPoint(
+            method=label(row),
+            layer=layer,
+            density=density,
+            axis=axis,
+            share=values[NONZERO] if axis == NONZERO else values[ENCODER] / self._shape.encoder_parameters,
+            seed=row.seed,
+            key=row.key,
+            weights=row.weights,
+            error_selection=values[ERROR],
+            error_report=one.report.values[ERROR],
+            latency_ms=one.report.values.get("latency_ms"),
+            latency_low_ms=one.report.values.get("latency_low_ms"),
+            latency_high_ms=one.report.values.get("latency_high_ms"),
+            parameters=_count(values.get("parameters")),
+            encoder_parameters=_count(values.get(ENCODER)),
+            macs=_count(values.get("macs")),
+            seconds=shared + (row.seconds if is_own(row) else 0.0),
+            shared_seconds=shared,
+            texts=texts,
+            labels=labels,
+            epochs=values.get("epochs", 0.0),
+            scores=other_scores(one.report),
+        )
+
+    def _shared(self, row: Evaluation) -> tuple[float, int, int]:
+        """Return the seconds that serve all models of a row's method, and the texts and labels it looked at."""
+        train = len(self._task.train)
+        if row.weights == RECOVERED:
+            trained = min(train, round(row.recipe["epochs"] * train))
+            texts, labels = (max(trained, int(row.values.get(name, 0))) for name in ("texts", "labels"))
+        else:
+            texts, labels = (int(row.values.get(name, 0)) for name in ("texts", "labels"))
+        seconds = self._folder.seconds
+        if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
+            everything = train + len(self._task.selection)
+            stages = ("standard",) if row.weights == STANDARD else ("supernet", "search")
+            return sum(seconds(stage) for stage in stages), everything, everything
+        if row.recipe.get("from") == "supernet":
+            return seconds("supernet"), train, train
+        return 0.0, texts, labels
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)

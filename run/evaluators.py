@@ -1,0 +1,55 @@
+"""Evaluators of a run's supernet."""
+
+from __future__ import annotations
+
+from ..evaluation.error import SplitError
+from ..evaluation.evaluator import Evaluator
+from ..evaluation.latency import LatencyTable
+from ..evaluation.objectives import OBJECTIVES
+from ..evaluation.racing import check_racing
+from ..supernet import Supernet
+from ..supernet.precision import resolve_precision
+from ..tasks import Task
+from ..tasks.split import Split
+from .settings import SearchSettings
+
+
+def make_evaluator(
+    supernet: Supernet,
+    task: Task,
+    splits: dict[str, Split],
+    table: LatencyTable,
+    settings: SearchSettings,
+    known: dict[str, dict[str, float]],
+    *,
+    racing: bool = False,
+) -> Evaluator:
+    """Build an evaluator of the error on some splits and all other objectives.
+
+    Only a search may be `racing`, on one split: what cannot reach a front is stopped.
+
+    Raises:
+        InputError: racing with a metric that it has no bound for.
+    """
+    if racing:
+        check_racing(task.metric, task.num_labels)
+    errors = split_errors(supernet, task, splits, settings)
+    return Evaluator(errors, [make(supernet, table) for make in OBJECTIVES.values()], known=known, racing=racing)
+
+
+def split_errors(
+    supernet: Supernet, task: Task, splits: dict[str, Split], settings: SearchSettings
+) -> dict[str, SplitError]:
+    """Make splits ready for passes of a supernet's subnetworks."""
+    dtype = resolve_precision(settings.precision, supernet.device)
+    return {
+        name: SplitError(
+            supernet,
+            split,
+            task.metric,
+            pad_token_id=task.pad_token_id,
+            dtype=dtype,
+            prefix_bytes=settings.prefix_mb * 2**20 // len(splits),
+        )
+        for name, split in splits.items()
+    }

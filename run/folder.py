@@ -1,0 +1,271 @@
+"""One run, one folder: what it is about, which stages are complete, and what they cost."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from ..errors import InputError
+from ..evaluation.latency import machine_name
+from .processes import is_first_process
+from .settings import ProjectSettings
+from .telling import SILENT, Teller
+
+# What a run is about; a folder made with other values of these is another run.
+_IDENTITY = tuple(name for name in ProjectSettings.model_fields if name != "out")
+# What is meant by a fact that differs.
+_FACTS = {
+    "taken_for": "the model has",
+    "weights": "the model's weights have",
+    "data": "the data or the model's tokenizer have",
+    "metric": "the data have",
+}
+# What was written down before it was left open.
+_USUAL = {"text_column": "text", "label_column": "label"}
+# What stages did before there was a setting for it.
+_ONCE = {"importance": "none"}
+_UNFINISHED = "run.json.tmp"
+_LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
+_FIRST = {_UNFINISHED, _LOCK}  # all that a run that was killed in its first moment leaves
+
+
+class RunFolder:
+    """A run's folder, opened with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        path: the folder.
+        project: what it is about.
+        tell: whom its jobs tell what they do.
+    """
+
+    def __init__(self, path: Path, record: dict[str, Any], tell: Teller = SILENT) -> None:
+        self.path = path
+        self.tell = tell
+        self.record = record
+        self.project = ProjectSettings.model_validate({**record["project"], "out": path})
+        self._lock = FileLock(path / _LOCK, is_singleton=True)  # reentrant, also through another object
+
+    @classmethod
+    def create(cls, project: ProjectSettings, facts: dict[str, Any], tell: Teller = SILENT) -> RunFolder:
+        """Make a run folder, or open the one there if it is of the same project.
+
+        Args:
+            project: what it is about.
+            facts: what was found out about model and task; must be the same when the folder is used again.
+            tell: as the attribute.
+
+        Raises:
+            InputError: the folder belongs to another run, or is no run folder at all.
+        """
+        path = project.out
+        wanted = {name: _plain(getattr(project, name)) for name in _IDENTITY}
+        if (path / "run.json").exists():
+            folder = cls.open(path, tell)
+            for name, value in wanted.items():
+                there = folder.record["project"].get(name)
+                if value is None and there == _USUAL.get(name):
+                    continue
+                if there != value and name != "data":  # which may have moved: its contents are among the facts
+                    raise InputError(
+                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
+                        "for another run"
+                    )
+            for name, value in facts.items():
+                if folder.record["facts"].get(name) != value:
+                    raise InputError(
+                        f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
+                        "another --out"
+                    )
+            with folder.writing():
+                folder._tidy()
+            return folder
+        if path.exists() and (not path.is_dir() or any(item.name not in _FIRST for item in path.iterdir())):
+            raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
+        record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
+        folder = cls(path, record, tell)
+        try:
+            with folder.writing():
+                if (path / "run.json").exists():  # another process was faster
+                    return cls.create(project, facts, tell)
+                folder._write()
+        except (NotADirectoryError, FileExistsError, PermissionError) as error:
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
+        return folder
+
+    @classmethod
+    def open(cls, path: Path, tell: Teller = SILENT) -> RunFolder:
+        """Open an existing run folder; `tell` is as the attribute.
+
+        Raises:
+            InputError: there is none, or its run.json is damaged.
+        """
+        if not (path / "run.json").is_file():
+            raise InputError(f"{path} is no run folder (it has no run.json); `secateur run --out {path}` makes one")
+        try:
+            folder = cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")), tell)
+            for stage in folder.record["stages"].values():
+                _ = stage["settings"], stage["complete"], stage["seconds"]
+            _ = folder.record["facts"]["data"]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{path / 'run.json'} is damaged ({type(error).__name__}); put back a copy of it, or choose another "
+                "--out and run again"
+            ) from error
+        return folder
+
+    @property
+    def archive(self) -> Path:
+        """The archive's file."""
+        return self.path / "archive.db"
+
+    @property
+    def finetuned(self) -> Path:
+        """The fine-tuned model."""
+        return self.path / "finetuned"
+
+    @property
+    def supernet(self) -> Path:
+        """The trained supernet."""
+        return self.path / "supernet"
+
+    @property
+    def pruned(self) -> Path:
+        """The models that pruners made or that were trained after it, as far as they are on a front."""
+        return self.path / "pruned"
+
+    def latency_table(self, target: str) -> Path:
+        """The file of the latency table for a target's name."""
+        return self.path / "latency" / f"{target}.json"
+
+    def settings(self, stage: str) -> dict[str, Any]:
+        """Return the settings a stage was run with.
+
+        Raises:
+            InputError: it has not been run.
+        """
+        if stage not in self.record["stages"]:
+            raise InputError(f"{self.path} has no {stage} stage yet; run `secateur {stage}` on it first")
+        return self.record["stages"][stage]["settings"]
+
+    def complete(self, stage: str) -> bool:
+        """Tell whether a stage has ended and what it wrote is still there."""
+        output = {"finetune": self.finetuned, "supernet": self.supernet, "search": self.archive}[stage]
+        return self.record["stages"].get(stage, {}).get("complete", False) and output.exists()
+
+    def seconds(self, stage: str) -> float:
+        """Return what a stage has taken so far, over all its attempts."""
+        return self.record["stages"].get(stage, {}).get("seconds", 0.0)
+
+    def stage_is_done(self, stage: str, settings: BaseModel) -> bool:
+        """Tell whether a stage has ended with these settings.
+
+        Raises:
+            InputError: it was run, or begun, with other settings.
+        """
+        there = self.record["stages"].get(stage)
+        if there is None:
+            return False
+        mine = settings.model_dump(mode="json", exclude={"save_seconds"})
+        for name, value in mine.items():
+            before = there["settings"].get(name, _ONCE.get(name))
+            if before != value:
+                raise InputError(
+                    f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
+                    f"{value!r}; choose another --out for another run"
+                )
+        return self.complete(stage)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Keep other processes from writing the folder meanwhile; whoever has it already may ask again.
+
+        Of several processes that train together (`torchrun`) the first has it for all.
+
+        Raises:
+            InputError: another process writes it.
+        """
+        if not is_first_process():
+            yield
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout as error:
+            raise InputError(
+                f"{self.path} is being written by another process; wait until it has ended, or choose another run "
+                "folder"
+            ) from error
+        try:
+            if self._lock.lock_counter == 1 and (self.path / "run.json").is_file():
+                self.record = self.open(self.path).record  # which another process may have written since
+            yield
+        finally:
+            self._lock.release()
+
+    @contextmanager
+    def stage(self, stage: str, settings: BaseModel, **notes: Any) -> Iterator[None]:
+        """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
+        with self.writing():
+            before = self.seconds(stage)
+            self._tidy()
+            entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
+            self.record["stages"][stage] = {**entry, "seconds": before}
+            self._write()
+            begin = time.monotonic()
+            try:
+                yield
+                self.record["stages"][stage]["complete"] = True
+            finally:
+                self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
+                self._write()
+
+    def _tidy(self) -> None:
+        """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
+        if not is_first_process():
+            return
+        for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old", "pruned/.*.part", "pruned/.*.old"):
+            for path in self.path.glob(pattern):
+                shutil.rmtree(path, ignore_errors=True)
+        for path in self.path.glob("tokens/*.tmp"):
+            path.unlink(missing_ok=True)
+
+    def _write(self) -> None:
+        if not is_first_process():
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / _UNFINISHED
+        temporary.write_text(json.dumps(self.record, indent=1) + "\n")
+        temporary.replace(self.path / "run.json")
+
+
+def environment() -> dict[str, str]:
+    """Name what results depend on beside the settings: library versions, Python, machine."""
+    names = ("secateur", "torch", "transformers", "accelerate", "numpy", "optuna", "pymoo")
+    return {
+        **{name: importlib.metadata.version(name) for name in names},
+        "python": platform.python_version(),
+        "machine": machine_name("cuda" if torch.cuda.is_available() else "cpu"),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    return str(value.absolute()) if isinstance(value, Path) else value

@@ -1,0 +1,155 @@
+"""What several stages need from a run folder: its task, its models, its evaluator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+
+from ..errors import InputError
+from ..search_space import SPACES, SearchSpace
+from ..supernet import Supernet
+from ..supernet.heads import stored_head
+from ..supernet.stored.labels import check_labels, head_labels
+from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
+from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from .folder import RunFolder, file_digest
+from .settings import ProjectSettings
+from .telling import SILENT, Teller
+
+
+def model_source(project: ProjectSettings) -> str | Path:
+    """Return the folder or hub name of a project's model."""
+    return demo_model_folder() if project.model == "demo" else project.model
+
+
+def open_project(project: ProjectSettings, tell: Teller = SILENT) -> tuple[RunFolder, Task]:
+    """Check a project's model and data, and make or open its run folder; `tell` is told by all jobs on it.
+
+    Raises:
+        InputError: a model or data that cannot be used, or a folder of another run.
+    """
+    source = model_source(project)
+    config = load_config(source)
+    tokenizer = load_tokenizer(source)
+    task = _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
+    labels = head_labels(source, task.kind.head)
+    if labels is not None:
+        check_labels(config, task)
+    weights = Path(source) / "model.safetensors"
+    facts = {
+        "taken_for": "pre-trained" if labels is None else "fine-tuned",
+        "weights": file_digest(weights) if weights.is_file() else None,
+        "data": task.fingerprint,
+        "metric": task.metric.name,
+    }
+    folder = RunFolder.create(project, facts, tell)
+    other = stored_head(config) if labels is None else None
+    dropped = f", whose head for {other} is dropped" if other else ""
+    folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
+    return folder, task
+
+
+def open_task(folder: RunFolder) -> Task:
+    """Load the task of a run, tokenised as before.
+
+    Raises:
+        InputError: the data have changed since the run began.
+    """
+    source = folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
+    tokenizer = load_tokenizer(source)
+    task = _load_task(
+        folder.project, tokenizer, _max_length(load_config(source), tokenizer), cache=folder.path / "tokens"
+    )
+    if task.fingerprint != folder.record["facts"]["data"]:
+        raise InputError(
+            f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
+            "another --out"
+        )
+    return task
+
+
+def describe(task: Task) -> str:
+    """Say what a task is made of."""
+    report = ", ".join(f"{split.examples} {name}" for name, split in task.report.items())
+    cut = f"; {task.truncated} texts were longer than the model's positions and are cut" if task.truncated else ""
+    return (
+        f"{task.name}: {task.train.examples} train, {task.selection.examples} selection, {report} (report split){cut}"
+    )
+
+
+def open_supernet(folder: RunFolder) -> tuple[Supernet, SearchSpace]:
+    """Load the trained supernet and the space it was trained for.
+
+    Raises:
+        InputError: the stage has not been run, or its checkpoint is damaged.
+    """
+    settings = folder.settings("supernet")
+    if not folder.complete("supernet"):
+        raise InputError(f"the supernet of {folder.path} is not trained to the end; run `secateur supernet` again")
+    supernet = on_device(load_supernet(folder.supernet))
+    return supernet, make_space(settings["space"], supernet, elastic_hidden=settings["elastic_hidden"])
+
+
+def load_supernet(path: Path) -> Supernet:
+    """Load a model that a stage has written into the run folder.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        return Supernet(load_model(path))
+    except InputError as error:
+        raise InputError(
+            f"{error}; or delete {path}, and the same `secateur run` makes it again, the same from the same seed"
+        ) from error
+
+
+def on_device(supernet: Supernet) -> Supernet:
+    """Move a supernet to where evaluations are fastest."""
+    supernet.model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]
+    return supernet
+
+
+def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
+    """Load the model the run began with; a new head is drawn from the run's seed, the same each time."""
+    pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
+    torch.manual_seed(folder.project.seed)
+    names = task.label_names if pretrained else None
+    return load_model(model_source(folder.project), head=task.kind.head, label_names=names).float()
+
+
+def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:
+    """Build a search space by name."""
+    return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden)
+
+
+def _load_task(
+    project: ProjectSettings, tokenizer: PreTrainedTokenizerBase, max_length: int, cache: Path | None
+) -> Task:
+    columns = Columns(
+        text=project.text_column,
+        pair=project.text_pair_column,
+        label=project.label_column,
+        kind=project.kind,
+        metric=project.metric,
+    )
+    sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
+    asked = project.window_length, project.window_stride
+    windows = None if asked == (None, None) else Windows(*asked)
+    return load_task(
+        project.task,
+        tokenizer,
+        seed=project.seed,
+        max_length=max_length,
+        data=project.data,
+        columns=columns,
+        sizes=sizes,
+        windows=windows,
+        cache=cache,
+    )
+
+
+def _max_length(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    return min(model_positions(config), tokenizer.model_max_length)

@@ -1,0 +1,74 @@
+"""What a method was asked for beyond its defaults, as the archive keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel
+
+from ..evaluation.archive import STANDARD, SUPERNET, Evaluation
+from ..evaluation.evaluation import WHOLE
+from ..evaluation.report.comparison import ENCODER, NONZERO
+from ..pruners import PRUNERS
+from .settings import PruneSettings
+
+
+def is_own(row: Evaluation) -> bool:
+    """Tell whether a row's seconds are of making its model, and not already counted with its search's stage."""
+    return row.weights not in (SUPERNET, STANDARD)
+
+
+def label(row: Evaluation) -> str:
+    """Name a method as people call it, with what was asked for beyond the usual."""
+    if row.method not in PRUNERS:
+        if row.method == WHOLE:
+            return WHOLE
+        return f"{'standard nas' if row.weights == STANDARD else 'nas'} ({row.method})"
+    changes = []
+    if row.recipe["cost"] not in (ENCODER, NONZERO):
+        changes.append(f"of {row.recipe['cost']}")
+    if row.recipe["from"] != "finetuned":
+        changes.append(f"from {row.recipe['from']}")
+    if "texts" in row.recipe:
+        changes.append(f"{row.recipe['texts']:,} texts")
+    changes += [f"{name} {value}" for name, value in own_options(row.method, row.recipe).items()]
+    return f"{row.method} ({', '.join(changes)})" if changes else row.method
+
+
+DEFAULTS = PruneSettings(method="", density="")
+
+
+def changed_options(settings: PruneSettings, method: str) -> dict[str, float | str]:
+    """Return what a method's own settings change about its default recipe, as an archive keeps it: by option."""
+    group = _group(method)
+    if group is None:
+        return {}
+    mine, usual = (getattr(one, group).model_dump(exclude={"save_seconds"}) for one in (settings, DEFAULTS))
+    return {f"{group}_{name}": value for name, value in mine.items() if value != usual[name]}
+
+
+def own_settings(method: str, recipe: Mapping[str, float | str], asked: PruneSettings = DEFAULTS) -> BaseModel | None:
+    """Return a method's settings from the recipe that an archive keeps; None for a method without settings.
+
+    Args:
+        method: its name.
+        recipe: what decides the result.
+        asked: tells what does not: how often resume points are saved.
+    """
+    group = _group(method)
+    if group is None:
+        return None
+    default = getattr(DEFAULTS, group)
+    saved = {"save_seconds": getattr(asked, group).save_seconds}
+    return type(default).model_validate({**default.model_dump(), **own_options(method, recipe), **saved})
+
+
+def own_options(method: str, recipe: Mapping[str, float | str]) -> dict[str, float | str]:
+    """Return those of a method's own options that an archive's recipe changes, without the method's name."""
+    prefix = f"{_group(method)}_"
+    return {name.removeprefix(prefix): value for name, value in recipe.items() if name.startswith(prefix)}
+
+
+def _group(method: str) -> str | None:
+    found = [name for name in ("cofi", "block_lasso", "deepcuts") if method.startswith(name)]
+    return found[0] if found else None

@@ -1,0 +1,137 @@
+"""The report of a run: a page and a picture, made from the archive and run.json."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from ...evaluation.archive import SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
+from ...evaluation.evaluation import SELECTION
+from ...evaluation.latency import LatencyTable
+from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
+from ...evaluation.report.comparison import LAYERS
+from ...evaluation.report.parts import number, percent
+from ...search_space import SubnetMask
+from ...supernet.families import family_of
+from ...supernet.stored.storage import load_config
+from ...tasks import Task
+from ..comparison import budgets_of, comparison
+from ..folder import RunFolder
+from ..latency import searched_latency_table
+from ..recipes import label
+from .growth import Box, box_of, covered, growth
+from .points import reported_points, whole_points
+
+_STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
+_SPLITS = (
+    "error selection: on rows held out of the training split, which the search chose on; "
+    "error report: on the published validation split, looked at once for each model of the front"
+)
+
+
+def write_report(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> Path:
+    """Write `report.html` and, if anything was searched, `front.png` into the run folder; return the page's path.
+
+    Args:
+        folder: the run.
+        archive: its archive.
+        task: its task.
+        compared: its methods at equal budgets; at those that were pruned at if None.
+    """
+    facts = report_facts(folder, archive, task, compared)
+    write_page(folder.path / "report.html", facts)
+    if facts.front:
+        write_picture(folder.path / "front.png", facts)
+    return folder.path / "report.html"
+
+
+def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> ReportFacts:
+    """Collect what a report of the run states; as :func:`write_report`."""
+    config = load_config(folder.finetuned)
+    shape = family_of(config).shape(config)
+    full = SubnetMask.full(shape)
+    if compared is None:
+        compared = comparison(folder, archive, task, shape, budgets_of(archive), None)
+    epochs = None if compared is None else compared.epochs
+    points = reported_points(archive, shape, epochs)
+    wholes = whole_points(archive, shape, full.key, epochs)
+    there = [layer for layer in LAYERS if any(p.layer == layer for p in points)]
+    searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
+    box = box_of(searched, full.key)
+    table = searched_latency_table(folder)
+    stages = folder.record["stages"]
+    supernet = stages.get("supernet", {}).get("settings", {})
+    return ReportFacts(
+        title=f"{folder.project.task}: {folder.path.name}",
+        task=folder.project.task,
+        metric=folder.record["facts"]["metric"],
+        model=folder.project.model,
+        space=supernet.get("space", ""),
+        strategy=supernet.get("strategy", ""),
+        full=wholes[next(iter(wholes))],
+        wholes=wholes,
+        layers={layer: LAYERS[layer] if compared is None else compared.layer_title(layer) for layer in there},
+        points=points,
+        stages=tuple(
+            StageCost(name, stage["seconds"], _note(name, stage, searched))
+            for name, stage in stages.items()
+            if name in _STAGES
+        ),
+        target=str(table.target),
+        table_error=table.error,
+        table_facts=_table_facts(table),
+        environment=folder.record["environment"],
+        splits=_SPLITS,
+        hypervolumes={} if box is None else covered(searched, box, label),
+        curves=() if box is None else growth(searched, box),
+        approaches=_approaches(folder, searched, box),
+        comparison=compared if compared is not None and len(compared.methods) > 1 else None,
+        run=str(folder.path),
+    )
+
+
+def _table_facts(table: LatencyTable) -> dict[str, str]:
+    known = table.accuracy
+    if known is None:
+        return {}
+    return {
+        "Largest error on these": percent(known.worst),
+        "How many they were": str(known.networks),
+        "Rank correlation (Kendall's tau)": number(known.tau),
+        "The whole network while it was made, median and 95th percentile": (
+            f"{number(known.whole_p50)} and {number(known.whole_p95)} ms"
+        ),
+        "How much the machine's speed varied meanwhile": percent(known.spread),
+    }
+
+
+def _approaches(folder: RunFolder, searched: list[Evaluation], box: Box | None) -> tuple[Approach, ...]:
+    """Return both ways to a front, if both were gone, with what only they need: fine-tuning is not counted."""
+    volumes = {} if box is None else covered(searched, box, lambda one: one.weights)
+    stages = {SUPERNET: ("supernet", "search"), STANDARD: ("standard",)}
+    there = {one.weights for one in searched}
+    return tuple(
+        Approach(
+            weights=weights,
+            title={SUPERNET: "weight sharing", STANDARD: "standard NAS"}[weights],
+            seconds=sum(folder.seconds(stage) for stage in stages[weights]),
+            hypervolume=volumes.get(weights, math.nan),
+        )
+        for weights in SEARCHED
+        if weights in there
+    )
+
+
+def _note(name: str, stage: dict[str, Any], searched: list[Evaluation]) -> str:
+    settings = stage["settings"]
+    if name == "finetune":
+        return f"{settings['epochs']:g} epochs" if stage.get("trained", True) else "the model was fine-tuned already"
+    if name == "supernet":
+        return f"{settings['epochs']:g} epochs, {settings['strategy']}, k = {settings['k']}"
+    weights = STANDARD if name == "standard" else SUPERNET
+    evaluated = {one.model: one for one in searched if one.weights == weights}
+    if name == "standard":
+        epochs = [int(one.values["epochs"]) for one in evaluated.values()]
+        return f"moasha, {len(epochs)} candidates of up to {settings['epochs']} epochs, {sum(epochs)} in all"
+    return f"{settings['searcher']}, budget {settings['budget']}; {len(evaluated)} subnetworks evaluated"

@@ -1,0 +1,86 @@
+"""What a model gets on the report split, and how long it takes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ..evaluation.choice import Answers
+from ..evaluation.evaluation import ERROR_INT8, SCORE
+from ..evaluation.latency import INT8, LatencyTarget, measure
+from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs
+from ..evaluation.objectives import ERROR
+from ..search_space import SubnetMask
+from ..supernet import Supernet
+from ..supernet.extraction import check_extracted, extract
+from ..supernet.shipping.onnx import open_onnx
+from ..supernet.shipping.session import OnnxModel
+from ..tasks import Task
+from ..tasks.metrics import companions
+
+
+def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
+    """Run a model over the report split and score it."""
+    splits = task.report.values()
+    outputs = [model_outputs(model, split, pad_token_id=task.pad_token_id, dtype=dtype) for split in splits]
+    return _scored(task, outputs)
+
+
+def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -> dict[str, float]:
+    """Return what is left of a model's answers on the report split once it is in int8; nothing if it is not served so.
+
+    Args:
+        model: in float32.
+        task: its report split; of several data sets the errors' mean counts.
+        target: says whether models are served in int8.
+    """
+    if target.runtime != INT8:
+        return {}
+    return {ERROR_INT8: onnx_errors(open_onnx(model, int8=True), task)[ERROR]}
+
+
+def onnx_errors(exported: OnnxModel, task: Task) -> dict[str, float]:
+    """Run an ONNX file over the report split and score it."""
+    splits = task.report.values()
+    return _scored(task, [onnx_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
+
+
+def _scored(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:
+    """Score outputs, one array for each data set of the report split; the error is NaN where they are not numbers."""
+    if not all(np.isfinite(values).all() for values in outputs):
+        return {ERROR: float("nan")}
+    return report_values(task, Answers.of(task.metric, outputs, list(task.report.values())))
+
+
+def report_values(task: Task, answers: Answers) -> dict[str, float]:
+    """Return what answers on the report split are worth.
+
+    The error, that of each data set where there are several, `error_<name>`, and what all other metrics of the task
+    say, `score_<metric>`, the mean over data sets.
+    """
+    values = {ERROR: answers.error()}
+    if len(task.report) > 1:
+        values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
+    for metric in companions(task.metric, task.num_labels):
+        values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
+    return values
+
+
+def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel:
+    """Extract a subnetwork, and check that it computes what the supernet's slices do.
+
+    Raises:
+        RuntimeError: extracted and sliced outputs differ: the point must not be reported.
+    """
+    model = extract(supernet.model, mask)
+    check_extracted(model, supernet, mask, few_inputs(supernet, task))
+    return model
+
+
+def timed(model: PreTrainedModel, target: LatencyTarget) -> dict[str, float]:
+    """Time a model end to end; the only thing here that belongs to a machine."""
+    latency = measure(model, target, seconds=2.0)
+    return {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

@@ -1,0 +1,147 @@
+"""Models that no search evaluated, scored like all others: pruned ones, and recovered ones."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from transformers import PreTrainedModel
+
+from ..errors import InputError
+from ..evaluation.archive import FINETUNED, Archive, Evaluation
+from ..evaluation.evaluation import COSTS, KINDS, NONZERO, REPORT, SELECTION, WHOLE
+from ..evaluation.latency import LatencyTable
+from ..evaluation.model_error import model_error
+from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..search_space import SubnetMask
+from ..supernet import Supernet
+from ..supernet.extraction import extract
+from ..supernet.precision import resolve_precision
+from ..supernet.stored.storage import load_tokenizer, save_model
+from ..supernet.training.settings import Precision
+from ..tasks import Task
+from .basis import precision
+from .folder import RunFolder
+from .latency import UNASKED, run_latency_table
+from .model import model_name, weights_folder
+from .project import load_supernet, on_device
+from .scores import quantised_error, report_errors, timed
+from .settings import LatencySettings
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """Scores models of a run one like the other, and keeps what it finds.
+
+    Attributes:
+        folder: the run.
+        supernet: the fine-tuned model.
+        task: its selection and report splits.
+        table: its target is what models are timed for.
+        dtype: precision of the errors.
+    """
+
+    folder: RunFolder
+    supernet: Supernet
+    task: Task
+    table: LatencyTable
+    dtype: torch.dtype
+
+    @classmethod
+    def open(
+        cls, folder: RunFolder, task: Task, latency: LatencySettings = UNASKED, asked: Precision = "auto"
+    ) -> Scorer:
+        """Score in the precision and for the latency target of what the archive has already, or those asked for.
+
+        Args:
+            folder: the run.
+            task: its selection and report splits.
+            latency: how models will be served; what is left at its default is as in the run's search or pruning.
+            asked: precision of the errors; likewise.
+
+        Raises:
+            InputError: nothing is fine-tuned yet, or the archive's numbers belong to another target, machine or
+                precision.
+        """
+        if not folder.complete("finetune"):
+            raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+        found = precision(folder, asked)
+        supernet = on_device(load_supernet(folder.finetuned))
+        table = run_latency_table(folder, supernet, latency)
+        return cls(folder, supernet, task, table, resolve_precision(found, supernet.device))
+
+    def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation, *, latency: bool = True) -> None:
+        """Score a model on both splits, commit that, and keep its weights if it is on a front.
+
+        Args:
+            archive: the run's.
+            model: independent; may be moved and cast.
+            row: who it is, on the selection split, with the values that do not follow from its mask and its outputs.
+                One with a share of non-zero weights costs what the whole network costs, so gets no costs of a mask.
+            latency: time the model.
+        """
+        begin = time.perf_counter()
+        model = model.to(self.supernet.device).eval()  # pyright: ignore[reportArgumentType]
+        task, values = self.task, dict(row.values)
+        if NONZERO not in values:
+            values |= {name: float(make(self.supernet, self.table).of(row.mask)) for name, make in OBJECTIVES.items()}
+        error = model_error(model, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=self.dtype)
+        on_report = values | report_errors(model, task, self.dtype)
+        path = weights_folder(self.folder, row)
+        if path is not None:
+            save_model(model, load_tokenizer(self.folder.finetuned), path)
+        if latency:
+            on_report |= quantised_error(model, task, self.table.target)
+            on_report |= timed(model.cpu(), self.table.target)
+        archive.add(
+            [
+                replace(row, values=values | {ERROR: error}),
+                replace(row, split=REPORT, values=on_report, seconds=time.perf_counter() - begin),
+            ]
+        )
+        forget(self.folder, archive)
+
+    def keep_whole(self, archive: Archive) -> None:
+        """Score the fine-tuned model itself, unless that was done: what all others are compared with."""
+        full = SubnetMask.full(self.supernet.shape)
+        row = make_row(full, WHOLE, self.folder.project.seed, FINETUNED, {}, {}, 0.0)
+        if not any(one.model == row.model for one in archive.evaluations(split=REPORT, weights=FINETUNED)):
+            self.keep(archive, extract(self.supernet.model, full), row)
+
+
+def make_row(
+    mask: SubnetMask,
+    method: str,
+    seed: int,
+    weights: str,
+    recipe: Mapping[str, float | str],
+    values: Mapping[str, float],
+    seconds: float,
+) -> Evaluation:
+    """Return the row of a model on the selection split, not scored yet; the seconds are those of making it."""
+    return Evaluation(
+        key=mask.key,
+        mask=mask,
+        x=None,
+        space="",
+        method=method,
+        seed=seed,
+        split=SELECTION,
+        values=dict(values),
+        seconds=seconds,
+        asked=True,
+        weights=weights,
+        recipe=dict(recipe),
+    )
+
+
+def forget(folder: RunFolder, archive: Archive) -> None:
+    """Remove the weights of models that are on no front of their kind; what is dominated once is so for ever."""
+    fronts = (archive.front((ERROR, cost), weights=kind) for kind in KINDS for cost in (*COSTS, NONZERO))
+    kept = {model_name(one) for front in fronts for one in front}
+    for path in folder.pruned.glob("[!.]*"):
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)

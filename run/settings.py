@@ -1,0 +1,331 @@
+"""What each stage and verb can be told; field descriptions are the help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from ..evaluation.latency.target import TORCH, RuntimeName
+from ..pruners import PRUNERS
+from ..pruners.block_lasso import BlockLassoSettings
+from ..pruners.cofi import CoFiSettings
+from ..pruners.deepcuts import DeepCutsSettings
+from ..searchers import AUTO, SEARCHERS
+from ..supernet.stored.record import Form
+from ..supernet.training.settings import Precision
+
+ALSO = "also"  # in the same place: a short name of the option
+Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProjectSettings(_Settings):
+    """What a run is about; the same for all its stages, and kept in its run.json."""
+
+    model: Annotated[
+        str, Field(description="a folder or a hub name; `demo` is the MiniLM that comes with secateur[demo]")
+    ]
+    task: Annotated[
+        str,
+        Field(
+            description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
+            "classify or rate); tagging (words to tag)"
+        ),
+    ]
+    out: Annotated[Path, Field(description="the run folder, made if it is not there")]
+    data: Annotated[
+        Path | None, Field(description="read this folder (or file, for `local` and `tagging`) instead of the hub")
+    ] = None
+    text_column: Annotated[
+        str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
+    ] = None
+    text_pair_column: Annotated[str | None, Field(description="local files: the column of second texts")] = None
+    label_column: Annotated[
+        str | None, Field(description="local files: the column of labels (label), or of the words' tags (ner_tags)")
+    ] = None
+    kind: Annotated[
+        Literal["classification", "regression"] | None, Field(description="local files: told, not guessed")
+    ] = None
+    metric: Annotated[
+        str | None,
+        Field(
+            description="not the usual one: accuracy, f1, matthews, pearson, spearman for local files; squad_f1, "
+            "exact_match; entity_f1, token_accuracy"
+        ),
+    ] = None
+    window_length: Annotated[
+        int | None, Field(ge=1, description="tokens of a question with a piece of its context; 384 if not given")
+    ] = None
+    window_stride: Annotated[
+        int | None, Field(ge=0, description="tokens that the pieces of a long context share; a third of the length")
+    ] = None
+    train_limit: Annotated[int | None, Field(ge=1, description="train on so many rows, drawn by the seed")] = None
+    selection_fraction: Annotated[
+        float, Field(gt=0, lt=1, description="share of train held out for the search to choose on")
+    ] = 0.2
+    selection_limit: Annotated[int, Field(ge=1, description="at most so many rows of it")] = 2048
+    seed: Annotated[int, Field(ge=0, description="of splits, training and search")] = 0
+
+
+def _length(value: object) -> object:
+    if value is None or value == "task" or (str(value).isdecimal() and int(str(value)) > 0):
+        return None if value is None else str(value)
+    raise ValueError("expected a number of tokens above 0, or `task`")
+
+
+class LatencySettings(_Settings):
+    """The machine a subnetwork is to run on: this one, used in a certain way."""
+
+    threads: Annotated[int | None, Field(ge=1, description="threads; all cores if not given")] = None
+    batch_size: Annotated[int, Field(ge=1, description="texts per batch")] = 1
+    sequence_length: Annotated[
+        str | None,
+        BeforeValidator(_length),
+        Field(description="tokens per text, or `task`: its texts' lengths; 128, or the model's positions if fewer"),
+    ] = None
+    precision: Annotated[
+        Literal["float32", "bfloat16", "fp32", "bf16"],
+        AfterValidator(lambda name: {"fp32": "float32", "bf16": "bfloat16"}.get(name, name)),
+        Field(description="the served model's"),
+    ] = "float32"
+    device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"
+    runtime: Annotated[
+        RuntimeName,
+        Field(
+            description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)",
+            json_schema_extra={ALSO: "runtime"},
+        ),
+    ] = TORCH
+
+
+class SearchSettings(_Settings):
+    """How the search goes."""
+
+    searcher: Annotated[
+        str,
+        AfterValidator(lambda name: AUTO if name == "auto" else name),
+        Field(description=f"auto ({AUTO}), {', '.join(SEARCHERS)}", validate_default=True),
+    ] = "auto"
+    budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
+    objectives: Annotated[
+        str,
+        Field(description="comma-separated: error, parameters, encoder_parameters, macs, latency, memory, disk_mb"),
+    ] = "error,encoder_parameters"
+    sampling: Annotated[
+        Literal["size", "paper"], Field(description="where a searcher needs random points: uniform in size, or not")
+    ] = "size"
+    warm_start: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="begin with so many uniform cuts, the first heads and neurons of every layer, of all sizes",
+        ),
+    ] = 0
+    precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
+    racing: Annotated[
+        bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")
+    ] = False
+    prefix_mb: Annotated[
+        int, Field(ge=0, description="memory for hidden states of first layers that subnetworks share; 0 is off")
+    ] = 1024
+    latency: LatencySettings = LatencySettings()
+
+
+class StandardSettings(_Settings):
+    """How standard NAS (the searcher `moasha`) trains each candidate."""
+
+    epochs: Annotated[int, Field(ge=1, description="most passes over the training split that a candidate gets")] = 5
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
+    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step")] = 32
+    save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
+
+
+class FarmSettings(_Settings):
+    """Where a search's evaluations run; by default here, one after another. It does not change what is searched."""
+
+    workers: Annotated[int | None, Field(ge=1, description="evaluate on so many processes of this machine")] = None
+    scheduler: Annotated[
+        str | None, Field(description="evaluate on a Dask cluster, the address of its scheduler: tcp://HOST:8786")
+    ] = None
+    latency_tag: Annotated[
+        str | None, Field(description="measure latencies on the cluster's worker with this resource, not here")
+    ] = None
+
+
+class TrackingSettings(_Settings):
+    """Where else a training's curves go; it does not change what is trained."""
+
+    report_to: Annotated[
+        str | None,
+        Field(description="draw the training's curves with these, comma-separated: tensorboard, wandb, mlflow"),
+    ] = None
+
+
+class Budgets(_Settings):
+    """Limits that a subnetwork must keep."""
+
+    latency_ms: Annotated[float | None, Field(gt=0, description="at most so many milliseconds")] = None
+    memory_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of the process at its peak")] = None
+    disk_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of weights on disk")] = None
+    parameters: Annotated[float | None, Field(gt=0, description="at most so many parameters in all")] = None
+    encoder_parameters: Annotated[float | None, Field(gt=0, description="at most so many in the encoder")] = None
+    macs: Annotated[float | None, Field(gt=0, description="at most so many multiply-accumulates")] = None
+    error: Annotated[float | None, Field(gt=0, description="at most this error on the selection split")] = None
+
+
+class PruneSettings(_Settings):
+    """How subnetworks are pruned."""
+
+    method: Annotated[str, Field(description=f"one or several, comma-separated: {', '.join(PRUNERS)}")]
+    density: Annotated[str, Field(description="shares to keep, comma-separated: 0.9,0.6")]
+    cost: Annotated[
+        Literal["encoder_parameters", "macs", "latency_ms"], Field(description="what a density is a share of")
+    ] = "encoder_parameters"
+    seed: Annotated[int | None, Field(ge=0, description="of all that is random; the run's if not given")] = None
+    origin: Annotated[
+        Literal["finetuned", "supernet"],
+        Field(description="the model that is pruned", json_schema_extra={"flag": "--from"}),
+    ] = "finetuned"
+    texts: Annotated[
+        int | None,
+        Field(ge=1, description="let the methods see only so many texts of the training split, drawn by the seed"),
+    ] = None
+    precision: Annotated[Precision, Field(description="precision of the evaluations; auto: as the run's others")] = (
+        "auto"
+    )
+    latency: LatencySettings = LatencySettings()
+    cofi: CoFiSettings = CoFiSettings()
+    block_lasso: BlockLassoSettings = BlockLassoSettings()
+    deepcuts: DeepCutsSettings = DeepCutsSettings()
+
+
+class RecoverOptions(_Settings):
+    """How a model that was cut out is distilled from the whole one."""
+
+    # Chosen by benchmarks/recovery.py on the selection split.
+    steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 1000
+    minutes: Annotated[float | None, Field(gt=0, description="as many steps as fit into so many, instead")] = None
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
+    batch_size: Annotated[int, Field(ge=1, description="texts per step")] = 32
+    save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
+
+
+class FrontSettings(_Settings):
+    """Which models of a run a front shows."""
+
+    shares: Annotated[
+        str | None,
+        Field(description="only the whole network and the best within such shares of its cost: 3/4,1/2,1/4,0.1"),
+    ] = None
+    against: Annotated[
+        Literal["encoder_parameters", "parameters", "macs", "latency_ms", "nonzero"],
+        Field(
+            description="the objective beside the error; nonzero: the share of weights left by a method that makes "
+            "zeros"
+        ),
+    ] = "encoder_parameters"
+    weights: Annotated[
+        Weights | None,
+        Field(
+            description="only models with these: the supernet's, or their own of standard NAS (a search has both); "
+            "pruned without training, after the recovery that all methods get, or by a method's native recipe"
+        ),
+    ] = None
+
+
+class PickSettings(Budgets):
+    """Which model is asked for, and how it is found."""
+
+    runtime: Annotated[
+        str | None,
+        Field(description="what will run the model: torch, onnxruntime, onnxruntime-int8; the search's if not given"),
+    ] = None
+    as_measured: Annotated[
+        bool,
+        Field(
+            description="answer from the numbers in the archive, whatever machine they are of; measure nothing",
+            json_schema_extra={"flag": "--as-measured"},
+        ),
+    ] = False
+
+
+class CompareSettings(TrackingSettings):
+    """At which sizes methods are compared, and after how much training."""
+
+    densities: Annotated[
+        str | None,
+        Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
+    ] = None
+    recover: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="train the models within these budgets, of every method, for so many epochs of distillation",
+        ),
+    ] = None
+
+
+class ModelChoice(Budgets):
+    """Which model of a run, by its key or by budgets, and what becomes of it."""
+
+    key: Annotated[str | None, Field(description="the subnetwork's key, as `front` prints it")] = None
+    weights: Annotated[
+        Weights | None, Field(description="with which weights; of a key that was evaluated with both, the supernet's")
+    ] = None
+    method: Annotated[str | None, Field(description="of a pruned model: by which method")] = None
+    density: Annotated[float | None, Field(gt=0, description="of a pruned model: the density asked for")] = None
+    form: Annotated[
+        Form,
+        Field(
+            description="of the checkpoint: `stock`, a plain model of transformers where all layers are alike; "
+            "`portable`, with its code beside it; `secateur`, without; `auto`, the first of these that can be"
+        ),
+    ] = "auto"
+    push: Annotated[
+        str | None, Field(description="upload it with its card to this name on the Hugging Face hub as well")
+    ] = None
+    private: Annotated[bool, Field(description="a repository that --push makes is seen by its owner only")] = False
+
+
+class ExtractSettings(ModelChoice):
+    """Where an extracted model goes."""
+
+    to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
+
+
+class ExportSettings(ModelChoice):
+    """What is made of a model that is exported."""
+
+    to: Annotated[Path, Field(description="the folder to write")]
+    runtime: Annotated[
+        str | None,
+        Field(
+            description="what the latency budget is of: torch, onnxruntime, onnxruntime-int8; the search's if not given"
+        ),
+    ] = None
+    steps: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="distil it from the whole model for so many steps",
+            json_schema_extra={"flag": "--recover"},
+        ),
+    ] = None
+    minutes: Annotated[
+        float | None,
+        Field(gt=0, description="or for so many minutes", json_schema_extra={"flag": "--recover-minutes"}),
+    ] = None
+    onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
+    int8: Annotated[
+        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+    ] = False
+
+    @property
+    def recovery(self) -> RecoverOptions:
+        """How it is recovered, if it is."""
+        return RecoverOptions(steps=self.steps or 1, minutes=self.minutes)

@@ -1,0 +1,1 @@
+"""From a model of a run to one that is served."""

@@ -1,0 +1,151 @@
+"""A model of a run as a checkpoint with its card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from ...evaluation.archive import NATIVE, RECOVERED, STANDARD, SUPERNET, Evaluation
+from ...evaluation.objectives import ERROR
+from ...search_space import SubnetMask
+from ...supernet import Supernet
+from ...supernet.shipping.checkpoint import write_checkpoint
+from ...supernet.shipping.hub import licence_of
+from ...supernet.shipping.model_card import CardFacts
+from ...supernet.stored.record import PICTURE, Form, Written
+from ...supernet.stored.storage import load_tokenizer
+from ...tasks.demo_model import DEMO_LICENCE, DEMO_NAME
+from ..folder import RunFolder
+from ..latency import searched_latency_table
+from ..model import model_name, open_subnet
+
+
+def default_folder(folder: RunFolder, selection: Evaluation) -> Path:
+    """Return where an extracted model goes if nothing else is said."""
+    return folder.path / "subnets" / model_name(selection)
+
+
+def write(
+    folder: RunFolder,
+    supernet: Supernet,
+    selection: Evaluation,
+    report: Evaluation | None,
+    whole: Evaluation | None,
+    to: Path,
+    *,
+    form: Form = "auto",
+    name: str | None = None,
+) -> Written:
+    """Extract a subnetwork and save it with a model card.
+
+    Args:
+        folder: the run.
+        supernet: where it is cut from, unless it has weights of its own.
+        selection: its evaluation on the selection split.
+        report: on the report split, if it was scored there.
+        whole: the whole network's evaluation on the report split, if known.
+        to: the folder to write.
+        form: of the checkpoint.
+        name: what the card calls it; the folder's name if None.
+
+    Returns:
+        The form that was written.
+    """
+    model = open_subnet(folder, supernet, selection)
+    facts = card_facts(folder, supernet, model, selection, report, whole, name or to.name)
+    return save(folder, model, to, facts, form)
+
+
+def card_facts(
+    folder: RunFolder,
+    supernet: Supernet,
+    model: PreTrainedModel,
+    selection: Evaluation,
+    report: Evaluation | None,
+    whole: Evaluation | None,
+    name: str,
+) -> CardFacts:
+    """Collect what the card of an extracted model says.
+
+    Args:
+        folder: the run.
+        supernet: where it was cut from.
+        model: what was cut out.
+        selection: its evaluation on the selection split.
+        report: on the report split, if it was scored there.
+        whole: the whole network's evaluation on the report split, if known.
+        name: the model's.
+    """
+    latency = None if report is None else report.values.get("latency_ms")
+    conditions = _conditions(folder) if latency is not None else ""
+    whole_mask, trained = SubnetMask.full(supernet.shape), _training(folder, selection)
+    origin = _origin(folder)
+    return CardFacts(
+        name=name,
+        head=supernet.head,
+        parent=origin,
+        key=selection.key,
+        heads=selection.mask.heads_per_layer,
+        neurons=selection.mask.neurons_per_layer,
+        hidden_size=selection.mask.hidden_size,
+        parameters=sum(p.numel() for p in model.parameters()),
+        parent_parameters=sum(p.numel() for p in supernet.model.parameters()),
+        encoder_parameters=selection.mask.encoder_parameters(supernet.shape),
+        parent_encoder_parameters=whole_mask.encoder_parameters(supernet.shape),
+        task=folder.project.task,
+        metric=folder.record["facts"]["metric"],
+        selection=1 - selection.values[ERROR],
+        report={} if report is None else {"report": 1 - report.values[ERROR]},
+        parent_report={} if whole is None else {"report": 1 - whole.values[ERROR]},
+        latency_ms=latency,
+        latency_conditions=conditions,
+        method=f"{_finder(selection)}, seed {selection.seed}; {trained}",
+        licence=DEMO_LICENCE if origin == DEMO_NAME else licence_of(origin),
+    )
+
+
+def save(folder: RunFolder, model: PreTrainedModel, to: Path, facts: CardFacts, form: Form = "auto") -> Written:
+    """Save a run's model with its card, and with the run's picture of the front if it has one; return the form."""
+    picture = folder.path / PICTURE
+    tokenizer = load_tokenizer(folder.finetuned)
+    return write_checkpoint(model, tokenizer, to, facts, form=form, picture=picture if picture.is_file() else None)
+
+
+def _origin(folder: RunFolder) -> str:
+    """Return the model that all began with: of a run on another run's model, what that one began with."""
+    model, followed = str(folder.project.model), {folder.path.absolute()}
+    while (Path(model).parent / "run.json").is_file() and (run := Path(model).parent.absolute()) not in followed:
+        followed.add(run)
+        model = str(RunFolder.open(run).project.model)
+    return DEMO_NAME if model == "demo" else model
+
+
+def _finder(selection: Evaluation) -> str:
+    """Say what found it."""
+    if "density" not in selection.recipe:
+        return f"{selection.method} in the {selection.space} space" if selection.space else selection.method
+    return f"{selection.method} for a density of {selection.recipe['density']:g} ({selection.recipe['cost']})"
+
+
+def _training(folder: RunFolder, selection: Evaluation) -> str:
+    """Say how the weights came about."""
+    if selection.weights == STANDARD:
+        epochs = folder.settings("standard")["epochs"]
+        return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"
+    if selection.weights == NATIVE:
+        left = selection.values.get("nonzero")
+        nonzero = "" if left is None else f"; {left:.1%} of the weights it prunes are left, the others are zeros"
+        return f"trained for {selection.values['epochs']:g} epochs by the method's own recipe{nonzero}"
+    if selection.weights == RECOVERED:
+        return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
+    if selection.weights != SUPERNET:
+        return (
+            f"its weights are the {selection.recipe.get('from', 'finetuned')} model's, nothing was trained after that"
+        )
+    settings = folder.settings("supernet")
+    return f"its weights are the supernet's, trained with {settings['strategy']} for {settings['epochs']:g} epochs"
+
+
+def _conditions(folder: RunFolder) -> str:
+    return str(searched_latency_table(folder).target)

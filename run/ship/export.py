@@ -1,0 +1,179 @@
+"""What each step of an export came to."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from ...evaluation.archive import Archive, Evaluation
+from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
+from ...evaluation.latency.target import ONNXRUNTIME, TORCH
+from ...evaluation.objectives import ERROR
+from ...evaluation.objectives.disk import MB
+from ...supernet.shipping.files import INT8_FILE, ONNX_FILE, write_onnx_files
+from ...supernet.shipping.hub import check_hub, check_name
+from ...supernet.shipping.needed import needed
+from ...supernet.shipping.session import OnnxModel
+from ...supernet.stored.replacing import check_replaceable
+from ...supernet.stored.storage import load_model, quiet
+from ...tasks import Task
+from ..choice.pick import measured_choice
+from ..folder import RunFolder
+from ..model import evaluations_of
+from ..scores import onnx_errors, report_errors
+from ..settings import ExportSettings
+from .recovery import recovered, recovery_line
+
+_SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
+WHOLE, CUT, RECOVERED = "whole model", "cut out", "recovered"
+_RUNTIME_NAMES = {TORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime", INT8: "ONNX Runtime, int8"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one form of a model is worth.
+
+    Attributes:
+        model: the whole one, what was cut out of it, or that after recovery.
+        runtime: what runs it.
+        score: the task's metric on the report split.
+        megabytes: of its file, in 1e6 bytes; NaN if it is in none.
+        latency: of a batch of the run's target; None if not measured.
+    """
+
+    model: str
+    runtime: str
+    score: float
+    megabytes: float
+    latency: Latency | None = None
+
+
+def _check(settings: ExportSettings) -> None:
+    """Refuse what would fail in the end, before anything is computed."""
+    check_replaceable(settings.to)
+    if settings.steps is not None and settings.minutes is not None:
+        raise InputError("--recover and --recover-minutes are two ways to say how long; give one")
+    if settings.onnx or settings.int8:
+        for module in ("onnx", "onnxruntime"):
+            needed(module)
+    if settings.push is not None:
+        check_name(settings.push)
+        check_hub()
+
+
+def _chosen(
+    folder: RunFolder, archive: Archive, settings: ExportSettings, state: Path
+) -> tuple[Evaluation, Evaluation | None]:
+    """Return the model that is asked for, as it was scored on the two splits.
+
+    What budgets choose is measured, so an attempt that was killed has written down its choice.
+    """
+    path = state / "choice.json"
+    if settings.key is not None:
+        return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
+    if not path.is_file():
+        found = measured_choice(folder, archive, settings, settings.runtime)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"key": found.key, "weights": found.weights}))
+    choice = json.loads(path.read_text())
+    return evaluations_of(archive, choice["key"], choice["weights"])
+
+
+def _recovered(
+    folder: RunFolder, task: Task, model: PreTrainedModel, settings: ExportSettings, state: Path
+) -> tuple[PreTrainedModel, str]:
+    """Recover a model, or load what an attempt that was killed later had recovered; also say what it brought."""
+    done, note = state / "recovered", state / "recovered.md"
+    if not note.is_file():
+        found = recovered(folder, task, model, settings.recovery, state / "recover")
+        with quiet(progress=False):
+            model.save_pretrained(done)
+        note.write_text(recovery_line(folder, found))
+    return load_model(done), note.read_text()
+
+
+@torch.inference_mode()
+def _check_saved(model: PreTrainedModel, to: Path, inputs: dict[str, torch.Tensor]) -> None:
+    """Check that what was written computes what was to be written.
+
+    Raises:
+        RuntimeError: it does not.
+    """
+    inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
+    written = load_model(to).to(model.device)  # pyright: ignore[reportArgumentType]
+    for name, expected in model.eval()(**inputs).items():
+        if not torch.equal(written(**inputs)[name], expected):
+            raise RuntimeError(f"the checkpoint in {to} does not compute what was saved; this must not happen")
+
+
+def _rows(
+    folder: RunFolder,
+    before: list[Row],
+    whole: PreTrainedModel,
+    model: PreTrainedModel,
+    task: Task,
+    to: Path,
+    settings: ExportSettings,
+    target: LatencyTarget,
+) -> list[Row]:
+    """Return what each step came to: the whole model and this one, in each runtime that was asked for."""
+    files = {ONNXRUNTIME: ONNX_FILE, INT8: INT8_FILE}
+    asked = {ONNXRUNTIME: settings.onnx, INT8: settings.int8}
+    runtimes = [TORCH, *(name for name, wanted in asked.items() if wanted)]
+    last = before[-1]
+    rows: dict[tuple[str, str], Row] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        write_onnx_files(whole, Path(temporary), onnx=settings.onnx, int8=settings.int8)
+        for place, name in ((Path(temporary), WHOLE), (to, last.model)):
+            for runtime in runtimes[1:]:
+                path = place / files[runtime]
+                score = 1 - onnx_errors(OnnxModel(path), task)[ERROR]
+                rows[name, runtime] = Row(name, runtime, score, path.stat().st_size / MB)
+    rows[last.model, TORCH] = replace(last, megabytes=_weights_mb(model))
+    rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, task)[ERROR], _weights_mb(whole))
+    for runtime in runtimes:
+        first, second = _timed(folder, whole, model, runtime, target)
+        rows[WHOLE, runtime] = replace(rows[WHOLE, runtime], latency=first)
+        rows[last.model, runtime] = replace(rows[last.model, runtime], latency=second)
+    names = [(WHOLE, runtime) for runtime in runtimes], [(last.model, runtime) for runtime in runtimes]
+    return [*(rows[name] for name in names[0]), *before[:-1], *(rows[name] for name in names[1])]
+
+
+def _timed(
+    folder: RunFolder, whole: PreTrainedModel, model: PreTrainedModel, runtime: str, target: LatencyTarget
+) -> tuple[Latency, ...]:
+    """Time both models in turn, as the run's target has it but in a runtime."""
+    own = {} if runtime == TORCH else {"device": "cpu", "precision": "float32"}
+    bench = Bench(whole, target.model_copy(update={"runtime": runtime, **own}))
+    places = bench.add(whole, model, seconds=_SECONDS, rounds=_ROUNDS)
+    if warning := busy(bench.spread):
+        folder.tell.say(f"warning: {_RUNTIME_NAMES[runtime]}: {warning}")
+    return tuple(bench.latency(place) for place in places)
+
+
+def _weights_mb(model: PreTrainedModel) -> float:
+    return sum(p.numel() * 4 for p in model.parameters()) / MB
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    size = "" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}"
+    middle = "" if row.latency is None else f"{row.latency.median:.2f} ({row.latency.low:.2f}-{row.latency.high:.2f})"
+    return row.model, _RUNTIME_NAMES[row.runtime], f"{row.score:.4f}", size, middle
+
+
+def _header(metric: str) -> tuple[str, ...]:
+    return "model", "runtime", f"{metric}, report split", "MB", "latency ms (quartiles)"
+
+
+def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
+    lines = [_header(metric), ("---",) * len(_header(metric)), *map(_cells, rows)]
+    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    conditions = str(target.model_copy(update={"runtime": TORCH}))
+    return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."

@@ -1,0 +1,128 @@
+"""A model that was cut out, distilled from the whole one."""
+
+from __future__ import annotations
+
+import copy
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from ...evaluation.objectives import ERROR
+from ...supernet.heads import head_of
+from ...supernet.training.recovery import recover as distil
+from ...supernet.training.settings import RecoverySettings
+from ...supernet.training.supernet_training import Progress
+from ...supernet.training.teacher import Teacher
+from ...tasks import Task
+from ...tasks.batches import collate
+from ..folder import RunFolder
+from ..project import load_supernet
+from ..scores import report_errors
+from ..settings import RecoverOptions
+from ..stopwatch import Stopwatch
+
+_PROBED = 4  # steps that tell how long one takes, the first not counted
+_FITTED = 256  # texts that the maps of narrower states are fitted on
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """What a recovery did.
+
+    Attributes:
+        before, after: values on the report split, as the archive names them: `error` and others.
+        steps: of the optimiser.
+        seconds: all attempts' together.
+    """
+
+    before: dict[str, float]
+    after: dict[str, float]
+    steps: int
+    seconds: float
+
+
+def recovered(
+    folder: RunFolder, task: Task, model: PreTrainedModel, settings: RecoverOptions, state: Path
+) -> Recovered:
+    """Recover a model in place.
+
+    Args:
+        folder: the run, whose fine-tuned model teaches.
+        task: the run's.
+        model: of this task.
+        settings: how long, and the recipe.
+        state: folder for resume points; the caller removes it.
+
+    Raises:
+        InputError: neither steps nor minutes, or both.
+    """
+    whole = load_supernet(folder.finetuned).model
+    if head_of(whole) != head_of(model):
+        raise InputError(f"the model is for {head_of(model)}, this run for {head_of(whole)}; give a model of this run")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    for one in (whole, model):
+        one.float().to(device)  # pyright: ignore[reportArgumentType]
+    rows = np.arange(min(_FITTED, len(task.train)))
+    teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs)
+    watch = Stopwatch(state / "seconds")
+    before = report_errors(model, task)
+    steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
+    with folder.tell.progress("recover") as tick:
+
+        def report(step: Progress) -> None:
+            watch.beat()
+            tick(step.done, step.total, f"loss {step.loss:.3f}")
+
+        recipe = _recipe(settings, task, steps)
+        distil(model, task, teacher, recipe, seed=folder.project.seed, state=state / "training", report=report)
+    seconds = watch.seconds
+    model.eval()
+    return Recovered(before, report_errors(model, task), steps, seconds)
+
+
+def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySettings:
+    per_epoch = math.ceil(len(task.train) / settings.batch_size)
+    return RecoverySettings(
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+        epochs=steps / per_epoch,
+        save_seconds=settings.save_seconds,
+    )
+
+
+def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) -> int:
+    """Return how many steps to train; of minutes, as many as fit in, which an attempt that was killed has decided."""
+    if settings.minutes is None:
+        return settings.steps
+    path = state / "steps"
+    if not path.is_file():
+        begin = time.monotonic()
+        seconds = pace(_PROBED)
+        steps = max(1, int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(str(steps))
+    return int(path.read_text())
+
+
+def _pace(model: PreTrainedModel, task: Task, teacher: Teacher, settings: RecoverOptions, count: int) -> float:
+    """Return the seconds of a step, found on a copy of the model."""
+    times = [time.monotonic()]
+    recipe = _recipe(settings, task, count)
+    distil(copy.deepcopy(model), task, teacher, recipe, seed=0, report=lambda _: times.append(time.monotonic()))
+    return statistics.median(np.diff(times)[1:] if len(times) > 2 else np.diff(times))
+
+
+def recovery_line(folder: RunFolder, done: Recovered) -> str:
+    """Say in a line what a recovery brought."""
+    metric = folder.record["facts"]["metric"]
+    before, after = 1 - done.before[ERROR], 1 - done.after[ERROR]
+    took = f"{done.steps} steps in {done.seconds:.0f} s"
+    return f"{metric} on the report split {before:.4f} before, {after:.4f} after {took}"

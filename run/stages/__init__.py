@@ -1,0 +1,1 @@
+"""What makes models: one file per stage."""

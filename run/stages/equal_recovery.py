@@ -1,0 +1,164 @@
+"""Equal short recovery: models of every method, trained for the same few steps on what the fine-tuned model says."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from ...errors import InputError
+from ...evaluation.archive import FINETUNED, RECOVERED, SUPERNET, Archive, Evaluation
+from ...evaluation.evaluation import REPORT
+from ...evaluation.model_error import model_outputs
+from ...search_space import EncoderShape
+from ...supernet import Supernet
+from ...supernet.stored.storage import load_model
+from ...supernet.training.recovery import recover
+from ...supernet.training.settings import RecoverySettings
+from ...supernet.training.supernet_training import Progress
+from ...supernet.training.tracking import Tracking
+from ...tasks import Task
+from ..comparison import Budgets, Compared
+from ..folder import RunFolder
+from ..model import model_name, weights_folder
+from ..project import load_supernet, on_device
+from ..scores import checked
+from ..scoring import Scorer, make_row
+from ..stopwatch import Stopwatch
+from .prune import make_job, run_pruner, seen_by
+from .watching import tracking
+
+STATE = "recover.state"
+
+
+def recovered_row(one: Evaluation, settings: RecoverySettings) -> Evaluation:
+    """Return the row, not scored yet, of what becomes of a model; `one` is its row on the selection split."""
+    source = "supernet" if one.weights == SUPERNET else "finetuned"
+    values = {name: one.values[name] for name in ("density", "texts", "labels", "gradients") if name in one.values}
+    return make_row(
+        one.mask,
+        one.method,
+        one.seed,
+        RECOVERED,
+        {"from": source, **one.recipe, "epochs": settings.epochs},
+        values | {"epochs": settings.epochs},
+        0.0,
+    )
+
+
+def recover_all(
+    scorer: Scorer,
+    archive: Archive,
+    todo: list[tuple[Evaluation, Evaluation]],
+    settings: RecoverySettings,
+    trackers: tuple[str, ...] = (),
+) -> None:
+    """Recover models one after the other; each is committed as it is done, one that was killed goes on.
+
+    Args:
+        scorer: scores them like all others.
+        archive: the run's.
+        todo: what a model got before, and the row it is to have.
+        settings: the same for all.
+        trackers: where else the curves go.
+    """
+    folder = scorer.folder
+    state = folder.path / STATE
+    teacher = _teacher(scorer)
+    supernet = None  # loaded if a model needs it
+    with folder.tell.progress("recover") as tick:
+        for done, (before, row) in enumerate(todo):
+            if supernet is None and before.weights != FINETUNED:
+                supernet = on_device(load_supernet(folder.supernet))
+            name = model_name(row)
+            mine = state / name
+            model = _before(scorer, supernet, before)
+            watch = Stopwatch(mine / "seconds")
+
+            track = tracking(folder, f"recover/{name}", trackers, settings.model_dump() | row.recipe)
+
+            def report(
+                step: Progress, done: int = done, name: str = name, watch: Stopwatch = watch, track: Tracking = track
+            ) -> None:
+                watch.beat()
+                tick(done, len(todo), f"{name}: step {step.done} of {step.total}")
+                track(step)
+
+            training = mine / "training"
+            with track:
+                recover(model, scorer.task, teacher, settings, seed=row.seed, state=training, report=report)
+            scorer.keep(archive, model, replace(row, seconds=_own_seconds(before) + watch.seconds))
+            shutil.rmtree(mine, ignore_errors=True)
+            tick(done + 1, len(todo), name)
+    shutil.rmtree(state, ignore_errors=True)
+
+
+def _own_seconds(before: Evaluation) -> float:
+    """Return what making one model took; a search's cannot be told apart, and are counted with the search."""
+    return 0.0 if before.weights == SUPERNET else before.seconds
+
+
+def _teacher(scorer: Scorer) -> np.ndarray:
+    """Return what the fine-tuned model says on the training split, kept as long as there is something to recover."""
+    path = scorer.folder.path / STATE / "teacher.npy"
+    if not path.is_file():
+        outputs = model_outputs(
+            scorer.supernet.model, scorer.task.train, pad_token_id=scorer.task.pad_token_id, dtype=scorer.dtype
+        )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (temporary := path.with_suffix(".tmp")).open("wb") as file:
+            np.save(file, outputs)
+        temporary.replace(path)
+    return np.load(path)
+
+
+def _before(scorer: Scorer, supernet: Supernet | None, one: Evaluation) -> PreTrainedModel:
+    """Return a model as it was before its recovery: as it is kept, or made once more.
+
+    Raises:
+        InputError: it comes out otherwise than in the archive.
+    """
+    path = weights_folder(scorer.folder, one)
+    source = scorer.supernet if one.weights == FINETUNED else supernet
+    assert source is not None
+    if path is None:
+        return checked(source, scorer.task, one.mask)
+    if path.is_dir():
+        return load_model(path)
+    job = make_job(scorer, one.method, one.seed, one.recipe)
+    pruned, _ = run_pruner(source, seen_by(scorer.task, one.recipe.get("texts"), one.seed), job)
+    if pruned.mask.key != one.key:
+        raise InputError(
+            f"{job} made {one.key} before and {pruned.mask.key} now, with other versions or on another machine; "
+            f"recover where {scorer.folder.path} was pruned, or prune in another run"
+        )
+    return pruned.model
+
+
+def _recover(
+    folder: RunFolder,
+    archive: Archive,
+    task: Task,
+    shape: EncoderShape,
+    budgets: Budgets,
+    settings: RecoverySettings,
+    trackers: tuple[str, ...],
+) -> None:
+    """Recover what was not: each method's models at the budgets, and the whole one."""
+    scorer = Scorer.open(folder, task)
+    with folder.stage("recover", settings):
+        scorer.keep_whole(archive)
+        compared = Compared(folder, archive, task, shape, budgets)
+        whole = compared.whole()
+        found = [] if whole is None else [whole]
+        found += [one for of in compared.searched().values() for one in of] + compared.pruned()
+        models = {(one.selection.model, one.selection.method): one.selection for one in found}
+        rows = [(before, recovered_row(before, settings)) for before in models.values()]
+        done = {one.model for one in archive.evaluations(split=REPORT, weights=RECOVERED)}
+        todo = [(before, row) for before, row in rows if row.model not in done]
+        if len(todo) < len(rows):
+            folder.tell.say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")
+        if todo:
+            recover_all(scorer, archive, todo, settings, trackers)

@@ -1,0 +1,91 @@
+"""The front, looked at once more: its error on the report split, its latency measured end to end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+from transformers import PreTrainedModel
+
+from ...evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
+from ...evaluation.evaluation import COSTS, METHOD, REPORT, SELECTION
+from ...evaluation.latency import LatencyTable
+from ...evaluation.objectives import ERROR, OBJECTIVES
+from ...search_space import SubnetMask
+from ...supernet import Supernet
+from ...supernet.precision import resolve_precision
+from ...tasks import Task
+from ..evaluators import split_errors
+from ..folder import RunFolder
+from ..latency import OnMachine, here
+from ..model import open_subnet
+from ..scores import _scored, checked, quantised_error, report_errors, timed
+from ..settings import SearchSettings
+
+
+def front_models(archive: Archive, whole: str) -> list[Evaluation]:
+    """Return what a search has on a front of error against one cost, of each kind of weights by itself, each once.
+
+    Args:
+        archive: where from.
+        whole: key of the whole network, which comes first.
+    """
+    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in SEARCHED]
+    found += [one for weights in SEARCHED for cost in COSTS for one in archive.front((ERROR, cost), weights=weights)]
+    return list({one.model: one for one in found if one is not None}.values())
+
+
+def rescore(
+    folder: RunFolder,
+    archive: Archive,
+    supernet: Supernet,
+    task: Task,
+    table: LatencyTable,
+    settings: SearchSettings,
+    on_machine: OnMachine = here,
+) -> None:
+    """Evaluate what is on a front and was not yet, on the report split; each model is committed as it is done.
+
+    Args:
+        folder: the run.
+        archive: whose fronts; takes the results.
+        supernet: where its subnetworks are cut from.
+        task: its report split.
+        table: its target is what models are timed for.
+        settings: precision of the errors.
+        on_machine: calls a function with arguments on the machine whose latency counts.
+    """
+    known = {one.model for one in archive.evaluations(split=REPORT)}
+    models = front_models(archive, SubnetMask.full(supernet.shape).key)
+    todo = [one for one in models if one.model not in known]
+    if not todo:
+        return
+    errors = split_errors(supernet, task, task.report, settings)
+    with folder.tell.progress("front") as tick:
+        for done, one in enumerate(todo):
+            begin = time.perf_counter()
+            if one.weights == STANDARD:
+                model, values = _own_values(folder, supernet, task, one, settings)
+            else:
+                model = checked(supernet, task, one.mask)
+                outputs = [error.outputs(one.mask, (one.mask.depth,))[one.mask.depth] for error in errors.values()]
+                costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
+                values = costs | _scored(task, outputs)
+            values |= quantised_error(model, task, table.target)
+            values |= on_machine(timed, model.cpu(), table.target)
+            seconds = time.perf_counter() - begin
+            row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
+            archive.add([replace(row, values=values, seconds=seconds)])
+            tick(done + 1, len(todo))
+
+
+def _own_values(
+    folder: RunFolder,
+    supernet: Supernet,
+    task: Task,
+    one: Evaluation,
+    settings: SearchSettings,
+) -> tuple[PreTrainedModel, dict[str, float]]:
+    """Return a model with weights of its own, and score it on the report split."""
+    model = open_subnet(folder, supernet, one)
+    return model, one.values | report_errors(model, task, resolve_precision(settings.precision, supernet.device))

@@ -1,0 +1,1 @@
+"""Models whose linear maps are stored as dense slabs of blocks."""

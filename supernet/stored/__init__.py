@@ -1,0 +1,1 @@
+"""Models on the disk: loaded, saved, known by their digests."""

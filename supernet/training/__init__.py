@@ -1,0 +1,1 @@
+"""How models are trained: fine-tuning, the supernet, recovery."""
