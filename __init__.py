@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
     from .search_space import SPACES, EncoderShape, SubnetMask
-    from .searchers import SEARCHERS, make_searcher
+    from .searchers import SEARCHERS, Box, make_searcher
     from .supernet import Supernet
     from .supernet.extraction import extract
     from .supernet.training import train_supernet
@@ -30,6 +30,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Archive": "evaluation.archive",
+    "Box": "searchers",
     "EncoderShape": "search_space",
     "Evaluation": "evaluation.archive",
     "Evaluator": "evaluation.evaluator",
@@ -56,6 +57,7 @@ __all__ = [
     "SEARCHERS",
     "SPACES",
     "Archive",
+    "Box",
     "EncoderShape",
     "Evaluation",
     "Evaluator",

@@ -34,7 +34,7 @@ from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import ERROR
 from ..evaluation.pareto import is_front, normalised_hypervolume
 from ..search_space import SearchSpace, SubnetMask
-from ..searchers import make_searcher
+from ..searchers import NSGA2, Box
 from ..supernet import Supernet
 from ..tasks import Task
 from .common import JsonOption, ratio, seconds, show, show_json
@@ -90,9 +90,7 @@ class Bench:
     def search(self, evaluations: int, *, prefixes: bool, racing: bool) -> Search:
         """Search from nothing."""
         space, done = self.space, Search()
-        searcher = make_searcher(
-            "nsga2", space.lower, space.upper, num_objectives=2, seed=SEED, sampler=space.sample_by_size
-        )
+        searcher = NSGA2(Box(space.lower, space.upper, num_objectives=2, seed=SEED, sampler=space.sample_by_size))
         evaluator = self.evaluator(prefixes=prefixes, racing=racing)
 
         def steps() -> None:

@@ -11,7 +11,7 @@ from ..evaluation.farm import Farm
 from ..evaluation.objectives import resolve_objective
 from ..search_space import SearchSpace
 from ..search_space.spaces import Points
-from ..searchers import SEARCHERS, make_searcher
+from ..searchers import SEARCHERS, Box, make_searcher
 from ..tasks import Task
 from .console import duration, progress, say
 from .farming import Cluster, check_farming
@@ -97,16 +97,9 @@ def _search(
     names: tuple[str, ...],
 ) -> None:
     sampler = space.sample_by_size if settings.sampling == "size" else space.sample
-    seed = folder.project.seed
-    searcher = make_searcher(
-        settings.searcher,
-        space.lower,
-        space.upper,
-        num_objectives=len(names),
-        seed=seed,
-        initial=_first_points(space, settings.warm_start),
-        sampler=sampler,
-    )
+    seed, initial = folder.project.seed, _first_points(space, settings.warm_start)
+    box = Box(space.lower, space.upper, num_objectives=len(names), seed=seed, initial=initial, sampler=sampler)
+    searcher = make_searcher(settings.searcher, box)
     # Not the budget: a search is continued by asking for more.
     state_name = f"{settings.searcher} {seed} {space.name} {','.join(names)} {settings.sampling}"
     if settings.warm_start:

@@ -148,7 +148,7 @@ class SearchLoop:
     def _restore(self) -> None:
         state = self._archive.searcher_state(self._plan.state_name)
         if state is not None:
-            self._told, points, searcher = unpack(state, len(self._searcher.lower))
+            self._told, points, searcher = unpack(state, self._searcher.box.dimensions)
             self._searcher.restore(searcher)
             for x in points:
                 self._add(x)

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..evaluation.archive import STANDARD, Archive, Evaluation
 from ..evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ..search_space import SearchSpace, SubnetMask
-from ..searchers import MOASHA
+from ..searchers import MOASHA, Box
 from ..supernet.precision import resolve_precision
 from ..supernet.settings import FinetuneSettings
 from ..supernet.storage import load_tokenizer
@@ -112,7 +112,7 @@ def _search(
     names = [resolve_objective(name) for name in search.objectives.split(",")]
     seed = folder.project.seed
     sampler = space.sample_by_size if search.sampling == "size" else space.sample
-    searcher = MOASHA(space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler)
+    searcher = MOASHA(Box(space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler))
     state_name = f"{METHOD} {seed} {space.name} {','.join(names)} {search.sampling}"
     done, state = 0, archive.searcher_state(state_name)
     if state is not None:
