@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from .registration import register
 
 if TYPE_CHECKING:
-    from .evaluation.archive import Archive, Evaluation
+    from .evaluation.archive import Archive
     from .evaluation.error import SplitError
+    from .evaluation.evaluation import Evaluation
     from .evaluation.evaluator import Evaluator
     from .evaluation.latency import LatencyTable, LatencyTarget
     from .pruners import PRUNERS, make_pruner
@@ -32,7 +33,7 @@ _PLACES = {
     "Archive": "evaluation.archive",
     "Box": "searchers",
     "EncoderShape": "search_space",
-    "Evaluation": "evaluation.archive",
+    "Evaluation": "evaluation.evaluation",
     "Evaluator": "evaluation.evaluator",
     "IMPORTANCES": "pruners.importance",
     "LatencyTable": "evaluation.latency",

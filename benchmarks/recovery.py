@@ -29,7 +29,7 @@ from ..cli.rescore import SELECTION
 from ..cli.run_folder import RunFolder, file_digest
 from ..cli.settings import RecoverOptions
 from ..cli.workspace import open_supernet, open_task
-from ..evaluation.archive import SUPERNET, Evaluation
+from ..evaluation.evaluation import SUPERNET, Evaluation
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
 from ..supernet.extraction import extract

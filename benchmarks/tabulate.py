@@ -26,7 +26,8 @@ from ..cli.rescore import REPORT, SELECTION
 from ..cli.run_folder import RunFolder, file_digest
 from ..cli.settings import SearchSettings
 from ..cli.workspace import make_evaluator, open_supernet, open_task
-from ..evaluation.archive import Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import Evaluation
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.objectives import ERROR
 from ..search_space import SearchSpace

@@ -8,7 +8,8 @@ from dataclasses import asdict
 from rich.table import Table
 
 from ..errors import InputError
-from ..evaluation.archive import RECOVERED, Archive
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import RECOVERED
 from ..evaluation.report import Comparison, write_comparison_picture
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row

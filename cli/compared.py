@@ -6,16 +6,8 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..evaluation.archive import (
-    FINETUNED,
-    NATIVE,
-    RECOVERED,
-    STANDARD,
-    SUPERNET,
-    SUPERNET_PRUNED,
-    Archive,
-    Evaluation,
-)
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import FINETUNED, NATIVE, RECOVERED, STANDARD, SUPERNET, SUPERNET_PRUNED, Evaluation
 from ..evaluation.objectives import ERROR
 from ..evaluation.report import comparison as layers
 from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..evaluation.archive import RECOVERED, Archive
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import RECOVERED
 from ..evaluation.model_error import constant_error
 from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO

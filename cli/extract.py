@@ -8,7 +8,8 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import FINETUNED, NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET, Evaluation
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet

@@ -10,9 +10,10 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import STANDARD, Archive
+from ..evaluation.archive import Archive
 from ..evaluation.choice import Answers, Candidate
 from ..evaluation.error import SplitError
+from ..evaluation.evaluation import STANDARD
 from ..evaluation.latency import Bench, Latency, LatencyTable
 from ..evaluation.latency.calibration import reference_mask
 from ..evaluation.model_error import model_outputs

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..evaluation.archive import NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET_PRUNED, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET_PRUNED, Evaluation
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet.families import family_of

@@ -14,7 +14,8 @@ import torch
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, SUPERNET_PRUNED, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import FINETUNED, NATIVE, RECOVERED, SUPERNET_PRUNED, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES

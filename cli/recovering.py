@@ -9,7 +9,8 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, RECOVERED, SUPERNET, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import FINETUNED, RECOVERED, SUPERNET, Evaluation
 from ..evaluation.model_error import model_outputs
 from ..supernet import Supernet
 from ..supernet.recovery import recover

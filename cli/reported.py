@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError
-from ..evaluation.archive import (
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import (
     FINETUNED,
     NATIVE,
     RECOVERED,
@@ -13,7 +14,6 @@ from ..evaluation.archive import (
     STANDARD,
     SUPERNET,
     SUPERNET_PRUNED,
-    Archive,
     Evaluation,
 )
 from ..evaluation.objectives import ERROR

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
+from ..evaluation.archive import Archive
 from ..evaluation.choice import Answers
+from ..evaluation.evaluation import SEARCHED, STANDARD, Evaluation
 from ..evaluation.latency import INT8, LatencyTable, LatencyTarget, measure
 from ..evaluation.model_error import model_outputs, onnx_outputs
 from ..evaluation.objectives import ERROR, OBJECTIVES

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import InputError, unknown_name
-from ..evaluation.archive import SUPERNET, Archive
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import SUPERNET
 from ..evaluation.evaluator import Evaluator, Outcomes, Pass
 from ..evaluation.farm import Farm
 from ..evaluation.objectives import resolve_objective

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..evaluation.archive import SUPERNET, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import SUPERNET, Evaluation
 from ..evaluation.evaluator import Evaluated, Evaluator, Outcomes, Pass
 from ..evaluation.farm import Farm
 from ..evaluation.racing import Outcome

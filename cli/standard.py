@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..evaluation.archive import STANDARD, Archive, Evaluation
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import STANDARD, Evaluation
 from ..evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ..search_space import SearchSpace, SubnetMask
 from ..searchers import MOASHA, Box

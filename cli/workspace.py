@@ -9,8 +9,8 @@ import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, STANDARD, SUPERNET, SUPERNET_PRUNED, Evaluation
 from ..evaluation.error import SplitError
+from ..evaluation.evaluation import FINETUNED, STANDARD, SUPERNET, SUPERNET_PRUNED, Evaluation
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import OBJECTIVES

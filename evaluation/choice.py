@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from ..tasks.task import Metric, Split
-from .archive import Evaluation
+from .evaluation import Evaluation
 from .evaluator import ROWS
 from .objectives import ERROR, Objective
 from .pareto import is_front

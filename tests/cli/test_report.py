@@ -12,7 +12,8 @@ from secateur.cli.report import report_facts
 from secateur.cli.run_folder import RunFolder
 from secateur.cli.terminal import Cloud, draw, front_clouds
 from secateur.cli.workspace import open_task
-from secateur.evaluation.archive import Archive, Evaluation
+from secateur.evaluation.archive import Archive
+from secateur.evaluation.evaluation import Evaluation
 from secateur.search_space import EncoderShape, SubnetMask
 
 from .conftest import message_of
