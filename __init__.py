@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from .registration import register
 
 if TYPE_CHECKING:
-    from .evaluation.archive import Archive, Evaluation
+    from .evaluation.archive import Archive
     from .evaluation.error import SplitError
+    from .evaluation.evaluation import Evaluation
     from .evaluation.evaluator import Evaluator
     from .evaluation.latency import LatencyTable, LatencyTarget
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
     from .search_space import SPACES, EncoderShape, SubnetMask
-    from .searchers import SEARCHERS, make_searcher
+    from .searchers import SEARCHERS, Box, make_searcher
     from .supernet import Supernet
     from .supernet.extraction import extract
     from .supernet.training.supernet_training import train_supernet
@@ -30,8 +31,9 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Archive": "evaluation.archive",
+    "Box": "searchers",
     "EncoderShape": "search_space",
-    "Evaluation": "evaluation.archive",
+    "Evaluation": "evaluation.evaluation",
     "Evaluator": "evaluation.evaluator",
     "IMPORTANCES": "pruners.importance",
     "LatencyTable": "evaluation.latency",
@@ -56,6 +58,7 @@ __all__ = [
     "SEARCHERS",
     "SPACES",
     "Archive",
+    "Box",
     "EncoderShape",
     "Evaluation",
     "Evaluator",

@@ -35,7 +35,7 @@ from ..run.project import open_supernet, open_task
 from ..run.settings import SearchSettings
 from ..run.stages.search_loop import told
 from ..search_space import SearchSpace, SubnetMask
-from ..searchers import make_searcher
+from ..searchers import NSGA2, Box
 from ..supernet import Supernet
 from ..tasks import Task
 from .common import JsonOption, ratio, seconds, show, show_json
@@ -91,9 +91,7 @@ class Bench:
     def search(self, evaluations: int, *, prefixes: bool, racing: bool) -> Search:
         """Search from nothing."""
         space, done = self.space, Search()
-        searcher = make_searcher(
-            "nsga2", space.lower, space.upper, num_objectives=2, seed=SEED, sampler=space.sample_by_size
-        )
+        searcher = NSGA2(Box(space.lower, space.upper, num_objectives=2, seed=SEED, sampler=space.sample_by_size))
         evaluator = self.evaluator(prefixes=prefixes, racing=racing)
 
         def steps() -> None:

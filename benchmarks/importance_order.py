@@ -33,6 +33,7 @@ from ..run.project import load_supernet, open_task
 from ..search_space import SPACES, SearchSpace, Small, SubnetMask
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
+from ..supernet.reordering import reorder
 from ..supernet.training.settings import SupernetSettings
 from ..supernet.training.supernet_training import train_supernet
 from ..tasks import Task
@@ -111,7 +112,7 @@ def front_volume(supernet: Supernet, space_name: str, order: str, task: Task, ep
         seed: of the importance and the training.
     """
     if order != NONE:
-        supernet.reorder(IMPORTANCES[order](supernet, task, np.random.default_rng([seed, 4])))
+        reorder(supernet, IMPORTANCES[order](supernet, task, np.random.default_rng([seed, 4])))
     space = SPACES[space_name](supernet.shape)
     settings = SupernetSettings(epochs=epochs, learning_rate=1e-4, strategy="full", k=2)
     train_supernet(supernet, space, task, settings, seed=seed)

@@ -24,8 +24,7 @@ import torch
 import typer
 
 from ..cli.front import parse_shares
-from ..evaluation.archive import SUPERNET, Evaluation
-from ..evaluation.evaluation import SELECTION
+from ..evaluation.evaluation import SELECTION, SUPERNET, Evaluation
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
 from ..run.choice.front import front_points, open_archive, whole_point, within_shares

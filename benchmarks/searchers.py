@@ -34,7 +34,7 @@ from ..cli.console import progress
 from ..errors import unknown_name
 from ..evaluation.pareto import is_front, normalised_hypervolume
 from ..search_space import EncoderShape, Small
-from ..searchers import SEARCHERS, make_searcher
+from ..searchers import SEARCHERS, Box, make_searcher
 from .common import JsonOption, show
 
 TABLES = Path(__file__).parent / "tables"
@@ -110,9 +110,8 @@ def search(task: str, name: str, mode: str, seed: int, evaluations: int) -> Resu
 
     torch.set_num_threads(1)
     space = tabular_space(task)
-    searcher = make_searcher(
-        name, space.lower, space.upper, num_objectives=len(OBJECTIVES), seed=seed, sampler=space.sample
-    )
+    box = Box(space.lower, space.upper, num_objectives=len(OBJECTIVES), seed=seed, sampler=space.sample)
+    searcher = make_searcher(name, box)
     found: list[np.ndarray] = []
     regrets: dict[str, float] = {}
     seconds = 0.0

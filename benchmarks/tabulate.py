@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 import typer
 
 from ..cli.console import progress, say
-from ..evaluation.archive import Archive, Evaluation
-from ..evaluation.evaluation import REPORT, SELECTION
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.objectives import ERROR
 from ..run.evaluators import make_evaluator

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from ..errors import InputError
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import KINDS, SELECTION
+from ..evaluation.evaluation import SELECTION, UNSEARCHED
 from ..evaluation.report import Comparison, write_comparison_picture
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
@@ -77,7 +77,7 @@ def _nothing(folder: RunFolder) -> str:
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
-    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS))
+    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
     there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import nullcontext
 from pathlib import Path
 
-from ..evaluation.archive import FINETUNED, SEARCHED
-from ..evaluation.evaluation import REPORT
+from ..evaluation.evaluation import FINETUNED, REPORT, SEARCHED
 from ..run.choice.front import open_archive
 from ..run.choice.pick import choose
 from ..run.folder import RunFolder

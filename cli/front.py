@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ..errors import InputError
-from ..evaluation.archive import SEARCHED, Archive
-from ..evaluation.evaluation import SELECTION
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import SEARCHED, SELECTION
 from ..run.choice.front import front_points, open_archive, whole_point, within_shares
 from ..run.folder import RunFolder
 from ..run.model import FrontPoint

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ..evaluation.archive import STANDARD
+from ..evaluation.evaluation import STANDARD
 from ..evaluation.latency import busy
 from ..run.choice.answer import picked
 from ..run.choice.front import open_archive

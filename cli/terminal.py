@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 from uniplot import plot_to_string
 
-from ..evaluation.archive import Evaluation
+from ..evaluation.evaluation import Evaluation
 from ..evaluation.objectives import ERROR
 
 LEAST_WIDTH, MOST_WIDTH = 60, 100

@@ -8,7 +8,6 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -18,18 +17,11 @@ import numpy as np
 from ..errors import InputError
 from ..search_space import SubnetMask
 from .data_frame import data_frame
+from .evaluation import SEARCHED, SUPERNET, Evaluation, canonical
 from .pareto import hypervolume, is_front
 
 if TYPE_CHECKING:
     import pandas as pd
-
-# Whose weights a subnetwork was evaluated with. A search's: slices of the supernet's, or its own, trained in isolation.
-SUPERNET, STANDARD = "supernet", "standard"
-SEARCHED = (SUPERNET, STANDARD)
-# A pruner's: slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained.
-FINETUNED, SUPERNET_PRUNED = "finetuned", "supernet-pruned"
-# After a recovery that is the same for every method; and after the method's own full recipe.
-RECOVERED, NATIVE = "recovered", "native"
 
 SCHEMA_VERSION = 3
 _EVALUATIONS = """
@@ -61,57 +53,6 @@ PRAGMA user_version = {SCHEMA_VERSION}
 
 
 Kinds = str | Collection[str]  # of weights: one, or several
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What one subnetwork got on one split.
-
-    Raises:
-        ValueError: a key that is not the mask's.
-    """
-
-    key: str
-    """The mask's `key`."""
-    mask: SubnetMask
-    x: tuple[int, ...] | None
-    """The point of the search space; None if a pruner found the mask."""
-    space: str
-    method: str
-    """The searcher or pruner."""
-    seed: int
-    split: str
-    """`selection`, on which methods choose, or `report`, which is looked at once per reported model."""
-    values: dict[str, float]
-    """Objective name to value, lower is better; NaN if the evaluation failed."""
-    seconds: float
-    asked: bool
-    """False if it came for free, such as another depth from the same pass."""
-    weights: str = SUPERNET
-    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models. Of a
-    pruner: `finetuned` or `supernet-pruned`, nothing trained; `recovered`, trained for as long as every other method's;
-    `native`, by the method's own recipe."""
-    recipe: dict[str, Any] = field(default_factory=dict)
-    """What a pruner was asked for beside its seed, JSON-ready: `density`, `cost`, ...; nothing for a search."""
-
-    def __post_init__(self) -> None:
-        if self.key != self.mask.key:
-            raise ValueError(f"an evaluation's key must be its mask's, {self.mask.key}, got {self.key!r}")
-
-    @property
-    def model(self) -> tuple[str, ...]:
-        """What tells the evaluated model from all others, on whatever split.
-
-        Of a search that is the mask and the kind of weights. Pruners may scale or train what is left of the same mask.
-        """
-        if self.weights in SEARCHED:
-            return self.key, self.weights
-        return self.key, self.weights, self.method, str(self.seed), canonical(self.recipe)
-
-
-def canonical(recipe: Mapping[str, Any]) -> str:
-    """Write a recipe as the archive compares it."""
-    return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
 
 
 class Archive:

@@ -11,7 +11,7 @@ from scipy.stats import bootstrap
 
 from ..tasks.metrics import Metric
 from ..tasks.split import Split
-from .archive import Evaluation
+from .evaluation import Evaluation
 from .evaluator import ROWS
 from .objectives import ERROR, Objective
 from .pareto import is_front

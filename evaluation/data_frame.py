@@ -10,7 +10,7 @@ from ..search_space import EncoderShape, SubnetMask
 if TYPE_CHECKING:
     import pandas as pd
 
-    from .archive import Evaluation
+    from .evaluation import Evaluation
 
 
 def data_frame(evaluations: Sequence[Evaluation]) -> pd.DataFrame:

@@ -1,23 +1,85 @@
-"""What one subnetwork got on one split."""
+"""What one subnetwork got on one split, and with whose weights."""
 
 from __future__ import annotations
 
-from .archive import FINETUNED, NATIVE, RECOVERED, SUPERNET_PRUNED, Evaluation
-from .objectives import OBJECTIVES
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-SELECTION, REPORT = "selection", "report"  # as the archive names the splits
-SCORE = "score_"  # begins the names of what other metrics say on the report split
-ERROR_INT8 = "error_int8"  # on the report split, after quantisation
-METHOD = "front"  # of evaluations on the report split: they choose nothing
-COSTS = tuple(OBJECTIVES)
+from ..search_space import SubnetMask
+
+# Whose weights a subnetwork was evaluated with. A search's: slices of the supernet's, or its own, trained in isolation.
+SUPERNET, STANDARD = "supernet", "standard"
+SEARCHED = (SUPERNET, STANDARD)
+# A pruner's: slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained.
+FINETUNED, SUPERNET_PRUNED = "finetuned", "supernet-pruned"
+# After a recovery that is the same for every method; and after the method's own full recipe.
+RECOVERED, NATIVE = "recovered", "native"
+UNSEARCHED = (FINETUNED, SUPERNET_PRUNED, RECOVERED, NATIVE)
+
+# As the archive names the splits.
+SELECTION, REPORT = "selection", "report"
+# Methods that are no search's and no pruner's: the fine-tuned model itself, nothing removed; and a model of a front
+# that is scored on the report split, which chooses nothing.
+WHOLE, METHOD = "whole", "front"
+# Names of values beside the objectives: 1 if scales are folded into a pruned model's slices, else 0; the share of
+# weights that are left, of a model with zeros instead of fewer units; the report split's error after quantisation; and
+# the beginning of the names of what other metrics say on the report split.
+SCALED, NONZERO, ERROR_INT8, SCORE = "scaled", "nonzero", "error_int8", "score_"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one subnetwork got on one split.
+
+    Raises:
+        ValueError: a key that is not the mask's.
+    """
+
+    key: str
+    """The mask's `key`."""
+    mask: SubnetMask
+    x: tuple[int, ...] | None
+    """The point of the search space; None if a pruner found the mask."""
+    space: str
+    method: str
+    """The searcher or pruner."""
+    seed: int
+    split: str
+    """`selection`, on which methods choose, or `report`, which is looked at once per reported model."""
+    values: dict[str, float]
+    """Objective name to value, lower is better; NaN if the evaluation failed."""
+    seconds: float
+    asked: bool
+    """False if it came for free, such as another depth from the same pass."""
+    weights: str = SUPERNET
+    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models. Of a
+    pruner: `finetuned` or `supernet-pruned`, nothing trained; `recovered`, trained for as long as every other method's;
+    `native`, by the method's own recipe."""
+    recipe: dict[str, Any] = field(default_factory=dict)
+    """What a pruner was asked for beside its seed, JSON-ready: `density`, `cost`, ...; nothing for a search."""
+
+    def __post_init__(self) -> None:
+        if self.key != self.mask.key:
+            raise ValueError(f"an evaluation's key must be its mask's, {self.mask.key}, got {self.key!r}")
+
+    @property
+    def model(self) -> tuple[str, ...]:
+        """What tells the evaluated model from all others, on whatever split.
+
+        Of a search that is the mask and the kind of weights. Pruners may scale or train what is left of the same mask.
+        """
+        if self.weights in SEARCHED:
+            return self.key, self.weights
+        return self.key, self.weights, self.method, str(self.seed), canonical(self.recipe)
+
+
+def canonical(recipe: Mapping[str, Any]) -> str:
+    """Write a recipe as the archive compares it."""
+    return json.dumps(recipe, sort_keys=True, separators=(",", ":"))
 
 
 def other_scores(report: Evaluation) -> dict[str, float]:
     """Return what metrics other than the error's say of a model on the report split, by name."""
     return {name.removeprefix(SCORE): value for name, value in report.values.items() if name.startswith(SCORE)}
-
-
-WHOLE = "whole"  # the method of the fine-tuned model itself, nothing removed
-SCALED = "scaled"  # a value of pruned models: 1 if scales are folded into the slices, else 0
-KINDS = (FINETUNED, SUPERNET_PRUNED, RECOVERED, NATIVE)  # of weights that no search has
-NONZERO = "nonzero"  # share of weights that are left, of a model that has zeros instead of fewer units

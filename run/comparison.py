@@ -6,8 +6,21 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, STANDARD, SUPERNET, SUPERNET_PRUNED, Archive, Evaluation
-from ..evaluation.evaluation import KINDS, REPORT, SELECTION, WHOLE, other_scores
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import (
+    FINETUNED,
+    NATIVE,
+    RECOVERED,
+    REPORT,
+    SELECTION,
+    STANDARD,
+    SUPERNET,
+    SUPERNET_PRUNED,
+    UNSEARCHED,
+    WHOLE,
+    Evaluation,
+    other_scores,
+)
 from ..evaluation.model_error import constant_error
 from ..evaluation.objectives import ERROR
 from ..evaluation.report import Comparison
@@ -30,7 +43,9 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
     if asked is not None:
         wanted = tuple(sorted(asked, reverse=True))
         return Budgets(wanted, wanted)
-    recipes = [one.recipe for one in archive.evaluations(split=SELECTION, weights=KINDS) if "density" in one.recipe]
+    recipes = [
+        one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED) if "density" in one.recipe
+    ]
     kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
     nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
     return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))

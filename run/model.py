@@ -9,8 +9,20 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, SEARCHED, STANDARD, SUPERNET, SUPERNET_PRUNED, Archive, Evaluation
-from ..evaluation.evaluation import ERROR_INT8, REPORT, SCALED, SELECTION, other_scores
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import (
+    ERROR_INT8,
+    FINETUNED,
+    REPORT,
+    SCALED,
+    SEARCHED,
+    SELECTION,
+    STANDARD,
+    SUPERNET,
+    SUPERNET_PRUNED,
+    Evaluation,
+    other_scores,
+)
 from ..evaluation.objectives import ERROR
 from ..supernet import Supernet
 from ..supernet.extraction import extract

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from ..evaluation.archive import STANDARD, SUPERNET, Evaluation
-from ..evaluation.evaluation import WHOLE
+from ..evaluation.evaluation import STANDARD, SUPERNET, WHOLE, Evaluation
 from ..evaluation.report.comparison import ENCODER, NONZERO
 from ..pruners import PRUNERS
 from .settings import PruneSettings

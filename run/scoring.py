@@ -11,8 +11,8 @@ import torch
 from transformers import PreTrainedModel
 
 from ..errors import InputError
-from ..evaluation.archive import FINETUNED, Archive, Evaluation
-from ..evaluation.evaluation import COSTS, KINDS, NONZERO, REPORT, SELECTION, WHOLE
+from ..evaluation.archive import Archive
+from ..evaluation.evaluation import FINETUNED, NONZERO, REPORT, SELECTION, UNSEARCHED, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
@@ -140,7 +140,7 @@ def make_row(
 
 def forget(folder: RunFolder, archive: Archive) -> None:
     """Remove the weights of models that are on no front of their kind; what is dominated once is so for ever."""
-    fronts = (archive.front((ERROR, cost), weights=kind) for kind in KINDS for cost in (*COSTS, NONZERO))
+    fronts = (archive.front((ERROR, cost), weights=kind) for kind in UNSEARCHED for cost in (*OBJECTIVES, NONZERO))
     kept = {model_name(one) for front in fronts for one in front}
     for path in folder.pruned.glob("[!.]*"):
         if path.name not in kept:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from numpy.typing import ArrayLike
-
 from ..errors import unknown_name
 from .agemoea2 import AGEMOEA2
-from .base import Sampler, Searcher
+from .base import Searcher
+from .box import Box, Sampler
 from .ehvi import EHVI
 from .gp import GaussianProcess
 from .local_search import LocalSearch
@@ -25,7 +24,7 @@ from .smsemoa import SMSEMOA
 from .stratified import Stratified
 
 # What makes each: a class, or one with another of its options.
-SEARCHERS: dict[str, Callable[..., Searcher]] = {
+SEARCHERS: dict[str, Callable[[Box], Searcher]] = {
     "random": RandomSearch,
     "stratified": Stratified,
     "stratified_cost": partial(Stratified, by_cost=True),
@@ -51,30 +50,21 @@ SEARCHERS: dict[str, Callable[..., Searcher]] = {
 AUTO = "moead"
 
 
-def make_searcher(
-    name: str,
-    lower: ArrayLike,
-    upper: ArrayLike,
-    *,
-    num_objectives: int,
-    seed: int,
-    initial: ArrayLike | None = None,
-    sampler: Sampler | None = None,
-) -> Searcher:
-    """Return the searcher of that name, or of `auto`, with its settings; see :class:`Searcher` for the arguments.
+def make_searcher(name: str, box: Box) -> Searcher:
+    """Return the searcher of that name, or of `auto`, for a box.
 
     Raises:
-        InputError: an unknown name, an impossible box, or a library that is not installed.
+        InputError: an unknown name, or a library that is not installed.
 
     Example:
-        >>> make_searcher("gp", space.lower, space.upper, num_objectives=2, seed=0, sampler=space.sample)
+        >>> make_searcher("gp", Box(space.lower, space.upper, num_objectives=2, seed=0, sampler=space.sample))
     """
     name = AUTO if name == "auto" else name
     if name not in SEARCHERS:
         raise unknown_name("searcher", name, SEARCHERS)
-    made = SEARCHERS[name](lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
-    made.name = name  # a saved state belongs to the method with its options
-    return made
+    searcher = SEARCHERS[name](box)
+    searcher.name = name  # a saved state belongs to the method with its options
+    return searcher
 
 
 __all__ = [
@@ -88,6 +78,7 @@ __all__ = [
     "NSGA3",
     "SEARCHERS",
     "SMSEMOA",
+    "Box",
     "GaussianProcess",
     "LocalSearch",
     "Predictor",

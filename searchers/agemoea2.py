@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .base import Values
+from .box import Values
 from .genetic import SelectingSearcher, Selection
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import math
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any
 
@@ -15,10 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-
-Points = NDArray[np.int64]
-Values = NDArray[np.float64]
-Sampler = Callable[[int, np.random.Generator], NDArray[np.integer]]
+from .box import Box, Points, Values
 
 # How often a searcher tries to find a point that was not asked before, until it takes any.
 TRIES = 100
@@ -30,62 +25,29 @@ class Searcher(ABC):
     The first points asked are `initial`; what follows is the method's. No point is asked twice as long as new ones can
     be found. Results may come in any order, in parts, several times, or for points that were never asked.
 
-    Args:
-        lower: `(d,)` int, the lower ends of the box.
-        upper: `(d,)` int, the upper ends, inclusive.
-        num_objectives: m, how many numbers a point gets.
-        seed: the same seed and the same results give the same points.
-        initial: `(k, d)` int, points to ask first; if None, the largest, the smallest and the middle one, with which
-            all searchers of Klein et al. (TMLR 2024) start.
-        sampler: draws `(n, d)` random points wherever the method needs some, such as `space.sample_by_size`; uniform in
-            the box if None.
+    A method derives from this and says how it chooses (`_next`), what it learns (`_observe`) and what it `remembers`.
 
-    Raises:
-        InputError: an empty box, or initial points outside it.
+    Args:
+        box: the space, the number of objectives, the seed and how to begin.
+
+    Attributes:
+        name: in the registry and in saved states.
+        remembers: names of the arrays that the method learned (`xs` for `_xs`), which are saved and restored.
 
     Example:
-        >>> searcher = LocalSearch([0, 1, 1], [6, 12, 1536], num_objectives=2, seed=0)
+        >>> searcher = LocalSearch(Box([0, 1, 1], [6, 12, 1536], num_objectives=2, seed=0))
         >>> xs = searcher.ask(4)
         >>> searcher.tell(xs, evaluate(xs))
     """
 
     name: str
+    remembers: tuple[str, ...] = ()
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-    ) -> None:
-        self.lower: Points = np.array(lower, dtype=np.int64)
-        self.upper: Points = np.array(upper, dtype=np.int64)
-        if self.lower.ndim != 1 or self.lower.shape != self.upper.shape or not self.lower.size:
-            raise InputError(f"a box needs lower and upper ends (d,), got {self.lower.shape} and {self.upper.shape}")
-        if (self.lower > self.upper).any():
-            i = int(np.argmax(self.lower > self.upper))
-            raise InputError(f"coordinate {i} of the box has lower end {self.lower[i]} above upper end {self.upper[i]}")
-        if num_objectives < 1:
-            raise InputError(f"a search needs at least one objective, got {num_objectives=}")
-        self.num_objectives = num_objectives
-        self._rng = np.random.default_rng(seed)
-        self._sampler = sampler
+    def __init__(self, box: Box) -> None:
+        self.box = box
+        self._rng = np.random.default_rng(box.seed)
         self._seen: set[bytes] = set()  # hashes: a point of the large space has 37,000 coordinates
-        self._size = math.prod(int(n) for n in self.upper - self.lower + 1)
-        if initial is None:
-            # Not (upper - lower) // 2, which lies outside a box whose lower end is large.
-            middle = self.lower + (self.upper - self.lower) // 2
-            initial = np.array([self.upper, self.lower, middle])
-        first = self._checked(initial, "an initial point")
-        self._initial = first[np.sort(np.unique(first, axis=0, return_index=True)[1])]
-
-        self._begin()
-
-    def _begin(self) -> None:  # noqa: B027 (many have nothing to set up)
-        """Set up what the method itself remembers; one with options of its own has a constructor instead."""
+        self._initial = box.first()
 
     def ask(self, n: int) -> Points:
         """Return the next `(n, d)` points to evaluate; all lie in the box."""
@@ -96,10 +58,9 @@ class Searcher(ABC):
             x, self._initial = self._initial[0], self._initial[1:]
             if self._claim(x):
                 xs.append(x)
-        if len(xs) < n:
-            rest = n - len(xs)
-            xs.extend(self._suggest(rest) if len(self._seen) < self._size else self._random(rest))
-        return np.array(xs, dtype=np.int64).reshape(n, len(self.lower))
+        while len(xs) < n:
+            xs.append(self._next() if len(self._seen) < self.box.size else self._random_point())
+        return np.array(xs, dtype=np.int64).reshape(n, self.box.dimensions)
 
     def tell(self, xs: ArrayLike, values: ArrayLike) -> None:
         """Take results.
@@ -111,12 +72,12 @@ class Searcher(ABC):
         Raises:
             InputError: points outside the box or values of another shape.
         """
-        xs = self._checked(xs, "a point told")
+        xs = self.box.checked(xs, "a point told")
         values = np.asarray(values, dtype=np.float64)
-        if values.shape != (len(xs), self.num_objectives):
+        if values.shape != (len(xs), self.box.num_objectives):
             raise InputError(
-                f"{len(xs)} points with {self.num_objectives} objectives need values of shape "
-                f"{(len(xs), self.num_objectives)}, got {values.shape}"
+                f"{len(xs)} points with {self.box.num_objectives} objectives need values of shape "
+                f"{(len(xs), self.box.num_objectives)}, got {values.shape}"
             )
         self._seen.update(_digest(x) for x in xs)
         self._observe(xs, values)
@@ -127,15 +88,15 @@ class Searcher(ABC):
         Raises:
             InputError: points outside the box.
         """
-        self._seen.update(_digest(x) for x in self._checked(xs, "a point expected"))
+        self._seen.update(_digest(x) for x in self.box.checked(xs, "a point expected"))
 
     def state(self) -> bytes:
         """Return all that the search depends on, but for the constructor's arguments. Pure data: no pickle."""
         arrays = self._state()
-        header = {"searcher": self.name, "objectives": self.num_objectives, "rng": self._rng.bit_generator.state}
+        header = {"searcher": self.name, "objectives": self.box.num_objectives, "rng": self._rng.bit_generator.state}
         arrays |= {
             "header": np.array(json.dumps(header)),
-            "box": np.stack([self.lower, self.upper]),
+            "box": np.stack([self.box.lower, self.box.upper]),
             "initial": self._initial,
             "seen": np.frombuffer(b"".join(sorted(self._seen)), np.uint8),
         }
@@ -155,13 +116,13 @@ class Searcher(ABC):
             header = json.loads(str(arrays["header"]))
         except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
             raise InputError(f"the saved state of the search is damaged ({error}); start the search again") from error
-        expected = (self.name, self.num_objectives)
+        expected = (self.name, self.box.num_objectives)
         came = (header["searcher"], header["objectives"])
-        if came != expected or not np.array_equal(arrays["box"], np.stack([self.lower, self.upper])):
+        if came != expected or not np.array_equal(arrays["box"], np.stack([self.box.lower, self.box.upper])):
             raise InputError(
                 f"the saved state belongs to searcher {came[0]!r} with {came[1]} objectives on a box of "
                 f"{arrays['box'].shape[1]} coordinates, not to {expected[0]!r} with {expected[1]} on this box of "
-                f"{len(self.lower)}; choose what the search began with, or start another run"
+                f"{self.box.dimensions}; choose what the search began with, or start another run"
             )
         self._rng.bit_generator.state = header["rng"]
         self._initial = arrays["initial"].astype(np.int64)
@@ -170,20 +131,20 @@ class Searcher(ABC):
         self._restore(arrays)
 
     @abstractmethod
-    def _suggest(self, n: int) -> list[Points]:
-        """Return `n` points `(d,)`, each of them claimed. At least one point of the box is new."""
+    def _next(self) -> Points:
+        """Return a point `(d,)`, claimed. At least one point of the box is new."""
 
-    @abstractmethod
-    def _observe(self, xs: Points, values: Values) -> None:
+    def _observe(self, xs: Points, values: Values) -> None:  # noqa: B027 (many learn nothing)
         """Take checked results."""
 
-    @abstractmethod
     def _state(self) -> dict[str, NDArray[Any]]:
         """Return what the method itself remembers."""
+        return {name: getattr(self, f"_{name}") for name in self.remembers}
 
-    @abstractmethod
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take back what :meth:`_state` returned, integers perhaps in a smaller type."""
+        for name in self.remembers:
+            setattr(self, f"_{name}", arrays[name].astype(getattr(self, f"_{name}").dtype))
 
     def _claim(self, x: Points) -> bool:
         """Tell whether `x` was neither asked nor told so far, and remember it."""
@@ -197,35 +158,14 @@ class Searcher(ABC):
         """Tell whether `x` was asked or told so far."""
         return _digest(x) in self._seen
 
-    def _random(self, n: int) -> list[Points]:
-        """Draw and claim `n` points, new ones where they can be found."""
-        return [self._random_point() for _ in range(n)]
-
     def _random_point(self) -> Points:
-        x = self._draw()
+        """Draw and claim a point `(d,)`, a new one where it can be found."""
+        x = self.box.draw(self._rng)
         for _ in range(TRIES):
-            if len(self._seen) >= self._size or self._claim(x):
+            if len(self._seen) >= self.box.size or self._claim(x):
                 return x
-            x = self._draw()
+            x = self.box.draw(self._rng)
         return x
-
-    def _draw(self) -> Points:
-        if self._sampler is None:
-            return self._rng.integers(self.lower, self.upper, endpoint=True)
-        return self._checked(self._sampler(1, self._rng), "a point of the sampler")[0]
-
-    def _checked(self, xs: ArrayLike, what: str) -> Points:
-        xs = np.asarray(xs)
-        if xs.ndim != 2 or xs.shape[1] != len(self.lower):
-            raise InputError(f"points of this box need shape (n, {len(self.lower)}), got {xs.shape}")
-        whole = xs.astype(np.int64)
-        if not np.array_equal(whole, xs):
-            raise InputError(f"{what} has coordinates that are not whole numbers; the box is one of integers")
-        outside = np.argwhere((whole < self.lower) | (whole > self.upper))
-        if len(outside):
-            row, i = outside[0]
-            raise InputError(f"{what} has coordinate {i} = {whole[row, i]} outside {self.lower[i]}..{self.upper[i]}")
-        return whole
 
 
 _DIGEST_SIZE = 16

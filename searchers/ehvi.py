@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 
 from ..errors import InputError
-from .base import Points, Values
+from .box import Box, Points, Values
 from .model_based import ModelBasedSearcher
 
 
@@ -23,8 +23,8 @@ class EHVI(ModelBasedSearcher):
     name = "ehvi"
     startup = 5
 
-    def _begin(self) -> None:
-        super()._begin()
+    def __init__(self, box: Box) -> None:
+        super().__init__(box)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of the imports alone
@@ -39,7 +39,7 @@ class EHVI(ModelBasedSearcher):
             ) from error
         self._model = MendedEHVI
         # Fixed width, because Syne Tune sorts the coordinates by name.
-        self._space = {f"x{i:06d}": randint(int(self.lower[i]), int(self.upper[i])) for i in self._free}
+        self._space = {f"x{i:06d}": randint(int(box.lower[i]), int(box.upper[i])) for i in box.free}
 
     def _propose(self, xs: Points, values: Values, pending: Points, seed: int) -> Points | None:
         def config(x: Points) -> dict[str, int]:

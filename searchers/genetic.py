@@ -8,10 +8,12 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import InputError
-from .base import TRIES, Points, Sampler, Searcher, Values
+from .base import TRIES, Searcher
+from .box import Box, Points, Values
+from .results import pooled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,28 +39,18 @@ class GeneticSearcher(Searcher):
         steady: breed one point at a time from the latest survivors, instead of as many as the population has.
     """
 
+    remembers = ("xs", "values", "offspring")
     steady = False
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        population: int = 20,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def __init__(self, box: Box, *, population: int = 20) -> None:
+        super().__init__(box)
         if population < 2:
             raise InputError(f"the searcher {self.name!r} needs a population of at least 2, got {population}")
         self.population = population
-        self._operators = Operators(self.lower, self.upper, num_objectives)
-        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
-        self._values: Values = np.empty((0, num_objectives))
-        first = [self._draw() for _ in range(max(0, population - len(self._initial)))]
-        self._offspring: Points = np.array(first, dtype=np.int64).reshape(-1, len(self.lower))
+        self._operators = Operators(box)
+        self._xs, self._values = box.no_results()
+        first = [box.draw(self._rng) for _ in range(population - len(self._initial))]
+        self._offspring: Points = np.array(first, dtype=np.int64).reshape(-1, box.dimensions)
 
     @abstractmethod
     def _generation(self, values: Values, offspring: int) -> tuple[NDArray[np.int64], Points]:
@@ -69,10 +61,7 @@ class GeneticSearcher(Searcher):
             offspring: how many points to breed.
         """
 
-    def _suggest(self, n: int) -> list[Points]:
-        return [self._child() for _ in range(n)]
-
-    def _child(self) -> Points:
+    def _next(self) -> Points:
         for _ in range(TRIES):
             if not len(self._offspring):
                 if len(self._xs) < 2:
@@ -90,13 +79,6 @@ class GeneticSearcher(Searcher):
     def _observe(self, xs: Points, values: Values) -> None:
         # A point told twice must not fill the population with copies of itself.
         self._xs, self._values = pooled(self._xs, self._values, xs, values)
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {"xs": self._xs, "values": self._values, "offspring": self._offspring}
-
-    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]
-        self._offspring = arrays["offspring"].astype(np.int64)
 
 
 class Survival(Protocol):
@@ -145,13 +127,15 @@ class SelectingSearcher(GeneticSearcher):
 class Operators:
     """Mating of pymoo as a function of populations and a random generator."""
 
-    def __init__(self, lower: Points, upper: Points, num_objectives: int) -> None:
+    def __init__(self, box: Box) -> None:
         from pymoo.core.problem import Problem
         from pymoo.operators.crossover.sbx import SBX
         from pymoo.operators.mutation.pm import PM
         from pymoo.operators.repair.rounding import RoundingRepair
 
-        self.problem: Any = Problem(n_var=len(lower), n_obj=num_objectives, xl=lower, xu=upper, vtype=int)
+        self.problem: Any = Problem(
+            n_var=box.dimensions, n_obj=box.num_objectives, xl=box.lower, xu=box.upper, vtype=int
+        )
         # Crossover index 3, as pymoo recommends for integers; mutation index 20, finer steps than its 3. On the tabular
         # benchmark (RTE, 200 evaluations) NSGA-II's regret falls from 12 to 3 % by it, MOEA/D's from 3.5 to 1.4 %.
         self._crossover = SBX(prob=1.0, eta=3, vtype=float, repair=RoundingRepair())
@@ -192,24 +176,3 @@ def reference_directions(num_objectives: int, most: int) -> Values:
 
     partitions = get_partition_closest_to_points(most, num_objectives)
     return np.asarray(UniformReferenceDirectionFactory(num_objectives, n_partitions=partitions).do())
-
-
-def scaled(values: Values) -> Values:
-    """Return `(n, m)` with each objective mapped to 0 (its best) to 1; a constant one becomes 0."""
-    low = values.min(axis=0)
-    extent = values.max(axis=0) - low
-    return (values - low) / np.where(extent > 0, extent, 1.0)
-
-
-def pooled(xs: Points, values: Values, more: Points, values_of_more: Values) -> tuple[Points, Values]:
-    """Add results to `(n, d)` points and `(n, m)` values: each point once, its latest values, without failed ones."""
-    usable = np.isfinite(values_of_more).all(axis=1)
-    together = np.concatenate([xs, more[usable]])
-    keep = latest(together)
-    return together[keep], np.concatenate([values, values_of_more[usable]])[keep]
-
-
-def latest(xs: Points) -> NDArray[np.int64]:
-    """Return, in order, the indices of the last occurrence of each distinct row of `xs`."""
-    # Not np.unique, which takes a tenth of a second for twenty points of the large space.
-    return np.sort(np.array(list({x.tobytes(): i for i, x in enumerate(xs)}.values()), dtype=np.int64))

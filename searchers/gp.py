@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .base import Points, Values
+from .box import Box, Points, Values
 from .model_based import ModelBasedSearcher
 
 if TYPE_CHECKING:
@@ -36,15 +36,14 @@ class GaussianProcess(ModelBasedSearcher):
     startup = 10
 
     def _propose(self, xs: Points, values: Values, pending: Points, seed: int) -> Points:
-        return most_promising(self.lower[self._free], self.upper[self._free], xs, values, pending, seed)
+        return most_promising(self.box, xs, values, pending, seed)
 
 
-def most_promising(lower: Points, upper: Points, xs: Points, values: Values, pending: Points, seed: int) -> Points:
-    """Return the point `(k,)` of the box that Optuna's Gaussian process expects most of.
+def most_promising(box: Box, xs: Points, values: Values, pending: Points, seed: int) -> Points:
+    """Return the point `(k,)` that Optuna's Gaussian process expects most of.
 
     Args:
-        lower: `(k,)` int, the lower ends of the box.
-        upper: `(k,)` int, the upper ends, inclusive.
+        box: of which the k free coordinates count.
         xs: `(n, k)`, the points with results.
         values: `(n, m)`, finite; one objective or several.
         pending: `(p, k)`, points whose results are not there yet.
@@ -52,7 +51,7 @@ def most_promising(lower: Points, upper: Points, xs: Points, values: Values, pen
     """
     import optuna
 
-    distributions = _distributions(lower, upper)
+    distributions = _distributions(box.lower[box.free], box.upper[box.free])
 
     def trial(x: Points, row: Values | None = None) -> optuna.trial.FrozenTrial:
         return optuna.trial.create_trial(

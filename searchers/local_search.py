@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import unknown_name
 from ..evaluation.pareto import is_front
-from .base import TRIES, Points, Sampler, Searcher, Values
+from .base import TRIES, Searcher
+from .box import Box, Points, Values
 
 Neighbourhood = Literal["resample", "step"]
 
@@ -29,34 +29,20 @@ class LocalSearch(Searcher):
     """
 
     name = "local"
+    remembers = ("xs", "values")
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        neighbourhood: Neighbourhood = "resample",
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def __init__(self, box: Box, *, neighbourhood: Neighbourhood = "resample") -> None:
+        super().__init__(box)
         if neighbourhood not in get_args(Neighbourhood):
             raise unknown_name("neighbourhood", neighbourhood, get_args(Neighbourhood))
         self.neighbourhood = neighbourhood
-        self._free = np.flatnonzero(self.lower < self.upper)
-        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
-        self._values: Values = np.empty((0, num_objectives))
+        self._xs, self._values = box.no_results()
 
-    def _suggest(self, n: int) -> list[Points]:
-        return [self._neighbour() for _ in range(n)]
-
-    def _neighbour(self) -> Points:
+    def _next(self) -> Points:
         for _ in range(TRIES if len(self._xs) else 0):
             x = self._xs[self._rng.integers(len(self._xs))].copy()
-            i = self._rng.choice(self._free)
-            x[i] = self._changed(int(x[i]), int(self.lower[i]), int(self.upper[i]))
+            i = self._rng.choice(self.box.free)
+            x[i] = self._changed(int(x[i]), int(self.box.lower[i]), int(self.box.upper[i]))
             if self._claim(x):
                 return x
         return self._random_point()  # nothing told yet, or the front's neighbours are all known
@@ -75,9 +61,3 @@ class LocalSearch(Searcher):
         all_values = np.concatenate([self._values, values[usable]])
         front = is_front(all_values)
         self._xs, self._values = all_xs[front], all_values[front]
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {"xs": self._xs, "values": self._values}
-
-    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]

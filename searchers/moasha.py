@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..evaluation.pareto import is_front
-from .base import Points, Searcher, Values
+from .base import Searcher
+from .box import Box, Points, Values
+from .results import preference
 
 REDUCTION = 3  # only the best third of what came to a rung goes on, and rungs are so many times as far apart
 
@@ -30,14 +31,15 @@ class MOASHA(Searcher):
     2024) run it.
 
     Example:
-        >>> searcher = MOASHA([0, 1, 1], [6, 12, 1536], num_objectives=2, seed=0)
+        >>> searcher = MOASHA(Box([0, 1, 1], [6, 12, 1536], num_objectives=2, seed=0))
         >>> x = searcher.ask(1)[0]
         >>> while searcher.keep_going(x, epoch, train_one_epoch_more(x)): ...
     """
 
     name = "moasha"
 
-    def _begin(self) -> None:
+    def __init__(self, box: Box) -> None:
+        super().__init__(box)
         self._rungs: dict[tuple[int, tuple[int, ...]], Values] = {}
 
     def keep_going(self, x: ArrayLike, epoch: int, values: ArrayLike) -> bool:
@@ -53,12 +55,12 @@ class MOASHA(Searcher):
         Raises:
             InputError: a point outside the box, an epoch below 1, or another number of values.
         """
-        point = tuple(int(v) for v in self._checked(np.asarray(x)[None], "a candidate")[0])
+        point = tuple(int(v) for v in self.box.checked(np.asarray(x)[None], "a candidate")[0])
         row = np.asarray(values, dtype=np.float64)
-        if row.shape != (self.num_objectives,) or epoch < 1:
+        if row.shape != (self.box.num_objectives,) or epoch < 1:
             raise InputError(
-                f"a candidate needs {self.num_objectives} values after an epoch from 1 on, got {row.shape} values and "
-                f"{epoch=}"
+                f"a candidate needs {self.box.num_objectives} values after an epoch from 1 on, got {row.shape} values "
+                f"and {epoch=}"
             )
         if not np.isfinite(row).all():
             return False
@@ -69,17 +71,14 @@ class MOASHA(Searcher):
         place = preference(np.array([*others, row])).index(len(others))
         return place < math.ceil((len(others) + 1) / REDUCTION)
 
-    def _suggest(self, n: int) -> list[Points]:
-        return self._random(n)
-
-    def _observe(self, xs: Points, values: Values) -> None:
-        pass
+    def _next(self) -> Points:
+        return self._random_point()
 
     def _state(self) -> dict[str, NDArray[Any]]:
         return {
             "rung_epochs": np.array([epoch for epoch, _ in self._rungs], dtype=np.int64),
-            "rung_points": np.array([x for _, x in self._rungs], dtype=np.int64).reshape(-1, len(self.lower)),
-            "rung_values": np.array(list(self._rungs.values())).reshape(-1, self.num_objectives),
+            "rung_points": np.array([x for _, x in self._rungs], dtype=np.int64).reshape(-1, self.box.dimensions),
+            "rung_values": np.array(list(self._rungs.values())).reshape(-1, self.box.num_objectives),
         }
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
@@ -91,36 +90,3 @@ def _is_rung(epoch: int) -> bool:
     while epoch % REDUCTION == 0:
         epoch //= REDUCTION
     return epoch == 1
-
-
-def preference(values: ArrayLike) -> list[int]:
-    """Return the rows of `(n, m)` values, the most promising first: front after front, each spread out.
-
-    Within a front the row with the lowest first objective comes first, then always the one farthest from all before
-    it (an epsilon-net; Clarkson, "Nearest-neighbor searching and metric space dimensions", 2005). Distances are of
-    objectives scaled to 0..1 over all rows, for their units must not matter. Of equal rows the first comes first.
-
-    Example:
-        >>> preference([[1, 1], [0, 9], [5, 0], [6, 6]])
-        [1, 2, 0, 3]
-    """
-    values = np.asarray(values, dtype=np.float64)
-    ranges = np.ptp(values, axis=0)
-    scaled = (values - values.min(axis=0)) / np.where(ranges > 0, ranges, 1.0)
-    left, order = np.arange(len(values)), []
-    while len(left):
-        on = is_front(values[left])
-        order += _spread(scaled, left[on])
-        left = left[~on]
-    return order
-
-
-def _spread(scaled: Values, front: NDArray[np.integer]) -> list[int]:
-    """Order the rows `front` of `(n, m)` as an epsilon-net does."""
-    order = [int(front[np.argmin(scaled[front, 0])])]
-    distances = np.linalg.norm(scaled - scaled[order[0]], axis=1)
-    while len(order) < len(front):
-        waiting = front[~np.isin(front, order)]
-        order.append(int(waiting[np.argmax(distances[waiting])]))
-        distances = np.minimum(distances, np.linalg.norm(scaled - scaled[order[-1]], axis=1))
-    return order

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluation.pareto import is_front
-from .base import TRIES, Points, Searcher, Values
+from .base import TRIES, Searcher
+from .box import Box, Points, Values
 
 # A Gaussian process costs the cube of its observations. All depths of one pass are told, thirteen for BERT-base, so
 # that a search of 100 passes would otherwise fit 1,300.
@@ -27,15 +28,15 @@ class ModelBasedSearcher(Searcher):
 
     startup: int
 
-    def _begin(self) -> None:
-        self._free = np.flatnonzero(self.lower < self.upper)
+    def __init__(self, box: Box) -> None:
+        super().__init__(box)
         self._results: dict[tuple[int, ...], Values] = {}
         self._pending: dict[tuple[int, ...], None] = {}  # a set that keeps its order
 
     def ask(self, n: int) -> Points:
         """Return the next `(n, d)` points to evaluate; they stay pending, and are not proposed anew, until told."""
         xs = super().ask(n)
-        self._pending |= dict.fromkeys(_tuple(x) for x in xs if _tuple(x) not in self._results)
+        self._await(xs)
         return xs
 
     @abstractmethod
@@ -52,34 +53,36 @@ class ModelBasedSearcher(Searcher):
             `(k,)` int.
         """
 
-    def _suggest(self, n: int) -> list[Points]:
-        xs: list[Points] = []
-        while len(xs) < n:
-            xs.append(self._random_point() if len(self._results) < self.startup else self._promising(xs))
-        return xs
+    def _next(self) -> Points:
+        x = self._random_point() if len(self._results) < self.startup else self._promising()
+        self._await([x])
+        return x
 
-    def _promising(self, batch: list[Points]) -> Points:
+    def _await(self, xs: Iterable[Points]) -> None:
+        self._pending |= dict.fromkeys(x for x in map(_tuple, xs) if x not in self._results)
+
+    def _promising(self) -> Points:
         xs, values = self._training_data()
         values = values[:, np.ptp(values, axis=0) > 0]
-        pending = np.array([*self._pending, *map(_tuple, batch)], dtype=np.int64).reshape(-1, len(self.lower))
+        pending = np.array(list(self._pending), dtype=np.int64).reshape(-1, self.box.dimensions)
         seed = int(self._rng.integers(2**31))
-        x = self.lower.copy()
+        x = self.box.lower.copy()
         proposal = None
-        if values.shape[1] and len(self._seen) < self._size:
+        if values.shape[1]:
             with _one_thread():
-                proposal = self._propose(xs[:, self._free], values, pending[:, self._free], seed)
+                proposal = self._propose(xs[:, self.box.free], values, pending[:, self.box.free], seed)
         if proposal is None:
             return self._random_point()
-        x[self._free] = proposal
+        x[self.box.free] = proposal
         return x if self._claim(x) else self._near(x)
 
     def _near(self, x: Points) -> Points:
         """Return a new point close to one that is known already: ever more coordinates change by one step."""
         for attempt in range(TRIES):
-            changed = self._rng.choice(self._free, size=min(len(self._free), 1 + attempt // 10), replace=False)
+            changed = self._rng.choice(self.box.free, size=min(len(self.box.free), 1 + attempt // 10), replace=False)
             near = x.copy()
             near[changed] += self._rng.choice([-1, 1], size=len(changed))
-            near = np.clip(near, self.lower, self.upper)
+            near = np.clip(near, self.box.lower, self.box.upper)
             if self._claim(near):
                 return near
         return self._random_point()
@@ -101,10 +104,10 @@ class ModelBasedSearcher(Searcher):
                 self._results[_tuple(x)] = row  # told again, the latest counts: equal points make a singular kernel
 
     def _state(self) -> dict[str, NDArray[Any]]:
-        size = len(self.lower)
+        size = self.box.dimensions
         return {
             "xs": np.array(list(self._results), dtype=np.int64).reshape(-1, size),
-            "values": np.array(list(self._results.values())).reshape(-1, self.num_objectives),
+            "values": np.array(list(self._results.values())).reshape(-1, self.box.num_objectives),
             "pending": np.array(list(self._pending), dtype=np.int64).reshape(-1, size),
         }
 

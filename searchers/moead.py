@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..evaluation.pareto import is_front
-from .base import Points, Sampler, Values
+from .box import Box, Points, Values
 from .genetic import GeneticSearcher, reference_directions
 
 # Chance that both parents come from one neighbourhood, and how many of the directions that is: the paper's 20 of 100 to
@@ -35,27 +35,9 @@ class MOEAD(GeneticSearcher):
     name = "moead"
     steady = True
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        population: int = 20,
-    ) -> None:
-        super().__init__(
-            lower,
-            upper,
-            num_objectives=num_objectives,
-            seed=seed,
-            initial=initial,
-            sampler=sampler,
-            population=population,
-        )
-        self._directions = reference_directions(num_objectives, population)
+    def __init__(self, box: Box, *, population: int = 20) -> None:
+        super().__init__(box, population=population)
+        self._directions = reference_directions(box.num_objectives, population)
         between = np.linalg.norm(self._directions[:, None] - self._directions, axis=2)
         count = max(3, round(_NEIGHBOURS * len(between)))
         self._neighbours = np.argsort(between, axis=1, kind="stable")[:, :count]
@@ -63,7 +45,7 @@ class MOEAD(GeneticSearcher):
     def _generation(self, values: Values, offspring: int) -> tuple[NDArray[np.int64], Points]:
         costs = self._costs(values)
         holders = np.argmin(costs, axis=0)
-        if self.num_objectives == 1:  # all directions are one: the best points, then
+        if self.box.num_objectives == 1:  # all directions are one: the best points, then
             holders = np.argsort(costs[:, 0], kind="stable")[: self.population]
         pairs = np.array([self._pair(holders) for _ in range(offspring)])
         # Two at least, even if one point is the best for all: a child needs parents.
@@ -82,7 +64,7 @@ class MOEAD(GeneticSearcher):
         from pymoo.decomposition.pbi import PBI
         from pymoo.decomposition.tchebicheff import Tchebicheff
 
-        return Tchebicheff() if self.num_objectives <= 2 else PBI()
+        return Tchebicheff() if self.box.num_objectives <= 2 else PBI()
 
     def _pair(self, holders: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return two parents, different ones if there are two."""

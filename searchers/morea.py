@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..evaluation.pareto import is_front
-from .base import TRIES, Points, Sampler, Searcher, Values
-from .genetic import latest, scaled
+from .base import TRIES, Searcher
+from .box import Box, Points, Values
+from .results import latest, preference
 
 
 class MOREA(Searcher):
@@ -36,29 +36,17 @@ class MOREA(Searcher):
     """
 
     name = "morea"
+    remembers = ("xs", "values", "born", "clock")
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        population: int = 20,
-        sample: int = 5,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def __init__(self, box: Box, *, population: int = 20, sample: int = 5) -> None:
+        super().__init__(box)
         if population < 1 or sample < 1:
             raise InputError(f"'morea' needs a population and a sample of at least 1, got {population=}, {sample=}")
         self.population = population
         self.sample = sample
-        self._free = np.flatnonzero(self.lower < self.upper)
-        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
-        self._values: Values = np.empty((0, num_objectives))
+        self._xs, self._values = box.no_results()
         self._born: NDArray[np.int64] = np.empty(0, dtype=np.int64)
-        self._clock = 0
+        self._clock = np.array(0)
         self._pending: set[bytes] = set()
 
     def ask(self, n: int) -> Points:
@@ -67,18 +55,16 @@ class MOREA(Searcher):
         self._pending.update(x.tobytes() for x in xs)
         return xs
 
-    def _suggest(self, n: int) -> list[Points]:
+    def _next(self) -> Points:
         if self._clock < self.population or not len(self._xs):
-            return self._random(n)
-        ranks = priorities(self._values)
-        return [self._child(ranks) for _ in range(n)]
-
-    def _child(self, ranks: NDArray[np.int64]) -> Points:
+            return self._random_point()
+        ranks = np.argsort(preference(self._values))
         for _ in range(TRIES):
             rivals = self._rng.integers(len(ranks), size=self.sample)
             x = self._xs[rivals[np.argmin(ranks[rivals])]].copy()
-            i = self._rng.choice(self._free)
-            other = self._rng.integers(self.lower[i], self.upper[i])  # one value fewer: the present one is left out
+            i = self._rng.choice(self.box.free)
+            # One value fewer: the present one is left out.
+            other = self._rng.integers(self.box.lower[i], self.box.upper[i])
             x[i] = other + (other >= x[i])
             if self._claim(x):
                 return x
@@ -98,44 +84,8 @@ class MOREA(Searcher):
 
     def _state(self) -> dict[str, NDArray[Any]]:
         pending = np.frombuffer(b"".join(sorted(self._pending)), dtype=np.int64)
-        return {
-            "xs": self._xs,
-            "values": self._values,
-            "born": self._born,
-            "clock": np.array(self._clock),
-            "pending": pending.reshape(-1, len(self.lower)),
-        }
+        return {**super()._state(), "pending": pending.reshape(-1, self.box.dimensions)}
 
     def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]
-        self._born, self._clock = arrays["born"].astype(np.int64), int(arrays["clock"])
+        super()._restore(arrays)
         self._pending = {x.tobytes() for x in arrays["pending"].astype(np.int64)}
-
-
-def priorities(values: Values) -> NDArray[np.int64]:
-    """Return the place of each point, `(n,)`, 0 for the best: front after front, each spread out.
-
-    Args:
-        values: `(n, m)`, finite.
-    """
-    values = scaled(values)
-    order: list[int] = []
-    left = np.arange(len(values))
-    while len(left):
-        front = is_front(values[left])  # of equal points one; the others come later, as they should
-        order += left[front][_spread(values[left[front]])].tolist()
-        left = left[~front]
-    places = np.empty(len(values), dtype=np.int64)
-    places[order] = np.arange(len(values))
-    return places
-
-
-def _spread(values: Values) -> NDArray[np.int64]:
-    """Return the indices of points `(n, m)`: the best of the first objective, then each time the farthest from all."""
-    order = [int(np.argmin(values[:, 0]))]
-    distance = np.linalg.norm(values - values[order[0]], axis=1)
-    while len(order) < len(values):
-        distance[order] = -np.inf
-        order.append(int(np.argmax(distance)))
-        distance = np.minimum(distance, np.linalg.norm(values - values[order[-1]], axis=1))
-    return np.array(order)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from .base import Values
-from .genetic import SelectingSearcher, Selection, reference_directions, scaled
+from .box import Values
+from .genetic import SelectingSearcher, Selection, reference_directions
+from .results import scaled
 
 
 class NSGA3(SelectingSearcher):
@@ -30,7 +31,7 @@ class NSGA3(SelectingSearcher):
     def _selection(self) -> Selection:
         from pymoo.algorithms.moo.nsga3 import comp_by_cv_then_random
 
-        directions = reference_directions(self.num_objectives, self.population)
+        directions = reference_directions(self.box.num_objectives, self.population)
         return Selection(_DirectionSurvival(directions), comp_by_cv_then_random)
 
 

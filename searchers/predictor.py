@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import InputError, unknown_name
 from ..evaluation.pareto import is_front
-from .base import Points, Sampler, Searcher, Values
-from .genetic import latest, pooled
+from .base import Searcher
+from .box import Box, Points, Values
 from .nsga2 import NSGA2
+from .results import latest, pooled
 
 Model = Literal["ridge", "forest"]
 
@@ -44,21 +46,10 @@ class Predictor(Searcher):
     """
 
     name = "predictor"
+    remembers = ("xs", "values", "planned")
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        model: Model = "ridge",
-        batch: int = 10,
-        startup: int = 20,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def __init__(self, box: Box, *, model: Model = "ridge", batch: int = 10, startup: int = 20) -> None:
+        super().__init__(box)
         if model not in get_args(Model):
             raise unknown_name("predictor model", model, get_args(Model))
         if batch < 1 or startup < 2:
@@ -66,12 +57,8 @@ class Predictor(Searcher):
         self.model: Model = model
         self.batch = batch
         self.startup = startup
-        self._xs: Points = np.empty((0, len(self.lower)), dtype=np.int64)
-        self._values: Values = np.empty((0, num_objectives))
-        self._planned: Points = self._xs
-
-    def _suggest(self, n: int) -> list[Points]:
-        return [self._next() for _ in range(n)]
+        self._xs, self._values = box.no_results()
+        self._planned = self._xs
 
     def _next(self) -> Points:
         if len(self._xs) < self.startup:
@@ -81,50 +68,31 @@ class Predictor(Searcher):
                 x, self._planned = self._planned[0], self._planned[1:]
                 if self._claim(x):
                     return x
-            if refill and len(self._seen) < self._size:
+            if refill:
                 self._planned = self._promising()
         return self._random_point()
 
     def _promising(self) -> Points:
         """Return up to `(batch, d)` points that are not known, the best first by prediction."""
-        predict = _fitted(self.model, self._shares(self._xs), self._values, int(self._rng.integers(2**31)))
-        if self._size <= _SMALL_BOX:
-            sides = self.upper - self.lower + 1
-            everything = np.stack(np.unravel_index(np.arange(self._size), sides), axis=1) + self.lower
-            xs = np.array([x for x in everything if not self._knows(x)])
-            return xs[_best(predict(self._shares(xs)), self.batch, self._rng)]
-        inner = NSGA2(
-            self.lower,
-            self.upper,
-            num_objectives=self.num_objectives,
-            seed=int(self._rng.integers(2**31)),
-            initial=self._xs[is_front(self._values)],
-            sampler=self._sampler,
-            population=_POPULATION,
-        )
+        predict = _fitted(self.model, self.box.shares(self._xs), self._values, int(self._rng.integers(2**31)))
+        if self.box.size <= _SMALL_BOX:
+            xs = np.array([x for x in self.box.points() if not self._knows(x)])
+            return xs[_best(predict(self.box.shares(xs)), self.batch, self._rng)]
+        seed, front = int(self._rng.integers(2**31)), self._xs[is_front(self._values)]
+        inner = NSGA2(replace(self.box, seed=seed, initial=front), population=_POPULATION)
         found: list[Points] = []
         for _ in range(_EVALUATIONS // _POPULATION):
             xs = inner.ask(_POPULATION)
-            inner.tell(xs, predict(self._shares(xs)))
+            inner.tell(xs, predict(self.box.shares(xs)))
             found += [x for x in xs if not self._knows(x)]
         if not found:
             return self._planned
         xs = np.array(found)
         xs = xs[latest(xs)]
-        return xs[_best(predict(self._shares(xs)), self.batch, self._rng)]
-
-    def _shares(self, xs: Points) -> Values:
-        return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
+        return xs[_best(predict(self.box.shares(xs)), self.batch, self._rng)]
 
     def _observe(self, xs: Points, values: Values) -> None:
         self._xs, self._values = pooled(self._xs, self._values, xs, values)
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {"xs": self._xs, "values": self._values, "planned": self._planned}
-
-    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._xs, self._values = arrays["xs"].astype(np.int64), arrays["values"]
-        self._planned = arrays["planned"].astype(np.int64)
 
 
 def _fitted(model: Model, shares: Values, values: Values, seed: int) -> Callable[[Values], Values]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from .base import Points, Values
-from .genetic import scaled
+from .box import Points, Values
 from .gp import most_promising
 from .model_based import ModelBasedSearcher
+from .results import scaled
 
 _AUGMENTATION = 0.05  # rho of the paper: without it, weakly dominated points look as good
 
@@ -33,5 +33,4 @@ class RandomScalarization(ModelBasedSearcher):
         weights = np.random.default_rng(seed).dirichlet(np.ones(values.shape[1]))
         weighted = scaled(values) * weights
         distance = weighted.max(axis=1) + _AUGMENTATION * weighted.sum(axis=1)
-        lower, upper = self.lower[self._free], self.upper[self._free]
-        return most_promising(lower, upper, xs, distance[:, None], pending, seed)
+        return most_promising(self.box, xs, distance[:, None], pending, seed)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
-
-from .base import Points, Searcher, Values
+from .base import Searcher
+from .box import Points
 
 
 class RandomSearch(Searcher):
@@ -17,14 +14,5 @@ class RandomSearch(Searcher):
 
     name = "random"
 
-    def _suggest(self, n: int) -> list[Points]:
-        return self._random(n)
-
-    def _observe(self, xs: Points, values: Values) -> None:
-        pass
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        pass
+    def _next(self) -> Points:
+        return self._random_point()

@@ -22,5 +22,5 @@ class SMSEMOA(SelectingSearcher):
         from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
 
         # With one objective a point's hypervolume is its value, and moocore refuses a single column.
-        one = self.num_objectives == 1
+        one = self.box.num_objectives == 1
         return Selection(RankAndCrowding() if one else LeastHypervolumeContributionSurvival(), cv_and_dom_tournament)

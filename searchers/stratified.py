@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from .base import Points, Sampler, Searcher, Values
+from .base import Searcher
+from .box import Box, Points, Values
 
 # Candidates drawn for each point asked: among so many, one is close to any size.
 _CANDIDATES = 8
@@ -36,30 +34,16 @@ class Stratified(Searcher):
     """
 
     name = "stratified"
+    remembers = ("planned", "xs", "costs")
 
-    def __init__(
-        self,
-        lower: ArrayLike,
-        upper: ArrayLike,
-        *,
-        num_objectives: int,
-        seed: int,
-        initial: ArrayLike | None = None,
-        sampler: Sampler | None = None,
-        strata: int = 10,
-        by_cost: bool = False,
-    ) -> None:
-        super().__init__(lower, upper, num_objectives=num_objectives, seed=seed, initial=initial, sampler=sampler)
+    def __init__(self, box: Box, *, strata: int = 10, by_cost: bool = False) -> None:
+        super().__init__(box)
         if strata < 1:
             raise InputError(f"stratified draws need at least one stratum, got {strata=}")
         self.strata = strata
         self.by_cost = by_cost
-        self._planned: Points = np.empty((0, len(self.lower)), dtype=np.int64)
-        self._xs = self._planned
+        self._planned = self._xs = box.no_results()[0]
         self._costs: Values = np.empty(0)
-
-    def _suggest(self, n: int) -> list[Points]:
-        return [self._next() for _ in range(n)]
 
     def _next(self) -> Points:
         for _ in range(2 * self.strata):
@@ -84,25 +68,23 @@ class Stratified(Searcher):
         return candidates[chosen]
 
     def _candidate(self) -> Points:
-        if self._sampler is not None:
-            return self._draw()
+        if self.box.sampler is not None:
+            return self.box.draw(self._rng)
         # The mean of u**g is 1 / (1 + g), so that this g gives a point of about the size drawn.
         size = self._rng.uniform(1e-6, 1)
-        shares = self._rng.random(len(self.lower)) ** ((1 - size) / size)
-        return np.minimum(self.lower + ((self.upper - self.lower + 1) * shares).astype(np.int64), self.upper)
+        box = self.box
+        shares = self._rng.random(box.dimensions) ** ((1 - size) / size)
+        return np.minimum(box.lower + ((box.upper - box.lower + 1) * shares).astype(np.int64), box.upper)
 
     def _sizes(self, xs: Points) -> Values:
         """Return the size, or the expected cost, of each point, `(n,)`."""
-        shares = self._shares(xs)
+        shares = self.box.shares(xs)
         if len(self._costs) < 2 or not np.ptp(self._costs):
             return shares.mean(axis=1)
-        told = self._shares(self._xs)
+        told = self.box.shares(self._xs)
         centre = told.mean(axis=0)
         slopes = np.linalg.lstsq(told - centre, self._costs - self._costs.mean(), rcond=_RESOLUTION)[0]
         return (shares - centre) @ slopes
-
-    def _shares(self, xs: Points) -> Values:
-        return (xs - self.lower) / np.maximum(self.upper - self.lower, 1)
 
     def _observe(self, xs: Points, values: Values) -> None:
         if not self.by_cost:
@@ -110,10 +92,3 @@ class Stratified(Searcher):
         known = np.isfinite(values[:, -1])
         self._xs = np.concatenate([self._xs, xs[known]])
         self._costs = np.concatenate([self._costs, values[known, -1]])
-
-    def _state(self) -> dict[str, NDArray[Any]]:
-        return {"planned": self._planned, "xs": self._xs, "costs": self._costs}
-
-    def _restore(self, arrays: dict[str, NDArray[Any]]) -> None:
-        self._planned, self._xs = arrays["planned"].astype(np.int64), arrays["xs"].astype(np.int64)
-        self._costs = arrays["costs"]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 
 from ..search_space import UnitScores
-
-if TYPE_CHECKING:
-    from .supernet import Supernet
+from .supernet import Supernet
 
 
 @torch.no_grad()
 def reorder(supernet: Supernet, scores: UnitScores) -> None:
-    """Do :meth:`Supernet.reorder`.
+    """Sort the heads and the neurons of every layer in place, the most important first.
+
+    "The first k", which is all that most search spaces can keep, then means "the best k". The whole model's outputs
+    stay what they are but for rounding; masks made before no longer mean the same units.
 
     A head is its rows of query, key and value and its columns of the output projection; a neuron its row of the first
     linear map and its column of the second. Blocks are sums over them, so their order is nobody's concern.
+
+    Args:
+        supernet: changed.
+        scores: of each unit.
+
+    Raises:
+        ValueError: scores of another encoder.
     """
     shape = supernet.shape
     expected = (shape.num_layers, shape.num_heads), (shape.num_layers, shape.intermediate_size)

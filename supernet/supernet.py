@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ..search_space import EncoderShape, SubnetMask, UnitScores
+from ..search_space import EncoderShape, SubnetMask
 from .elastic import Index, Pieces, cut, hidden_index, pieces
 from .encoder import Architecture, Encoded, SharedStates, Weights, classify, embed, encode, finish
 from .families import Dropout, HeadPaths, family_of
 from .heads import head_of, reads_tokens
 from .precision import width_multiple
-from .reordering import reorder
 
 if TYPE_CHECKING:
     from ..tasks.kinds import Head
@@ -112,20 +111,6 @@ class Supernet:
     def embedding_columns(self, mask: SubnetMask) -> Index:
         """Return which columns of the embedding tables a subnetwork uses; all where a projection follows them."""
         return None if self.projected else hidden_index(mask, self.device)
-
-    def reorder(self, scores: UnitScores) -> None:
-        """Sort the heads and the neurons of every layer in place, the most important first.
-
-        "The first k", which is all that most search spaces can keep, then means "the best k". The whole model's outputs
-        stay what they are but for rounding; masks made before no longer mean the same units.
-
-        Args:
-            scores: of each unit.
-
-        Raises:
-            ValueError: scores of another encoder.
-        """
-        reorder(self, scores)
 
     def subnet(self, mask: SubnetMask, dtype: torch.dtype | None = None) -> Subnet:
         """Return a subnetwork ready to run, its slices cast and laid out once.

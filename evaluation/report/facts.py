@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..archive import SEARCHED, SUPERNET
+from ..evaluation import SEARCHED, SUPERNET
 from .comparison import NONE, Comparison
 
 

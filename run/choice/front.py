@@ -5,8 +5,8 @@ from __future__ import annotations
 from fractions import Fraction
 
 from ...errors import InputError
-from ...evaluation.archive import NATIVE, RECOVERED, SEARCHED, STANDARD, SUPERNET_PRUNED, Archive
-from ...evaluation.evaluation import REPORT, SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECTION, STANDARD, SUPERNET_PRUNED
 from ...evaluation.objectives import ERROR
 from ...search_space import SubnetMask
 from ...supernet.families import family_of

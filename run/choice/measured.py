@@ -10,10 +10,10 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...evaluation.archive import STANDARD, Archive
+from ...evaluation.archive import Archive
 from ...evaluation.choice import Answers, Candidate
 from ...evaluation.error import SplitError
-from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT
+from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, STANDARD
 from ...evaluation.latency import Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
 from ...evaluation.model_error import few_inputs, model_outputs

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from ...errors import InputError
-from ...evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
+from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, candidates, cost_names, in_order, nearest, neighbours
-from ...evaluation.evaluation import ERROR_INT8, REPORT, SELECTION
+from ...evaluation.evaluation import ERROR_INT8, REPORT, SEARCHED, SELECTION, STANDARD, Evaluation
 from ...evaluation.latency import Latency, LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...supernet import Supernet

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ...evaluation.archive import Evaluation
+from ...evaluation.evaluation import Evaluation
 from ...evaluation.objectives import ERROR
 from ...evaluation.pareto import normalised_hypervolume
 from ...evaluation.report import Curve

@@ -5,19 +5,23 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import InputError
-from ...evaluation.archive import (
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import (
+    ERROR_INT8,
     FINETUNED,
     NATIVE,
+    NONZERO,
     RECOVERED,
+    REPORT,
     SEARCHED,
+    SELECTION,
     STANDARD,
     SUPERNET,
     SUPERNET_PRUNED,
-    Archive,
+    WHOLE,
     Evaluation,
 )
-from ...evaluation.evaluation import COSTS, ERROR_INT8, NONZERO, REPORT, SELECTION, WHOLE
-from ...evaluation.objectives import ERROR
+from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.pareto import is_front
 from ...evaluation.report import Point
 from ...evaluation.report import comparison as layers
@@ -58,7 +62,7 @@ def reported_points(archive: Archive, shape: EncoderShape, epochs: float | None)
 def _fronts(rows: list[Evaluation]) -> list[Evaluation]:
     """Return what is on the front of the error against any cost."""
     found = []
-    for cost in COSTS:
+    for cost in OBJECTIVES:
         values = np.array([(one.values[ERROR], one.values.get(cost, np.nan)) for one in rows]).reshape(-1, 2)
         found += [one for one, best in zip(rows, is_front(values), strict=True) if best]
     return found

@@ -6,8 +6,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from ...evaluation.archive import SEARCHED, STANDARD, SUPERNET, Archive, Evaluation
-from ...evaluation.evaluation import SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import SEARCHED, SELECTION, STANDARD, SUPERNET, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
 from ...evaluation.report.comparison import LAYERS

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ...evaluation.archive import NATIVE, RECOVERED, STANDARD, SUPERNET, Evaluation
+from ...evaluation.evaluation import NATIVE, RECOVERED, STANDARD, SUPERNET, Evaluation
 from ...evaluation.objectives import ERROR
 from ...search_space import SubnetMask
 from ...supernet import Supernet

@@ -12,7 +12,8 @@ import torch
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...evaluation.archive import Archive, Evaluation
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import Evaluation
 from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.target import ONNXRUNTIME, TORCH
 from ...evaluation.objectives import ERROR

@@ -9,8 +9,8 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...evaluation.archive import FINETUNED, RECOVERED, SUPERNET, Archive, Evaluation
-from ...evaluation.evaluation import REPORT
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import FINETUNED, RECOVERED, REPORT, SUPERNET, Evaluation
 from ...evaluation.model_error import model_outputs
 from ...search_space import EncoderShape
 from ...supernet import Supernet

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...errors import InputError
-from ...evaluation.archive import FINETUNED, NATIVE, SUPERNET_PRUNED, Archive, Evaluation
-from ...evaluation.evaluation import NONZERO, REPORT, SCALED
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import FINETUNED, NATIVE, NONZERO, REPORT, SCALED, SUPERNET_PRUNED, Evaluation
 from ...evaluation.objectives import OBJECTIVES
 from ...pruners import Pruned, Pruner, make_pruner
 from ...pruners.agreement import check_pruned

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from transformers import PreTrainedModel
 
-from ...evaluation.archive import SEARCHED, STANDARD, Archive, Evaluation
-from ...evaluation.evaluation import COSTS, METHOD, REPORT, SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import METHOD, REPORT, SEARCHED, SELECTION, STANDARD, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...search_space import SubnetMask
@@ -31,7 +31,9 @@ def front_models(archive: Archive, whole: str) -> list[Evaluation]:
         whole: key of the whole network, which comes first.
     """
     found = [archive.lookup(whole, SELECTION, weights=weights) for weights in SEARCHED]
-    found += [one for weights in SEARCHED for cost in COSTS for one in archive.front((ERROR, cost), weights=weights)]
+    found += [
+        one for weights in SEARCHED for cost in OBJECTIVES for one in archive.front((ERROR, cost), weights=weights)
+    ]
     return list({one.model: one for one in found if one is not None}.values())
 
 

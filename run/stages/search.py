@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ...errors import InputError, unknown_name
-from ...evaluation.archive import SUPERNET, Archive
-from ...evaluation.evaluation import SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import SELECTION, SUPERNET
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
 from ...evaluation.objectives import resolve_objective
 from ...search_space import SearchSpace
 from ...search_space.spaces import Points
-from ...searchers import SEARCHERS, make_searcher
+from ...searchers import SEARCHERS, Box, make_searcher
 from ...tasks import Task
 from ..basis import _check_same_basis
 from ..evaluators import make_evaluator
@@ -92,16 +92,9 @@ def _search(
     names: tuple[str, ...],
 ) -> None:
     sampler = space.sample_by_size if settings.sampling == "size" else space.sample
-    seed = folder.project.seed
-    searcher = make_searcher(
-        settings.searcher,
-        space.lower,
-        space.upper,
-        num_objectives=len(names),
-        seed=seed,
-        initial=_first_points(space, settings.warm_start),
-        sampler=sampler,
-    )
+    seed, initial = folder.project.seed, _first_points(space, settings.warm_start)
+    box = Box(space.lower, space.upper, num_objectives=len(names), seed=seed, initial=initial, sampler=sampler)
+    searcher = make_searcher(settings.searcher, box)
     # Not the budget: a search is continued by asking for more.
     state_name = f"{settings.searcher} {seed} {space.name} {','.join(names)} {settings.sampling}"
     if settings.warm_start:

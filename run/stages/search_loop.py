@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...evaluation.archive import SUPERNET, Archive, Evaluation
-from ...evaluation.evaluation import SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import SELECTION, SUPERNET, Evaluation
 from ...evaluation.evaluator import Evaluated, Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
 from ...evaluation.racing import Outcome
@@ -155,7 +155,7 @@ class SearchLoop:
     def _restore(self) -> None:
         state = self._archive.searcher_state(self._plan.state_name)
         if state is not None:
-            self._told, points, searcher = unpack(state, len(self._searcher.lower))
+            self._told, points, searcher = unpack(state, len(self._searcher.box.lower))
             self._searcher.restore(searcher)
             for x in points:
                 self._add(x)

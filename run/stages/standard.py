@@ -16,11 +16,11 @@ import numpy as np
 import torch
 
 from ...errors import InputError
-from ...evaluation.archive import STANDARD, Archive, Evaluation
-from ...evaluation.evaluation import SELECTION
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import SELECTION, STANDARD, Evaluation
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...search_space import SearchSpace, SubnetMask
-from ...searchers import MOASHA
+from ...searchers import MOASHA, Box
 from ...supernet.precision import resolve_precision
 from ...supernet.stored.storage import load_tokenizer
 from ...supernet.training.settings import FinetuneSettings
@@ -114,7 +114,7 @@ def _search(
     names = [resolve_objective(name) for name in search.objectives.split(",")]
     seed = folder.project.seed
     sampler = space.sample_by_size if search.sampling == "size" else space.sample
-    searcher = MOASHA(space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler)
+    searcher = MOASHA(Box(space.lower, space.upper, num_objectives=len(names), seed=seed, sampler=sampler))
     state_name = f"{METHOD} {seed} {space.name} {','.join(names)} {search.sampling}"
     done, state = 0, archive.searcher_state(state_name)
     if state is not None:

@@ -10,6 +10,7 @@ from ...errors import InputError, unknown_name
 from ...pruners.importance import IMPORTANCES
 from ...search_space import SPACES, UnitScores
 from ...supernet import Supernet
+from ...supernet.reordering import reorder
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.settings import SupernetSettings
 from ...supernet.training.strategies import STRATEGIES
@@ -48,7 +49,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
     with folder.stage("supernet", settings):
         if settings.importance != UNSORTED:
             with first_process_first():
-                net.reorder(importance_scores(folder, net, task, settings.importance))
+                reorder(net, importance_scores(folder, net, task, settings.importance))
         with watched(folder, "supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
             train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():

@@ -15,7 +15,6 @@ import torch
 from secateur.cli import run_command
 from secateur.errors import InputError
 from secateur.evaluation.archive import Archive
-from secateur.evaluation.evaluation import COSTS
 from secateur.evaluation.model_error import model_error
 from secateur.evaluation.objectives import OBJECTIVES
 from secateur.pruners import PRUNERS, make_pruner
@@ -84,7 +83,7 @@ def test_each_model_is_in_the_archive_with_what_it_took(pruned):
             assert one.weights == "native"
             assert one.values["nonzero"] == pytest.approx(density, abs=0.01)
             assert (one.values["labels"], one.values["epochs"] > 0) == (train, True)
-            assert not set(COSTS) & set(one.values)
+            assert not set(OBJECTIVES) & set(one.values)
         else:
             assert one.weights == "finetuned"
             kept = one.mask.encoder_parameters(supernet.shape) / supernet.shape.encoder_parameters
@@ -126,7 +125,7 @@ def test_scores_are_those_of_the_models(pruned):
         fronts = [
             one
             for k in ("finetuned", "native")
-            for c in (*COSTS, "nonzero")
+            for c in (*OBJECTIVES, "nonzero")
             for one in archive.front(("error", c), weights=k)
         ]
     assert kept == {model_name(one) for one in fronts if one.values.get("scaled") or one.weights == "native"}

@@ -8,7 +8,8 @@ import shlex
 import pytest
 from rich.console import Console
 from secateur.cli.terminal import Cloud, draw, front_clouds
-from secateur.evaluation.archive import Archive, Evaluation
+from secateur.evaluation.archive import Archive
+from secateur.evaluation.evaluation import Evaluation
 from secateur.run.folder import RunFolder
 from secateur.run.project import open_task
 from secateur.run.report.growth import Box, growth

@@ -17,7 +17,7 @@ from secateur.evaluation.farm import Done, Farm
 from secateur.evaluation.objectives import encoder_parameters
 from secateur.run.stages.search_loop import Plan, SearchLoop, known_values, pack, told, unpack
 from secateur.search_space import SPACES, SubnetMask
-from secateur.searchers import make_searcher
+from secateur.searchers import Box, make_searcher
 from secateur.supernet import Supernet
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import tiny_model
@@ -96,9 +96,8 @@ def search(supernet, error, tmp_path):
         with Archive(tmp_path / name) as archive:
             evaluator = Evaluator({"selection": error}, [encoder_parameters(supernet)], known=known_values(archive))
             farm = Disorderly(evaluator, **farming)
-            searcher = make_searcher(
-                method, space.lower, space.upper, num_objectives=2, seed=3, sampler=space.sample_by_size
-            )
+            box = Box(space.lower, space.upper, num_objectives=2, seed=3, sampler=space.sample_by_size)
+            searcher = make_searcher(method, box)
             plan = Plan(space, ("error", "encoder_parameters"), method, 3, "state")
             with suppress(PulledOut):
                 SearchLoop(archive, searcher, evaluator, farm, plan).run(budget, Ticker("test", None))
@@ -132,7 +131,7 @@ def test_any_order_brings_the_same(search, found, capacity):
 @pytest.mark.parametrize("method", ["random", "nsga2", "local"])
 def test_what_is_expected_is_not_asked(method):
     """A searcher looks for other points while values are under way that will come unasked."""
-    searcher = make_searcher(method, [0, 0], [5, 5], num_objectives=2, seed=0)
+    searcher = make_searcher(method, Box([0, 0], [5, 5], num_objectives=2, seed=0))
     asked = searcher.ask(3).tolist()
     expected = [[x, y] for x in range(6) for y in range(5) if [x, y] not in asked]
     searcher.expect(expected)

@@ -11,7 +11,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from secateur.errors import InputError
-from secateur.evaluation.archive import Archive, Evaluation
+from secateur.evaluation.archive import Archive
+from secateur.evaluation.evaluation import Evaluation
 from secateur.search_space import EncoderShape, Large, Small, SubnetMask
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=8, hidden_size=32, intermediate_size=40)
@@ -273,7 +274,8 @@ def test_best_within_budgets(path):
 
 WRITER = """
 import sys
-from secateur.evaluation.archive import Archive, Evaluation
+from secateur.evaluation.archive import Archive
+from secateur.evaluation.evaluation import Evaluation
 from secateur.search_space import EncoderShape, Small
 space = Small(EncoderShape(num_layers=3, num_heads=4, head_size=8, hidden_size=32, intermediate_size=40))
 archive = Archive(sys.argv[1])

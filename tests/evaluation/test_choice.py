@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from secateur.evaluation.archive import Evaluation
 from secateur.evaluation.choice import (
     Answers,
     candidates,
@@ -13,6 +12,7 @@ from secateur.evaluation.choice import (
     neighbours,
     tied,
 )
+from secateur.evaluation.evaluation import Evaluation
 from secateur.evaluation.objectives import Objective
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.tasks.metrics import METRICS

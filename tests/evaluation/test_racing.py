@@ -11,7 +11,7 @@ from secateur.evaluation.objectives import ERROR, Objective, encoder_parameters
 from secateur.evaluation.pareto import hypervolume, is_front
 from secateur.evaluation.racing import FrontLimits, check_racing, hardness, probes, stages
 from secateur.search_space import SPACES, SubnetMask
-from secateur.searchers import make_searcher
+from secateur.searchers import NSGA2, Box
 from secateur.tasks.metrics import METRICS
 
 from .conftest import SHAPE, split_error
@@ -154,9 +154,7 @@ def test_no_front_of_a_sequence_of_masks_is_changed(supernet, split, masks):
 
 def searched(supernet, split, *, racing, evaluations=60):
     """Search with NSGA-II; return the values of what was evaluated on all rows, and how many were not."""
-    searcher = make_searcher(
-        "nsga2", MEDIUM.lower, MEDIUM.upper, num_objectives=2, seed=0, sampler=MEDIUM.sample_by_size
-    )
+    searcher = NSGA2(Box(MEDIUM.lower, MEDIUM.upper, num_objectives=2, seed=0, sampler=MEDIUM.sample_by_size))
     evaluator = racer(supernet, split, racing=racing)
     whole, stopped = [], 0
     for _ in range(evaluations):

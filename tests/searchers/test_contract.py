@@ -3,13 +3,14 @@
 import importlib.util
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from secateur.errors import InputError
 from secateur.evaluation.pareto import hypervolume
-from secateur.searchers import NSGA2, SEARCHERS, LocalSearch, make_searcher
+from secateur.searchers import NSGA2, SEARCHERS, Box, LocalSearch, make_searcher
 
 HAS_SYNE_TUNE = all(importlib.util.find_spec(name) for name in ("syne_tune", "botorch"))
 NAMES = [
@@ -21,6 +22,7 @@ NAMES = [
 ]
 MODEL_BASED = ("gp", "random_scalarization", "ehvi")  # every point of theirs is dear
 LOWER, UPPER = np.array([0, 1, 0, 5]), np.array([6, 12, 1, 305])
+BOX = Box(LOWER, UPPER, num_objectives=2, seed=0)
 every_searcher = pytest.mark.parametrize("name", NAMES)
 
 
@@ -38,7 +40,7 @@ def rounds(name):
 
 
 def make(name, *, seed=0, lower=LOWER, upper=UPPER, num_objectives=2, **options):
-    return make_searcher(name, lower, upper, num_objectives=num_objectives, seed=seed, **options)
+    return make_searcher(name, Box(lower, upper, num_objectives=num_objectives, seed=seed, **options))
 
 
 def run(searcher, asks, batch=3, evaluate=problem):
@@ -240,14 +242,30 @@ def test_random_points_come_from_the_sampler(name):
         make(name, sampler=lambda n, rng: np.full((n, 4), 9)).ask(9)
 
 
+def test_a_wrong_box_is_named():
+    with pytest.raises(InputError, match="coordinate 1 of the box has lower end 5 above upper end 4"):
+        Box([0, 5], [0, 4], num_objectives=2, seed=0)
+    with pytest.raises(InputError, match=r"lower and upper ends \(d,\), got \(2,\) and \(3,\)"):
+        Box([0, 5], [0, 9, 9], num_objectives=2, seed=0)
+    with pytest.raises(InputError, match=r"lower and upper ends \(d,\), got \(0,\) and \(0,\)"):
+        Box([], [], num_objectives=2, seed=0)
+    with pytest.raises(InputError, match=r"an initial point has coordinate 3 = 999 outside 5..305"):
+        replace(BOX, initial=[[0, 1, 0, 999]])
+    with pytest.raises(InputError, match="at least one objective, got num_objectives=0"):
+        replace(BOX, num_objectives=0)
+
+
+def test_a_box_knows_its_points():
+    box = Box([-1, 5, 0], [0, 5, 2], num_objectives=2, seed=0)
+    points = [[a, 5, b] for a in (-1, 0) for b in (0, 1, 2)]
+    assert (box.size, box.dimensions, box.free.tolist()) == (6, 3, [0, 2])
+    assert box.points().tolist() == points
+    assert box.shares(box.points()).tolist() == [[a + 1, 0, b / 2] for a, _, b in points]
+    assert {tuple(box.draw(np.random.default_rng(seed))) for seed in range(60)} == set(map(tuple, points))
+
+
 @every_searcher
 def test_wrong_arguments_are_named(name):
-    with pytest.raises(InputError, match="coordinate 1 of the box has lower end 5 above upper end 4"):
-        make(name, lower=[0, 5], upper=[0, 4])
-    with pytest.raises(InputError, match=r"an initial point has coordinate 3 = 999 outside 5..305"):
-        make(name, initial=[[0, 1, 0, 999]])
-    with pytest.raises(InputError, match="at least one objective"):
-        make(name, num_objectives=0)
     searcher = make(name)
     with pytest.raises(InputError, match=r"values of shape \(1, 2\), got \(1, 3\)"):
         searcher.tell([[0, 1, 0, 5]], [[1, 2, 3]])
@@ -303,7 +321,7 @@ def test_finds_nearly_all_of_a_known_front(name):
 
 
 def test_a_step_neighbourhood_changes_one_coordinate():
-    searcher = LocalSearch(LOWER, UPPER, num_objectives=2, seed=0, initial=[[3, 6, 0, 155]], neighbourhood="step")
+    searcher = LocalSearch(Box(LOWER, UPPER, num_objectives=2, seed=0, initial=[[3, 6, 0, 155]]), neighbourhood="step")
     start = searcher.ask(1)
     searcher.tell(start, [[0.0, 0.0]])
     xs = searcher.ask(40)
@@ -311,12 +329,12 @@ def test_a_step_neighbourhood_changes_one_coordinate():
     assert np.abs(xs - start).max() > 10
     assert (np.abs(xs - start).max(axis=1) == 1).any()
     with pytest.raises(InputError, match="unknown neighbourhood 'far'; known: resample, step"):
-        LocalSearch(LOWER, UPPER, num_objectives=2, seed=0, neighbourhood="far")  # pyright: ignore[reportArgumentType]
+        LocalSearch(BOX, neighbourhood="far")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_population_of_one_is_refused():
     with pytest.raises(InputError, match="population of at least 2, got 1"):
-        NSGA2(LOWER, UPPER, num_objectives=2, seed=0, population=1)
+        NSGA2(BOX, population=1)
 
 
 def test_unknown_searcher():
@@ -340,8 +358,8 @@ def test_importing_the_searchers_is_light():
 def test_without_syne_tune_the_message_says_what_to_install():
     script = (
         "import sys; sys.modules['syne_tune'] = None\n"
-        "from secateur.searchers import make_searcher\n"
-        "try: make_searcher('ehvi', [0], [3], num_objectives=2, seed=0)\n"
+        "from secateur.searchers import Box, make_searcher\n"
+        "try: make_searcher('ehvi', Box([0], [3], num_objectives=2, seed=0))\n"
         "except ValueError as error: print(type(error).__name__, error)"
     )
     answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

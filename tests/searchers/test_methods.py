@@ -1,17 +1,20 @@
 """What single methods claim for themselves, beyond the contract of all."""
 
 import warnings
+from dataclasses import replace
 from math import comb
 
 import numpy as np
 import pytest
 from secateur.errors import InputError
-from secateur.searchers import MOREA, NSGA3, Predictor, Stratified, make_searcher
+from secateur.searchers import MOREA, NSGA3, Box, Predictor, Stratified, make_searcher
 from secateur.searchers.agemoea2 import bend, find_corners, intercepts, surface_distances, survival_scores
 from secateur.searchers.genetic import reference_directions
-from secateur.searchers.morea import priorities
+from secateur.searchers.results import preference
 
 LOWER, UPPER = np.zeros(6, dtype=int), np.full(6, 20)
+BOX = Box(LOWER, UPPER, num_objectives=2, seed=0)
+OCTANT = replace(BOX, num_objectives=3)
 
 
 def run(searcher, evaluate, budget):
@@ -41,7 +44,7 @@ def distance_of_front(values):
 @pytest.mark.parametrize("name", ["nsga3", "agemoea2", "smsemoa", "moead"])
 def test_all_of_a_front_of_three_objectives_is_approached(name):
     def distances(searcher):
-        searchers = [make_searcher(searcher, LOWER, UPPER, num_objectives=3, seed=seed) for seed in range(3)]
+        searchers = [make_searcher(searcher, replace(OCTANT, seed=seed)) for seed in range(3)]
         return [distance_of_front(octant(run(one, octant, 400))) for one in searchers]
 
     assert max(distances(name)) < 0.6 * min(distances("random"))
@@ -50,7 +53,7 @@ def test_all_of_a_front_of_three_objectives_is_approached(name):
 @pytest.mark.parametrize("name", ["nsga3", "agemoea2", "smsemoa", "moead", "morea"])
 def test_units_do_not_matter_with_three_objectives(name):
     points = [
-        run(make_searcher(name, LOWER, UPPER, num_objectives=3, seed=0), lambda xs, units=units: octant(xs) * units, 80)
+        run(make_searcher(name, OCTANT), lambda xs, units=units: octant(xs) * units, 80)
         for units in (1.0, [2.0**-14, 1.0, 2.0**20])
     ]
     assert np.array_equal(*points)
@@ -67,7 +70,7 @@ def test_reference_directions_are_a_whole_lattice(objectives, most):
 
 def test_nsga3_leaves_the_warnings_of_others_alone():
     before = list(warnings.filters)
-    run(NSGA3(LOWER, UPPER, num_objectives=3, seed=0), octant, 60)
+    run(NSGA3(OCTANT), octant, 60)
     assert list(warnings.filters) == before
 
 
@@ -106,19 +109,18 @@ def test_survivors_lie_apart():
     assert np.allclose(survival_scores(line, taken, 1.0), expected)
 
 
-def test_priorities_are_ranks_and_spread_each_front():
-    assert priorities(np.array([[2.0, 2.0], [0.0, 0.0], [1.0, 1.0]])).tolist() == [2, 0, 1]
+def test_preference_is_by_rank_and_spreads_each_front():
+    assert preference([[2, 2], [0, 0], [1, 1]]) == [1, 2, 0]
     # Best of the first objective, the far end, the middle; then the point that (2, 2) dominates.
-    assert priorities(np.array([[2.0, 2.0], [0.0, 4.0], [3.0, 3.0], [4.0, 0.0]])).tolist() == [2, 0, 3, 1]
-    assert sorted(priorities(np.ones((3, 2)))) == [0, 1, 2]
+    assert preference([[2, 2], [0, 4], [3, 3], [4, 0]]) == [1, 3, 0, 2]
+    assert preference(np.ones((3, 2))) == [0, 1, 2]
     # Units do not matter: the second point is the far one in both objectives' ranges, not in the sum of units.
-    assert priorities(np.array([[0.0, 1000.0], [1.0, 0.0], [0.1, 900.0]])).tolist() == [0, 1, 2]
+    assert preference([[0, 1000], [1, 0], [0.1, 900]]) == [0, 1, 2]
 
 
 def test_the_oldest_die_with_what_was_told_beside_them():
-    searcher = MOREA(
-        LOWER, UPPER, num_objectives=1, seed=0, initial=np.diag([1, 2, 3, 4, 5, 6]), population=2, sample=20
-    )
+    box = replace(BOX, num_objectives=1, initial=np.diag([1, 2, 3, 4, 5, 6]))
+    searcher = MOREA(box, population=2, sample=20)
     best = np.full((1, 6), 10)  # told beside the first one asked, and better than all
     searcher.tell(np.concatenate([searcher.ask(1), best]), [[9.0], [0.0]])
     searcher.tell(searcher.ask(1), [[8.0]])
@@ -131,12 +133,13 @@ def test_the_oldest_die_with_what_was_told_beside_them():
 
 def test_a_useless_population_is_refused():
     with pytest.raises(InputError, match="at least 1, got population=0, sample=5"):
-        MOREA(LOWER, UPPER, num_objectives=2, seed=0, population=0)
+        MOREA(BOX, population=0)
 
 
 def test_every_stratum_of_size_gets_its_share():
     lower, upper = np.zeros(24, dtype=int), np.full(24, 100)
-    searcher = Stratified(lower, upper, num_objectives=2, seed=0, initial=np.empty((0, 24), dtype=int), strata=10)
+    box = Box(lower, upper, num_objectives=2, seed=0, initial=np.empty((0, 24), dtype=int))
+    searcher = Stratified(box, strata=10)
     size = (searcher.ask(100) / upper).mean(axis=1)
     counts = np.histogram(size, bins=10, range=(0, 1))[0]
     assert counts.min() >= 7, counts  # independent draws of uniform size would leave one with about 5
@@ -149,11 +152,11 @@ def test_strata_of_a_cost_that_was_told():
     def evaluate(xs):
         return np.stack([np.ones(len(xs)), 7.0 + xs[:, 0]], axis=1)
 
-    searcher = Stratified(lower, upper, num_objectives=2, seed=0, by_cost=True)
+    searcher = Stratified(Box(lower, upper, num_objectives=2, seed=0), by_cost=True)
     costs = run(searcher, evaluate, 150)[50:, 0]
     assert np.histogram(costs, bins=10, range=(0, 101))[0].min() >= 7
     with pytest.raises(InputError, match=r"at least one stratum, got strata=0"):
-        Stratified(lower, upper, num_objectives=2, seed=0, strata=0)
+        Stratified(BOX, strata=0)
 
 
 def two_targets(xs):
@@ -168,7 +171,7 @@ def off_the_segment(xs):
 
 @pytest.mark.parametrize(("model", "factor"), [("ridge", 0.25), ("forest", 0.8)])
 def test_predicted_points_lie_close_to_the_pareto_set(model, factor):
-    searcher = Predictor(LOWER, UPPER, num_objectives=2, seed=0, model=model, startup=60)
+    searcher = Predictor(BOX, model=model, startup=60)
     start = searcher.ask(60)
     searcher.tell(start, two_targets(start))
     predicted = searcher.ask(10)
@@ -178,6 +181,6 @@ def test_predicted_points_lie_close_to_the_pareto_set(model, factor):
 
 def test_predictor_arguments_are_named():
     with pytest.raises(InputError, match="unknown predictor model 'net'; known: forest, ridge"):
-        Predictor(LOWER, UPPER, num_objectives=2, seed=0, model="net")  # pyright: ignore[reportArgumentType]
+        Predictor(BOX, model="net")  # pyright: ignore[reportArgumentType]
     with pytest.raises(InputError, match="batch of at least 1 and 2 results, got batch=0, startup=20"):
-        Predictor(LOWER, UPPER, num_objectives=2, seed=0, batch=0)
+        Predictor(BOX, batch=0)

@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from secateur.errors import InputError
 from secateur.evaluation.pareto import is_front
-from secateur.searchers.moasha import MOASHA, preference
+from secateur.searchers import MOASHA, Box
+from secateur.searchers.results import preference
 
 LOWER, UPPER = np.zeros(2, dtype=int), np.full(2, 99)
 
 
 def make(num_objectives=2, seed=0):
-    return MOASHA(LOWER, UPPER, num_objectives=num_objectives, seed=seed)
+    return MOASHA(Box(LOWER, UPPER, num_objectives=num_objectives, seed=seed))
 
 
 def decide(searcher, rows, epoch=1, first=0):

@@ -5,6 +5,7 @@ import pytest
 import torch
 from secateur.search_space import SubnetMask, UnitScores
 from secateur.supernet import Supernet
+from secateur.supernet.reordering import reorder
 
 
 def random_scores(supernet: Supernet, seed: int = 0) -> UnitScores:
@@ -26,7 +27,7 @@ def rising_scores(supernet: Supernet) -> UnitScores:
 @torch.no_grad()
 def test_the_whole_model_computes_what_it_did(model, batch):
     sorted_net = Supernet(copy.deepcopy(model))
-    sorted_net.reorder(rising_scores(sorted_net))
+    reorder(sorted_net, rising_scores(sorted_net))
     torch.testing.assert_close(sorted_net.model(**batch).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
     changed = [name for name, p in sorted_net.model.named_parameters() if not torch.equal(p, model.get_parameter(name))]
     assert len(changed) == 10 * sorted_net.shape.num_layers  # weights and biases of four maps, weights of two outputs
@@ -36,7 +37,7 @@ def test_the_first_k_are_the_best_k(model, batch):
     own = Supernet(model)
     scores = random_scores(own, seed=1)
     sorted_net = Supernet(copy.deepcopy(model))
-    sorted_net.reorder(scores)
+    reorder(sorted_net, scores)
     heads, neurons = [3, 1, 2], [5, 24, 1]
     best = SubnetMask(
         [np.isin(np.arange(4), scores.head_order[layer][: heads[layer]]) for layer in range(3)],
@@ -52,10 +53,10 @@ def test_the_first_k_are_the_best_k(model, batch):
 def test_scores_in_order_change_nothing(model):
     net = Supernet(copy.deepcopy(model))
     rising = rising_scores(net)
-    net.reorder(UnitScores(-rising.heads, -rising.neurons))
+    reorder(net, UnitScores(-rising.heads, -rising.neurons))
     assert all(torch.equal(p, model.get_parameter(name)) for name, p in net.model.named_parameters())
 
 
 def test_scores_of_another_encoder_are_refused(tiny_models):
     with pytest.raises(ValueError, match=r"heads \(3, 4\) and neurons \(3, 24\), got \(1, 4\) and \(1, 24\)"):
-        Supernet(tiny_models["bert"]).reorder(UnitScores(np.ones((1, 4)), np.ones((1, 24))))
+        reorder(Supernet(tiny_models["bert"]), UnitScores(np.ones((1, 4)), np.ones((1, 24))))
