@@ -14,18 +14,19 @@ from ..errors import InputError, unknown_name
 from .cache import load_cached, store
 from .demo import load_demo
 from .demo_model import demo_model_folder
+from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
 from .metrics import METRICS, Metric
-from .questions import Windows
+from .rows import Columns, TaskTexts
 from .split import Split
 from .splitting import Sizes, split_off_selection
 from .squad import SQUAD, load_squad
 from .tagging import load_tagging
 from .task import Task
-from .texts import Columns, TaskTexts
-from .tokenisation import check_tokenizer, fingerprint
+from .tokenisation import check_tokenizer
+from .windows import Windows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

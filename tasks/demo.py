@@ -15,8 +15,9 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from ..errors import InputError
+from .rows import TaskTexts
 from .tables import Table
-from .texts import TaskTexts, Texts
+from .texts import Texts
 
 T = TypeVar("T")
 

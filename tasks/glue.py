@@ -12,8 +12,9 @@ import numpy as np
 
 from ..errors import InputError
 from .published import Published
+from .rows import Rows, TaskTexts, check_two_classes, class_labels
 from .tables import Table, read_labels, text_column
-from .texts import Rows, TaskTexts, Texts, check_two_classes, class_labels
+from .texts import Texts
 
 HUB_NAME = "nyu-mll/glue"
 

@@ -9,9 +9,10 @@ import numpy as np
 from ..errors import InputError
 from .kinds import KindName
 from .metrics import metric_name
+from .rows import Columns, TaskTexts, check_two_classes
 from .splitting import REPORT_FRACTION, stratified
 from .tables import READERS, find_files, read_labels, read_table, text_column
-from .texts import Columns, TaskTexts, Texts, check_two_classes
+from .texts import Texts
 
 Labels = list[str] | list[int] | list[float]
 

@@ -18,7 +18,7 @@ from .tokenisation import check_offsets
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from .questions import Windows
+    from .windows import Windows
 
 _CHUNK = 1000  # sentences that are tokenised together; a tokenizer's own lists take far more memory than arrays
 

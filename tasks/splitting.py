@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 if TYPE_CHECKING:
-    from .texts import Rows
+    from .rows import Rows
 
 REPORT_FRACTION = 0.2  # of a single file
 

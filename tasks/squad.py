@@ -14,8 +14,8 @@ from ..errors import InputError
 from .metrics import metric_name
 from .published import Published
 from .questions import Questions
+from .rows import TaskTexts
 from .tables import Table, column, text_column
-from .texts import TaskTexts
 
 SQUAD = {
     "squad": Published("SQuAD 1.1", "rajpurkar/squad", None, "squad"),

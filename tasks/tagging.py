@@ -11,10 +11,10 @@ from ..errors import InputError
 from .conll import CONLL, TAGS, WORDS, read_conll
 from .kinds.entities import are_entity_tags
 from .metrics import metric_name
+from .rows import Columns, Rows, TaskTexts
 from .sentences import Sentences
 from .splitting import REPORT_FRACTION, stratified
 from .tables import READERS, class_names, column, find_files, read_table
-from .texts import Columns, Rows, TaskTexts
 
 _READERS = dict.fromkeys(CONLL, read_conll) | {ending: READERS[ending] for ending in (".jsonl", ".parquet")}
 

@@ -1,82 +1,21 @@
-"""Texts before tokenisation: what every loader returns, and the checks of their labels."""
+"""Texts with a label each, and their tokens."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
-from .kinds import KindName
-from .tokenisation import tokenise
+from .split import Split
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from .questions import Windows
-    from .split import Split
-
-
-@dataclass(frozen=True)
-class Columns:
-    """What the columns of a local file mean. Tasks with a published layout take the metric from it, GLUE nothing.
-
-    Attributes:
-        text: the text, or the words of a sentence; None takes "text" or "tokens".
-        pair: the second text of a pair; None for single texts.
-        label: the label, or the tags of a sentence's words; None takes "label" or "ner_tags".
-        kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
-        metric: a name of METRICS; None takes the one that is usual for the task.
-    """
-
-    text: str | None = None
-    pair: str | None = None
-    label: str | None = None
-    kind: KindName | None = None
-    metric: str | None = None
-
-
-class Rows(Protocol):
-    """A split before tokenisation: `n` texts, questions or sentences with what is right about them."""
-
-    def __len__(self) -> int: ...
-
-    def take(self, index: NDArray[np.int64]) -> Self:
-        """Return the rows at ``index``, in that order."""
-        ...
-
-    @property
-    def is_pair(self) -> bool:
-        """Each row is a pair of texts."""
-        ...
-
-    @property
-    def strata(self) -> np.ndarray:
-        """`(n,)`, what keeps its shares when rows are drawn."""
-        ...
-
-    @property
-    def groups(self) -> NDArray[np.int64] | None:
-        """`(n,)`, rows of one number must not come into two splits; None if each row is by itself."""
-        ...
-
-    def hashed(self, name: str) -> Iterator[bytes]:
-        """Return all that a split of this name holds, for a fingerprint."""
-        ...
-
-    def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
-        """Return the tokenised split, and how many texts were cut.
-
-        Args:
-            tokenizer: the model's.
-            max_length: most tokens of a text, special ones included.
-            windows: how contexts of questions are cut into several texts; other texts have none.
-        """
-        ...
+    from .windows import Windows
 
 
 @dataclass(frozen=True)
@@ -117,37 +56,29 @@ class Texts:
 
     def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
         """Return the tokenised split, and how many texts were cut to ``max_length`` tokens."""
-        return tokenise(self, tokenizer, max_length)
+        encoded = self._encoded(tokenizer)
+        rows, types = encoded["input_ids"], encoded.get("token_type_ids")
+        long = np.array([i for i, row in enumerate(rows) if len(row) > max_length], np.int64)
+        if len(long):  # a second pass over the few: a tokenizer does not say by itself what it has cut
+            cut = self.take(long)._encoded(tokenizer, max_length)
+            for position, i in enumerate(long):
+                rows[i] = cut["input_ids"][position]
+                if types is not None:
+                    types[i] = cut["token_type_ids"][position]
+        return Split(_arrays(rows), None if types is None else _arrays(types), self.labels), len(long)
 
-
-@dataclass(frozen=True)
-class TaskTexts:
-    """A data set before tokenisation: the rows of `train` and of every report split by name."""
-
-    kind: KindName
-    label_names: tuple[str, ...]
-    metric: str
-    train: Rows
-    report: dict[str, Rows]
-
-
-def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:
-    """Return published class numbers `(n,)` after a check.
-
-    Raises:
-        InputError: a label that is not the number of one of ``names``.
-    """
-    labels = np.asarray(values)
-    if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(names):
-        odd = next(v for v in values if not isinstance(v, int) or not 0 <= v < len(names))
-        raise InputError(
-            f"{where} holds the label {odd!r}, but its labels are 0 to {len(names) - 1} ({', '.join(names)}); "
-            "take a split with published labels"
+    def _encoded(self, tokenizer: PreTrainedTokenizerBase, max_length: int | None = None) -> dict[str, list[list[int]]]:
+        encoded = tokenizer(
+            self.first,
+            self.second,
+            truncation=max_length is not None,
+            max_length=max_length,
+            padding=False,
+            return_attention_mask=False,
+            verbose=False,  # no word about texts that are too long: they are counted and cut
         )
-    return labels.astype(np.int64)
+        return dict(encoded)  # pyright: ignore[reportReturnType]
 
 
-def check_two_classes(labels: np.ndarray, where: object) -> None:
-    """Raise InputError if all labels `(n,)` are equal: there is nothing to learn."""
-    if labels.min() == labels.max():
-        raise InputError(f"all {len(labels)} labels of {where} are the same; a task needs at least two different ones")
+def _arrays(rows: list[list[int]]) -> list[np.ndarray]:
+    return [np.array(row, np.int32) for row in rows]
