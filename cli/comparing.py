@@ -76,7 +76,7 @@ def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str
     found = {
         "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
         "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
-        f"which all choices are made on; report: {report}, looked at once per model",
+        f"which all choices are made on; report: {report} ({task.report_origin}), looked at once per model",
     }
     if epochs is not None:
         found["Equal recovery"] = (

@@ -28,10 +28,6 @@ from .settings import ReportCommand
 from .workspace import open_task
 
 _STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
-_SPLITS = (
-    "error selection: on rows held out of the training split, which the search chose on; "
-    "error report: on the published validation split, looked at once for each model of the front"
-)
 
 
 def report(settings: ReportCommand) -> None:
@@ -94,12 +90,20 @@ def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comp
         table_error=table.error,
         table_facts=_table_facts(table),
         environment=folder.record["environment"],
-        splits=_SPLITS,
+        splits=_splits(task),
         hypervolumes={} if box is None else covered(searched, box, label),
         curves=() if box is None else growth(searched, box),
         approaches=_approaches(folder, searched, box),
         comparison=compared if compared is not None and len(compared.methods) > 1 else None,
         run=str(folder.path),
+    )
+
+
+def _splits(task: Task) -> str:
+    rows = sum(split.examples for split in task.report.values())
+    return (
+        f"the selection error is of {task.selection.examples:,} rows held out of the training split, which all choices "
+        f"are made on; the report error is of {rows:,} rows, {task.report_origin}, looked at once for each model"
     )
 
 

@@ -12,7 +12,7 @@ from .conll import CONLL, TAGS, WORDS, read_conll
 from .kinds.entities import are_entity_tags
 from .metrics import metric_name
 from .sentences import Sentences
-from .splitting import REPORT_FRACTION, stratified
+from .splitting import REPORT_FRACTION, report_origin, stratified
 from .tables import READERS, class_names, column, find_files, read_table
 from .texts import Columns, Rows, TaskTexts
 
@@ -54,7 +54,7 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
             "use token_accuracy or write the tags so"
         )
     report: dict[str, Rows] = {"validation": parts["validation"]}
-    return TaskTexts("token-classification", names, metric, train, report)
+    return TaskTexts("token-classification", names, metric, train, report, report_origin(paths))
 
 
 def _read(path: Path, columns: Columns) -> tuple[list[tuple[list[str], list[str]]], tuple[str, ...]]:

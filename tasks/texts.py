@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from .questions import Windows
     from .split import Split
 
+PUBLISHED = "the published validation split"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -122,13 +124,17 @@ class Texts:
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """A data set before tokenisation: the rows of `train` and of every report split by name."""
+    """A data set before tokenisation: the rows of `train` and of every report split by name.
+
+    `report_origin` says where the latter come from, in words.
+    """
 
     kind: KindName
     label_names: tuple[str, ...]
     metric: str
     train: Rows
     report: dict[str, Rows]
+    report_origin: str = PUBLISHED
 
 
 def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:
