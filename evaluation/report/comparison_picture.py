@@ -75,7 +75,7 @@ def _line(axes: Axes, entries: list[Entry], look: Look, label: str) -> None:
         linewidth=1,
         color=look.light,
         marker=look.marker,
-        markersize=7 if isinstance(look.marker, str) else 10,  # a star fills less of its size
+        markersize=8,
         markerfacecolor="white" if hollow else look.light,
         markeredgecolor=look.light if hollow else "white",
         markeredgewidth=1.4 if hollow else 0.6,

@@ -34,7 +34,10 @@ def payload(facts: ReportFacts) -> str:
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)}",
         "layers": [{"name": name, "title": title} for name, title in facts.layers.items()],
-        "methods": [{"name": name, **asdict(look)} for name, look in looks(facts.methods).items()],
+        "methods": [
+            {"name": name, "light": look.light, "dark": look.dark, "symbol": look.symbol}
+            for name, look in looks(facts.methods).items()
+        ],
         "table_error": finite(facts.table_error),
         "curves": [asdict(curve) for curve in facts.curves],
         "wholes": {layer: _point(facts.whole(layer)) for layer in facts.layers},

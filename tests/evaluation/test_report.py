@@ -10,6 +10,8 @@ from plotly.offline import get_plotlyjs
 from secateur.evaluation.report import write_page, write_picture
 from secateur.evaluation.report.looks import glyph, looks
 from secateur.evaluation.report.parts import DASH, duration, number, part
+from secateur.pruners import PRUNERS
+from secateur.searchers import SEARCHERS
 from secateur.tests.made_up_report import FULL, NAN, POINTS, TITLE, all_layers, one_layer, point
 
 
@@ -242,12 +244,12 @@ def test_text_and_markers_can_be_told_from_the_page(scheme, block):
             assert contrast(colours[ink], paper) >= 4.5, (ink, paper)  # WCAG AA, text
         for drawn in ("kept", "report"):
             assert contrast(colours[drawn], paper) >= 3, (drawn, paper)  # WCAG AA, graphics
-    for look in looks([str(i) for i in range(20)]).values():
+    for look in looks([*PRUNERS, *SEARCHERS]).values():
         assert contrast(getattr(look, scheme), colours["card"]) >= 3, look
 
 
 def test_the_legend_has_a_glyph_for_each_shape():
-    drawn = [re.sub(r' style="[^"]*"', "", glyph(look)) for look in looks([str(i) for i in range(20)]).values()]
-    assert len(set(drawn)) == 20
+    drawn = [re.sub(r' style="[^"]*"', "", glyph(look)) for look in looks([*PRUNERS, *SEARCHERS]).values()]
+    assert len(set(drawn)) == len(PRUNERS) + len(SEARCHERS)
     numbers = [float(n) for one in drawn for n in re.findall(r"-?\d+\.\d", re.search(r' d="(.*?)"', one)[1])]
     assert max(map(abs, numbers)) == 8
