@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 from ..evaluation.archive import RECOVERED, Archive
 from ..evaluation.model_error import constant_error
-from ..evaluation.report import Comparison
+from ..evaluation.report import Comparison, Yardstick
 from ..evaluation.report.comparison import NONZERO
 from ..search_space import EncoderShape
 from ..supernet.settings import RecoverySettings
@@ -56,7 +58,6 @@ def comparison(
     points = tuple(compared.points(epochs))
     if not points:
         return None
-    worst = constant_error(task.selection, task.metric)
     return Comparison(
         title=f"{folder.project.task}: {folder.path.name}",
         task=folder.project.task,
@@ -65,9 +66,19 @@ def comparison(
         points=points,
         wholes=compared.wholes(epochs),
         budgets=budgets.kept,
-        worst_error=worst if worst > 0 else 1.0,
+        yardstick=yardstick(task),
         epochs=epochs,
         facts=_facts(folder, task, epochs),
+    )
+
+
+def yardstick(task: Task) -> Yardstick:
+    """Return what errors of a task are held against; of several report splits their mean counts."""
+    splits = list(task.report.values())
+    return Yardstick(
+        constant=constant_error(task.selection, task.metric),
+        constant_report=statistics.fmean(constant_error(split, task.metric) for split in splits),
+        rows=splits[0].examples if task.metric.is_mean and len(splits) == 1 else 0,
     )
 
 

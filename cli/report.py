@@ -16,7 +16,7 @@ from ..supernet.families import family_of
 from ..supernet.storage import load_config
 from ..tasks import Task
 from .compared import label
-from .comparing import budgets_of, comparison
+from .comparing import budgets_of, comparison, yardstick
 from .console import out
 from .front import open_archive
 from .growth import Box, box_of, covered, growth
@@ -95,6 +95,7 @@ def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comp
         curves=() if box is None else growth(searched, box),
         approaches=_approaches(folder, searched, box),
         comparison=compared if compared is not None and len(compared.methods) > 1 else None,
+        yardstick=yardstick(task) if compared is None else compared.yardstick,
         run=str(folder.path),
     )
 

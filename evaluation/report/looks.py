@@ -106,7 +106,7 @@ def _outline(marker: str | tuple[int, int, int] | list[tuple[int, int]], *, dott
         return outline
     x, y = np.transpose(outline.to_polygons()[0])
     turns_left = np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0
-    dot = (_DOT if turns_left else _DOT[::-1]) + (0, y[:-1].mean())
+    dot = (_DOT if turns_left else _DOT[::-1]) + (x[:-1].mean(), y[:-1].mean())
     return Outline.make_compound_path(outline, Outline(dot, closed=True))  # against the outline's turn: a hole
 
 

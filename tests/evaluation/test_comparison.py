@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 from secateur.evaluation.model_error import constant_error
-from secateur.evaluation.report import Comparison, write_comparison_picture, write_page
+from secateur.evaluation.report import Comparison, Yardstick, write_comparison_picture, write_page
 from secateur.evaluation.report.comparison import ComparedPoint
 from secateur.evaluation.report.comparison_tables import comparison_section
 from secateur.evaluation.report.looks import looks
@@ -67,7 +67,7 @@ def facts() -> Comparison:
         points=tuple(points),
         wholes={"none": point("whole", 1.0, 0.04)},
         budgets=BUDGETS,
-        worst_error=0.5,
+        yardstick=Yardstick(0.5, 0.52),
         epochs=1.0,
         facts={"Splits": "selection is held out <of> train"},
     )
