@@ -48,7 +48,7 @@ function models(method, points, front) {
       color: points.map(tint),
       symbol: points.map((point) => (point.zeros ? hollow(symbol) : symbol)),
       size: points.map((point) => (best.has(point) ? 11 : 6)),
-      opacity: points.map((point) => (best.has(point) ? 1 : 0.4) * (affordable(point) ? 1 : 0.35)),
+      opacity: points.map((point) => (best.has(point) ? 1 : 0.4) * (affordable(point) ? 1 : 0.5)),
       line: { color: points.map((point) => (point.zeros ? tint(point) : colour("card"))), width: points.map((point) => (point.zeros ? 1.8 : best.has(point) ? 0.8 : 0)) },
     },
     ...bars, error_y: intervals(points.map((point) => (best.has(point) ? point : null)), shade(method)),
@@ -75,10 +75,10 @@ function quartiles(points) {
 function intervals(points, color) {
   const beyond = (end) => points.map((point) => {
     const interval = point?.intervals[state.error];
-    return interval ? Math.abs(interval[end] - point.values[state.error]) : 0;
+    return interval ? Math.abs(interval[end] - point.values[state.error]) : NaN; // 0 or null would draw a stub
   });
   const [arrayminus, array] = [beyond(0), beyond(1)];
-  return { type: "data", symmetric: false, array, arrayminus, color, thickness: 1, width: 3, visible: array.some(Boolean) };
+  return { type: "data", symmetric: false, array, arrayminus, color, thickness: 1, width: 3, visible: array.some(Number.isFinite) };
 }
 
 /** Models whose error is beyond the chart, at its edge. */

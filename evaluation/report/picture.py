@@ -34,8 +34,8 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
     right.set_xlabel("measured latency (ms)", fontsize=11, color=INK)
     handles, labels = left.get_legend_handles_labels()
-    look = {"fontsize": 9, "frameon": False, "labelcolor": INK}
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, **look)
+    look = {"fontsize": 8, "frameon": False, "labelcolor": INK}
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, **look)
     figure.suptitle(plain(facts.title), fontsize=12, color=INK, x=0.01, ha="left")
     save(figure, path)
 
