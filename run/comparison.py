@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ from ..evaluation.evaluation import (
 )
 from ..evaluation.model_error import constant_error
 from ..evaluation.objectives import ERROR
-from ..evaluation.report import Comparison
+from ..evaluation.report import Comparison, Yardstick
 from ..evaluation.report import comparison as layers
 from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint
 from ..pruners import PRUNERS
@@ -78,7 +79,6 @@ def comparison(
     points = tuple(compared.points(epochs))
     if not points:
         return None
-    worst = constant_error(task.selection, task.metric)
     return Comparison(
         title=f"{folder.project.task}: {folder.path.name}",
         task=folder.project.task,
@@ -87,9 +87,19 @@ def comparison(
         points=points,
         wholes=compared.wholes(epochs),
         budgets=budgets.kept,
-        worst_error=worst if worst > 0 else 1.0,
+        yardstick=yardstick(task),
         epochs=epochs,
         facts=_facts(folder, task, epochs),
+    )
+
+
+def yardstick(task: Task) -> Yardstick:
+    """Return what errors of a task are held against; of several report splits their mean counts."""
+    splits = list(task.report.values())
+    return Yardstick(
+        constant=constant_error(task.selection, task.metric),
+        constant_report=statistics.fmean(constant_error(split, task.metric) for split in splits),
+        rows=splits[0].examples if task.metric.is_mean and len(splits) == 1 else 0,
     )
 
 
@@ -98,7 +108,7 @@ def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str
     found = {
         "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
         "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
-        f"which all choices are made on; report: {report}, looked at once per model",
+        f"which all choices are made on; report: {report} ({task.report_origin}), looked at once per model",
     }
     if epochs is not None:
         found["Equal recovery"] = (

@@ -137,4 +137,5 @@ def load_task(
         truncated=truncated,
         fingerprint=key,
         is_pair=loaded.train.is_pair,
+        report_origin=loaded.report_origin,
     )

@@ -9,8 +9,8 @@ import numpy as np
 from ..errors import InputError
 from .kinds import KindName
 from .metrics import metric_name
-from .rows import Columns, TaskTexts, check_two_classes
-from .splitting import REPORT_FRACTION, stratified
+from .rows import Columns, Rows, TaskTexts, check_two_classes
+from .splitting import REPORT_FRACTION, report_origin, stratified
 from .tables import READERS, find_files, read_labels, read_table, text_column
 from .texts import Texts
 
@@ -51,7 +51,8 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
     if metric == "f1" and len(names) != 2:
         raise InputError(f"the metric f1 needs 2 classes, but the labels have {len(names)}; use accuracy or matthews")
-    return TaskTexts(kind, names, metric, texts["train"], {"validation": texts["validation"]})
+    report: dict[str, Rows] = {"validation": texts["validation"]}
+    return TaskTexts(kind, names, metric, texts["train"], report, report_origin(paths))
 
 
 def _kind_of(labels: Labels) -> KindName:

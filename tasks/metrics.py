@@ -21,11 +21,13 @@ class Metric:
         name: as in METRICS.
         kind: which tasks it can judge; decides what is compared.
         of_compared: from answers and references, `(m, ...)` each as `kind.compared` returns them, to the score.
+        is_mean: the score is the mean of one number from 0 to 1 for each text or question, apart from the others.
     """
 
     name: str
     kind: Kind
     of_compared: Callable[[np.ndarray, np.ndarray], float]
+    is_mean: bool = False
 
     def score(self, outputs: np.ndarray, split: Split) -> float:
         """Return the score of outputs `(R, C)` of a split.
@@ -117,13 +119,13 @@ def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", KINDS["classification"], _accuracy),
+        Metric("accuracy", KINDS["classification"], _accuracy, is_mean=True),
         Metric("f1", KINDS["classification"], _f1),
         Metric("matthews", KINDS["classification"], _matthews),
         Metric("pearson", KINDS["regression"], _pearson),
         Metric("spearman", KINDS["regression"], _spearman),
-        Metric("exact_match", KINDS["question-answering"], _exact_match),
-        Metric("squad_f1", KINDS["question-answering"], _squad_f1),
+        Metric("exact_match", KINDS["question-answering"], _exact_match, is_mean=True),
+        Metric("squad_f1", KINDS["question-answering"], _squad_f1, is_mean=True),
         Metric("entity_f1", KINDS["token-classification"], _entity_f1),
         Metric("token_accuracy", KINDS["token-classification"], _token_accuracy),
     )

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .split import Split
     from .windows import Windows
 
+PUBLISHED = "the published validation split"
+
 
 @dataclass(frozen=True)
 class Columns:
@@ -79,13 +81,17 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class TaskTexts:
-    """A data set before tokenisation: the rows of `train` and of every report split by name."""
+    """A data set before tokenisation: the rows of `train` and of every report split by name.
+
+    `report_origin` says where the latter come from, in words.
+    """
 
     kind: KindName
     label_names: tuple[str, ...]
     metric: str
     train: Rows
     report: dict[str, Rows]
+    report_origin: str = PUBLISHED
 
 
 def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +16,13 @@ if TYPE_CHECKING:
     from .rows import Rows
 
 REPORT_FRACTION = 0.2  # of a single file
+
+
+def report_origin(paths: Mapping[str, Path]) -> str:
+    """Say where the report split of local files, by split, comes from."""
+    if "validation" in paths:
+        return f"the file {paths['validation'].name}"
+    return f"a fifth of the file {paths['train'].name}, drawn by the seed"
 
 
 @dataclass(frozen=True)

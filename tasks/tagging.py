@@ -13,7 +13,7 @@ from .kinds.entities import are_entity_tags
 from .metrics import metric_name
 from .rows import Columns, Rows, TaskTexts
 from .sentences import Sentences
-from .splitting import REPORT_FRACTION, stratified
+from .splitting import REPORT_FRACTION, report_origin, stratified
 from .tables import READERS, class_names, column, find_files, read_table
 
 _READERS = dict.fromkeys(CONLL, read_conll) | {ending: READERS[ending] for ending in (".jsonl", ".parquet")}
@@ -54,7 +54,7 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
             "use token_accuracy or write the tags so"
         )
     report: dict[str, Rows] = {"validation": parts["validation"]}
-    return TaskTexts("token-classification", names, metric, train, report)
+    return TaskTexts("token-classification", names, metric, train, report, report_origin(paths))
 
 
 def _read(path: Path, columns: Columns) -> tuple[list[tuple[list[str], list[str]]], tuple[str, ...]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from .kinds import Kind
 from .metrics import METRICS, Metric
 from .split import Split
+from .texts import PUBLISHED
 
 __all__ = ["METRICS", "Metric", "Split", "Task"]
 
@@ -22,12 +23,13 @@ class Task:
         metric: how outputs are judged.
         train: what weights are fitted on.
         selection: held out of train; what a search or a pruner chooses on.
-        report: the published validation splits by name, each looked at once per reported model.
+        report: the validation splits by name, each looked at once per reported model.
         pad_token_id: fills up short rows of a batch.
         truncated: texts of all splits that were cut because they are longer than the model's positions; contexts of
             questions never are.
         fingerprint: hash of data, tokenisation and splits; identifies the data in run.json.
         is_pair: each text is a pair of texts.
+        report_origin: where the report splits come from, in words.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Task:
     truncated: int
     fingerprint: str
     is_pair: bool
+    report_origin: str = PUBLISHED
 
     @property
     def num_labels(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from secateur.evaluation.report import Approach, Curve, Point, ReportFacts, StageCost
+from secateur.evaluation.report import Approach, Curve, Point, ReportFacts, StageCost, Yardstick
 
 TITLE = 'SST-2 <b>"pruned"</b> & $HOME'
 NAN = float("nan")
@@ -62,6 +62,7 @@ def one_layer() -> ReportFacts:
         environment={"python": "3.12 <x>"},
         splits="Selection is held out of train; report is the validation split.",
         hypervolumes={"nsga2": 0.4124},
+        yardstick=Yardstick(constant=0.31, constant_report=0.5, rows=200),
         run="runs/my run",
     )
 

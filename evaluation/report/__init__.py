@@ -5,6 +5,7 @@ from .comparison_picture import write_comparison_picture
 from .facts import Approach, Curve, Point, ReportFacts, StageCost
 from .page import write_page
 from .picture import write_picture
+from .yardstick import Yardstick
 
 __all__ = [
     "Approach",
@@ -13,6 +14,7 @@ __all__ = [
     "Point",
     "ReportFacts",
     "StageCost",
+    "Yardstick",
     "write_comparison_picture",
     "write_page",
     "write_picture",

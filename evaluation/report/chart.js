@@ -7,6 +7,7 @@ const config = { displaylogo: false, responsive: true, modeBarButtons: [["toImag
 
 const look = (method) => facts.methods.find((one) => one.name === method);
 const shade = (method) => look(method)[dark.matches ? "dark" : "light"];
+const tint = (point) => (point.constant ? colour("soft") : shade(point.method));
 const hollow = (symbol) => (symbol.endsWith("-open") ? symbol : `${symbol}-open`);
 
 function hover(point) {
@@ -17,6 +18,7 @@ function hover(point) {
   return [
     point === whole() ? "<b>whole model</b>" : `<b>${plain(point.method)}</b>${density}  ${point.key}`,
     `error ${shown.error_selection} selection, ${shown.error_report} report`,
+    point.constant ? "no better than a constant answer" : "",
     ...costs.map(({ name, label, unit }) => `${label.toLowerCase()} ${shown[name]}${unit === "MB" ? " MB" : ""}`),
     `latency ${shown.latency_ms} ms predicted`,
     `measured ${shown.latency_measured_ms} ms`,
@@ -43,13 +45,13 @@ function models(method, points, front) {
   const { symbol } = look(method);
   return trace(points, plain(method), {
     marker: {
-      color: shade(method),
+      color: points.map(tint),
       symbol: points.map((point) => (point.zeros ? hollow(symbol) : symbol)),
-      size: points.map((point) => (best.has(point) ? 10 : 5.5)),
-      opacity: points.map((point) => (best.has(point) ? 1 : 0.4) * (affordable(point) ? 1 : 0.35)),
-      line: { color: points.map((point) => (point.zeros ? shade(method) : colour("card"))), width: points.map((point) => (point.zeros ? 1.8 : best.has(point) ? 0.8 : 0)) },
+      size: points.map((point) => (best.has(point) ? 11 : 6)),
+      opacity: points.map((point) => (best.has(point) ? 1 : 0.4) * (affordable(point) ? 1 : 0.5)),
+      line: { color: points.map((point) => (point.zeros ? tint(point) : colour("card"))), width: points.map((point) => (point.zeros ? 1.8 : best.has(point) ? 0.8 : 0)) },
     },
-    ...bars,
+    ...bars, error_y: intervals(points.map((point) => (best.has(point) ? point : null)), shade(method)),
   });
 }
 
@@ -69,6 +71,26 @@ function quartiles(points) {
   };
 }
 
+/** Error bars of the report split, where the metric has intervals. */
+function intervals(points, color) {
+  const beyond = (end) => points.map((point) => {
+    const interval = point?.intervals[state.error];
+    return interval ? Math.abs(interval[end] - point.values[state.error]) : NaN; // 0 or null would draw a stub
+  });
+  const [arrayminus, array] = [beyond(0), beyond(1)];
+  return { type: "data", symmetric: false, array, arrayminus, color, thickness: 1, width: 3, visible: array.some(Number.isFinite) };
+}
+
+/** Models whose error is beyond the chart, at its edge. */
+function outside(points) {
+  const top = errorRange().range[1];
+  const beyond = points.filter((point) => point.values[state.error] > top);
+  return {
+    ...trace(beyond, "beyond the chart", { mode: "text", textfont: { size: 18, color: beyond.map(tint) }, textposition: "bottom center" }),
+    y: beyond.map(() => top), text: beyond.map(() => "↑"), hovertext: beyond.map(hover), hovertemplate: "%{hovertext}<extra></extra>",
+  };
+}
+
 function traces() {
   const points = usable();
   const methods = [...new Set(points.map((point) => point.method))];
@@ -78,19 +100,22 @@ function traces() {
   if (whole() !== null && cost(whole()) !== null) {
     made.push(trace([whole()], "whole model", { marker: { symbol: "star", color: colour("ink"), size: 16, line: { color: colour("card"), width: 1 } } }));
   }
+  const beyond = outside(points);
+  if (beyond.x.length) made.push(beyond);
   const pick = picked();
   const ring = { symbol: "circle-open", color: colour("ink"), size: 24, line: { width: 3 } };
   made.push(trace(pick ? [pick] : [], "the pick", { marker: ring, hoverinfo: "skip", hovertemplate: null }));
   return made;
 }
 
-/** The same for all layers, so that changing them compares them. */
+/** The same for all layers, so that changing them compares them: up to what people choose from, or all. */
 function errorRange() {
   const shown = [...facts.points, ...Object.values(facts.wholes)].filter((point) => cost(point) !== null);
   const errors = shown.map((point) => point.values[state.error]).filter((error) => error !== null);
-  const [low, high] = [Math.min(...errors), Math.max(...errors)];
-  const pad = (high - low || 0.1) * 0.06;
-  return errors.length ? { range: [low - pad, high + pad] } : {};
+  const low = Math.min(...errors, facts.tops[state.error]);
+  const high = state.all ? Math.max(...errors) : facts.tops[state.error];
+  const pad = (high - low || 0.1) * 0.08;
+  return { range: [low - pad, high + pad] };
 }
 
 function frame(x, y) {
@@ -119,12 +144,61 @@ function layout() {
     { ...box, x0: limit / divisor, x1: limit / divisor, type: "line", line: { color: colour("ink"), width: 1.5, dash: "dash" }, layer: "above" },
   ];
   const level = whole()?.values[state.error] ?? null;
+  const constant = facts.constant[state.error];
+  const annotations = [];
+  if (constant !== null) {
+    shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: constant, y1: constant, line: { color: colour("soft"), width: 1, dash: "dashdot" } });
+    if (constant <= errorRange().range[1]) annotations.push({ xref: "paper", x: 1, y: constant, text: "constant answer", showarrow: false, xanchor: "right", yanchor: "bottom", font: { size: 11, color: colour("soft") } });
+  }
   if (level !== null) shapes.push({ type: "line", xref: "paper", x0: 0, x1: 1, y0: level, y1: level, line: { color: colour("soft"), width: 1, dash: "dot" } });
   return {
-    ...made, shapes, showlegend: false,
+    ...made, shapes, annotations, showlegend: false,
     xaxis: { ...made.xaxis, range: [0, edge * 1.04] }, yaxis: { ...made.yaxis, ...errorRange() },
     uirevision: `${name} ${state.error}`, // a zoom lasts until one of them changes
   };
 }
 
-const drawChart = () => Plotly.react("chart", traces(), layout(), config);
+/** Below the chart: what is not on it. */
+function caption() {
+  const [top, points] = [errorRange().range[1], usable()];
+  const beyond = points.filter((point) => point.values[state.error] > top).length;
+  const lacking = visible().length - points.filter((point) => point.values[state.error] !== null).length;
+  const said = [
+    beyond ? `${beyond} with an error above ${Number(top.toPrecision(2))} at the upper edge (↑).` : "",
+    lacking ? `${lacking} of ${visible().length} models lack one of the two numbers.` : "",
+    visible().some((point) => point.constant) ? "Grey: no better than a constant answer." : "",
+  ];
+  return said.filter(Boolean).join(" ");
+}
+
+function drawChart() {
+  element("caption").textContent = caption();
+  Plotly.react("chart", traces(), layout(), config);
+}
+
+// ---- to take away
+
+function save(name, url) {
+  Object.assign(document.createElement("a"), { download: name, href: url }).click();
+}
+
+/** All models of the page with their exact numbers; texts between quotes. */
+function table() {
+  const numbers = Object.keys(facts.points[0]?.values ?? {});
+  const text = (value) => `"${String(value).replaceAll('"', '""')}"`;
+  const ends = ["error_report_low", "error_report_high"];
+  const row = (point) => [
+    ...[point.key, point.method, point.layer].map(text), point.density ?? "", ...numbers.map((name) => point.values[name] ?? ""),
+    ...(point.intervals.error_report ?? ["", ""]), point.on_front, point.constant, ...[point.heads.join(" "), point.neurons.join(" ")].map(text), point.hidden,
+  ];
+  const names = ["key", "method", "layer", "density", ...numbers, ...ends, "on_front", "constant", "heads", "neurons", "hidden"];
+  return [names, ...facts.points.map(row)].map((cells) => cells.join(",")).join("\n") + "\n";
+}
+
+function saveTable() {
+  const url = URL.createObjectURL(new Blob([table()], { type: "text/csv" }));
+  save("models.csv", url);
+  setTimeout(() => URL.revokeObjectURL(url), 1000);
+}
+
+const saveChart = async () => save("chart.png", await Plotly.toImage("chart", { format: "png", width: 1200, height: 800, scale: 2 }));

@@ -10,6 +10,7 @@ from itertools import groupby
 
 from ..pareto import normalised_hypervolume
 from .parts import duration
+from .yardstick import Yardstick
 
 # How much training followed the cut; models of different layers are never in one table or panel.
 NONE, RECOVERED, NATIVE = "none", "recovered", "native"
@@ -145,7 +146,7 @@ class Comparison:
         points: all of them.
         wholes: by layer, the model with nothing removed, with as much training as that layer's others; where scored.
         budgets: shares of the encoder's parameters at which methods are compared, the largest first.
-        worst_error: of the constant answer that is best on the selection split: the worst that counts.
+        yardstick: what the errors are held against.
         epochs: of the distillation in the layer of equal recovery; None where there is none.
         facts: evaluator, splits, recovery: name to sentence.
     """
@@ -157,9 +158,14 @@ class Comparison:
     points: tuple[ComparedPoint, ...]
     wholes: dict[str, ComparedPoint]
     budgets: tuple[float, ...]
-    worst_error: float
+    yardstick: Yardstick
     epochs: float | None
     facts: dict[str, str]
+
+    @property
+    def worst_error(self) -> float:
+        """The worst that counts: the best constant answer's on the selection split, 1 if that makes none."""
+        return self.yardstick.constant or 1.0
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -170,6 +176,16 @@ class Comparison:
     def methods(self) -> tuple[str, ...]:
         """All methods, in the order of their points: searches first, then pruners as they are listed."""
         return tuple(dict.fromkeys(p.method for p in self.points))
+
+    @property
+    def top(self) -> float:
+        """The highest error of the report split that a picture shows, the same for all layers."""
+        errors = [p.error_report for p in (*self.wholes.values(), *self.points)]
+        return self.yardstick.top(next((p.error_report for p in self.wholes.values()), None), errors)
+
+    def is_constant(self, entry: Entry) -> bool:
+        """Tell whether a method's mean errors are no better than a constant answer's."""
+        return self.yardstick.is_constant(entry.error_selection, entry.error_report)
 
     def layer_title(self, layer: str) -> str:
         """Name a layer for people."""

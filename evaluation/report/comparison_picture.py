@@ -9,22 +9,23 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from .comparison import NONZERO, Comparison, Entry
-from .drawing import INK, frame, plain, save
+from .drawing import INK, Mark, draw_method, draw_yardstick, frame, plain, save
 from .looks import Look, looks
 
 
 def write_comparison_picture(path: Path, facts: Comparison) -> None:
     """Draw the report error against the share of the encoder that is kept, a panel for each layer that has points.
 
-    Models with zeros are drawn hollow and dashed, over their share of non-zero weights. Legends are in the order of the
-    hypervolume, the best first.
+    Models with zeros are drawn hollow and dashed, over their share of non-zero weights. Bars are 95 % intervals, where
+    the metric has such, and standard deviations of several seeds; the whole model's interval is a band. Legends are in
+    the order of the hypervolume, the best first.
 
     Args:
         path: a PNG file, replaced at once or left as it was.
         facts: what is compared.
     """
     styles, panels = looks(facts.methods), max(1, len(facts.layers))
-    rows = max((sum(s.layer == layer for s in facts.standings) for layer in facts.layers), default=0)
+    rows = 3 + max((sum(s.layer == layer for s in facts.standings) for layer in facts.layers), default=0)
     figure = Figure(figsize=(5.6 * panels, 4.6 + 0.19 * (rows + 1)), dpi=140, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
@@ -39,12 +40,17 @@ def _draw(axes: Axes, facts: Comparison, layer: str, styles: dict[str, Look]) ->
     frame(axes, labels_inside=True)
     axes.set_title(plain(facts.layer_title(layer)), fontsize=12, color=INK, loc="left")
     entries = [e for e in facts.entries if e.layer == layer]
-    if (whole := facts.wholes.get(layer)) is not None:
-        axes.axhline(whole.error_report, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
-        axes.plot([100], [whole.error_report], "*", color=INK, markersize=13, label="whole model", zorder=4)
+    whole = facts.wholes.get(layer)
+    draw_yardstick(
+        axes,
+        facts.yardstick,
+        [_mark(facts, e) for e in entries],
+        None if whole is None else _mark(facts, Entry.of([whole])),
+        top := facts.top,
+    )
     for standing in (s for s in facts.standings if s.layer == layer):
-        mine = sorted((e for e in entries if e.method == standing.method), key=lambda e: e.share)
-        _line(axes, mine, styles[standing.method], plain(str(standing)))
+        mine = [_mark(facts, e) for e in entries if e.method == standing.method]
+        draw_method(axes, mine, styles[standing.method], top, plain(str(standing)), hollow=standing.axis == NONZERO)
     nonzero = {e.axis == NONZERO for e in entries}
     kept = "non-zero weights kept (%)" if nonzero == {True} else "encoder parameters kept (%)"
     both = "; hollow: non-zero weights (%)" if nonzero == {True, False} else ""
@@ -61,28 +67,8 @@ def _draw(axes: Axes, facts: Comparison, layer: str, styles: dict[str, Look]) ->
     )
 
 
-def _line(axes: Axes, entries: list[Entry], look: Look, label: str) -> None:
-    """Draw a method: a marker for each density, joined, with standard deviations where there are several seeds."""
-    hollow = entries[0].axis == NONZERO
-    x, y = [100 * e.share for e in entries], [e.error_report for e in entries]
-    if any(e.deviation_report for e in entries):
-        bars = {"color": look.light, "linewidth": 1, "alpha": 0.5, "zorder": 2}
-        axes.vlines(x, *zip(*_ends(entries), strict=True), **bars)
-    axes.plot(
-        x,
-        y,
-        linestyle="--" if hollow else "-",
-        linewidth=1,
-        color=look.light,
-        marker=look.marker,
-        markersize=7 if isinstance(look.marker, str) else 10,  # a star fills less of its size
-        markerfacecolor="white" if hollow else look.light,
-        markeredgecolor=look.light if hollow else "white",
-        markeredgewidth=1.4 if hollow else 0.6,
-        zorder=3,
-        label=label,
-    )
-
-
-def _ends(entries: list[Entry]) -> list[tuple[float, float]]:
-    return [(e.error_report - e.deviation_report, e.error_report + e.deviation_report) for e in entries]
+def _mark(facts: Comparison, entry: Entry) -> Mark:
+    """Return a method at a density, with the standard deviation of several seeds or the interval of one."""
+    error, spread = entry.error_report, entry.deviation_report
+    ends = facts.yardstick.interval(error) if entry.seeds == 1 else (error - spread, error + spread)
+    return Mark(100 * entry.share, error, facts.is_constant(entry), ends)

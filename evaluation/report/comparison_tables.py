@@ -6,6 +6,7 @@ from html import escape
 
 from .comparison import NONZERO, Comparison, Entry, Winner
 from .parts import duration, error, number, percent, table
+from .yardstick import CONSTANT
 
 _NAMES = ("Method", "Density", "Kept", "Error, selection", "Error, report", "Latency (ms)", "Took", "Labels")
 
@@ -65,9 +66,14 @@ def _winners(facts: Comparison) -> str:
     names = ("Layer", "Budget", "Method", "Kept", "Error, selection", "Error, report", "Latency (ms)")
     rows = []
     for one in facts.winners:
-        method, _, share, selection, report, latency, *_ = map(escape, row(one.entry))
+        method, _, share, selection, report, latency, *_ = _cells(facts, one.entry)
         rows.append((escape(facts.layer_title(one.layer)), budget(one), method, share, selection, report, latency))
     return table(names, rows)
+
+
+def _cells(facts: Comparison, entry: Entry) -> tuple[str, ...]:
+    method, *rest = map(escape, row(entry))
+    return method + (f"<small>{CONSTANT}</small>" if facts.is_constant(entry) else ""), *rest
 
 
 def _layer(facts: Comparison, layer: str) -> str:
@@ -77,6 +83,6 @@ def _layer(facts: Comparison, layer: str) -> str:
     return f"""<details>
 <summary>{title[0].upper()}{title[1:]}: {models}, several seeds of one put together</summary>
 <div class="scroll card" tabindex="0" role="region" aria-label="Models, {title}">
-{table(_NAMES, [tuple(map(escape, row(entry))) for entry in entries])}
+{table(_NAMES, [_cells(facts, entry) for entry in entries])}
 </div>
 </details>"""

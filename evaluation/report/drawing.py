@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from .looks import Look
+from .yardstick import CONSTANT, Yardstick
+
+_ARROW = r"$\uparrow$"
 INK, SOFT, LINE = "#1b1e22", "#5a626c", "#e3e6ea"
 
 
@@ -25,6 +32,75 @@ def frame(axes: Axes, *, labels_inside: bool = False) -> None:
     for side, spine in axes.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(SOFT)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A model in a picture: its cost, its error and, where there are such, what lies around them."""
+
+    x: float
+    y: float
+    constant: bool
+    """It is no better than a constant answer."""
+    y_ends: tuple[float, float] | None = None
+    x_ends: tuple[float, float] | None = None
+
+    @property
+    def is_known(self) -> bool:
+        """It has both numbers."""
+        return math.isfinite(self.x) and math.isfinite(self.y)
+
+
+def draw_method(axes: Axes, marks: Iterable[Mark], look: Look, top: float, label: str, *, hollow: bool = False) -> None:
+    """Draw a method's models, joined by a line; what is above the top is an arrow there.
+
+    Args:
+        axes: what is drawn on.
+        marks: models, those that lack a number are left out.
+        look: colour and marker.
+        top: end of the axis of errors.
+        label: for the legend.
+        hollow: the models have zeros.
+    """
+    known = sorted((m for m in marks if m.is_known), key=lambda m: m.x)
+    style = {"marker": look.marker, "markersize": 8, "zorder": 3, "markeredgewidth": 1.4 if hollow else 0.6}
+    line = {"linestyle": "--" if hollow else "-", "color": look.light, "linewidth": 1}
+    axes.plot([m.x for m in known], [m.y for m in known], alpha=0.7, **line)
+    axes.plot([], [], label=label, **line, **_fill(look.light, hollow), **style)
+    for mark in known:
+        colour = SOFT if mark.constant else look.light
+        for draw, at, ends in ((axes.vlines, mark.x, mark.y_ends), (axes.hlines, mark.y, mark.x_ends)):
+            if ends is not None:
+                draw(at, *ends, color=colour, linewidth=1, alpha=0.5, zorder=2)
+        if mark.y > top:
+            axes.plot(mark.x, top, marker=_ARROW, color=colour, markersize=10, clip_on=False, zorder=4)
+        else:
+            axes.plot(mark.x, mark.y, **_fill(colour, hollow), **style)
+
+
+def _fill(colour: str, hollow: bool) -> dict[str, str]:
+    return {"markerfacecolor": "white" if hollow else colour, "markeredgecolor": colour if hollow else "white"}
+
+
+def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whole: Mark | None, top: float) -> None:
+    """Draw the whole model and the constant answer, end the axis of errors at the top, and say what is drawn how."""
+    known = [m for m in marks if m.is_known]
+    if whole is not None and math.isfinite(whole.y):
+        axes.axhline(whole.y, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+        if whole.y_ends is not None:
+            axes.axhspan(*whole.y_ends, color=LINE, alpha=0.6, linewidth=0, zorder=0)
+        if whole.is_known:
+            axes.plot(whole.x, whole.y, "*", color=INK, markersize=13, label="whole model", linestyle="", zorder=4)
+            known.append(whole)
+    low = min((m.y for m in known), default=0.0)
+    axes.set_ylim(low - 0.08 * (top - low or 0.1), top + 0.03 * (top - low or 0.1))
+    if yardstick.constant_report <= top:
+        line = {"color": SOFT, "linewidth": 1, "linestyle": "-."}
+        axes.axhline(yardstick.constant_report, label="constant answer", zorder=1, **line)
+    if any(m.constant for m in known):
+        axes.plot([], [], "o", color=SOFT, label=CONSTANT, markersize=6)
+    if any(m.y > top for m in known):
+        axes.plot([], [], marker=_ARROW, color=INK, linestyle="", label="error above the picture", markersize=9)
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..evaluation import SEARCHED, SUPERNET
 from .comparison import NONE, Comparison
+from .yardstick import Yardstick
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,8 @@ class ReportFacts:
     """What is compared where there is more than one."""
     comparison: Comparison | None = None
     """All methods at equal budgets, if there are several."""
+    yardstick: Yardstick = field(default_factory=Yardstick)
+    """What the errors are held against."""
     run: str = "RUN"
     """The run's folder, as the `extract` command takes it."""
 
@@ -193,6 +196,10 @@ class ReportFacts:
     def whole(self, layer: str) -> Point:
         """Return what a layer's models are compared with."""
         return self.wholes.get(layer, self.full)
+
+    def is_constant(self, point: Point) -> bool:
+        """Tell whether a model is no better than a constant answer."""
+        return self.yardstick.is_constant(point.error_selection, point.error_report)
 
     def _each_once(self, points: Iterable[Point]) -> tuple[Point, ...]:
         order = list(self.layers)

@@ -99,6 +99,7 @@ function change(update) {
   update();
   makeBudgets();
   show();
+  drawKept();
   writeAddress();
 }
 
@@ -133,7 +134,10 @@ function start() {
   });
   element("all").addEventListener("click", () => showOnly([]));
   element("none").addEventListener("click", () => showOnly(facts.methods.map((one) => one.name)));
-  for (const id of ["chart", "latency"]) element(id).on?.("plotly_click", ({ points: [{ customdata }] }) => choose(customdata));
+  for (const id of ["chart", "latency", "kept"]) element(id).on?.("plotly_click", ({ points: [{ customdata }] }) => choose(customdata));
+  element("every").addEventListener("change", (event) => { state.all = event.target.checked; drawChart(); });
+  element("csv").addEventListener("click", saveTable);
+  element("png").addEventListener("click", saveChart);
   element("copy").addEventListener("click", copyCommand);
   [...element("models").tHead.rows[0].cells].forEach((header, i) => header.querySelector("button").addEventListener("click", () => sortBy(i, header)));
   addEventListener("hashchange", () => {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from html import escape
 from pathlib import Path
 from string import Template
@@ -10,9 +11,10 @@ from plotly.offline import get_plotlyjs
 
 from .comparison_tables import comparison_notes, comparison_section
 from .facts import ReportFacts
-from .parts import DASH, part, percent, replace_file, table
+from .parts import DASH, error, part, percent, replace_file, table
 from .payload import payload
 from .tables import cost_tables, hypervolumes_table, methods_table, models_table
+from .yardstick import CONSTANT
 
 _SCRIPTS = ("state.js", "chart.js", "architecture.js", "panel.js", "plots.js", "page.js")
 
@@ -31,6 +33,7 @@ def write_page(path: Path, facts: ReportFacts) -> None:
         title=escape(facts.title),
         about=_about(facts),
         lede=_lede(facts),
+        warning=_warning(facts),
         notes=_notes(facts),
         layers=_layers(facts),
         errors=_errors(facts),
@@ -91,9 +94,22 @@ def _lede(facts: ReportFacts) -> str:
     each = [f"{sum(p.weights == a.weights for p in facts.front)} of {a.title}" for a in facts.approaches]
     fronts = f"on their fronts are {' and '.join(each)}"
     where = fronts if len(each) > 1 else f"{front} {'is' if front == 1 else 'are'} on the front of the search"
+    constant = len({p.name for p in facts.points if facts.is_constant(p)})
+    where += f"; {constant:,} {'is' if constant == 1 else 'are'} {CONSTANT}" if constant else ""
     return escape(
         f"{models:,} model{'' if models == 1 else 's'} cut out of {facts.model}{methods}; "
         f"{where}. Move a budget to see the best one within it."
+    )
+
+
+def _warning(facts: ReportFacts) -> str:
+    """Return what must be known before anything else: that nothing was learnt."""
+    if not facts.is_constant(facts.full):
+        return ""
+    mine, constant = error(facts.full.error_selection), error(facts.yardstick.constant)
+    return (
+        f'<p class="warning" id="learnt"><b>Nothing was learnt.</b> The whole model is {CONSTANT}: on the selection '
+        f"split its error is {mine}, that answer's {constant}. What follows compares models that know nothing.</p>"
     )
 
 
@@ -105,11 +121,18 @@ def _notes(facts: ReportFacts) -> str:
         "The error": f"is 1 \N{MINUS SIGN} {facts.metric}. Picks are made on the selection error, and the best of many "
         "points looks a little better there than it is. The report error had no part in the choice: quote that one, "
         "and do not choose by it.",
+        "Intervals": _intervals(facts),
         "Latency": f"belongs to {facts.target}. Evaluated points have a prediction from a table of measured "
         f"parts{off}. Measured latencies are medians of the extracted model's own runs, with quartiles in brackets.",
         "Encoder parameters": "are those of the layers; embeddings, pooler and head count in “all parameters” only. "
         "Multiply-accumulates are of one text at the target's length.",
     }
+    if math.isfinite(facts.yardstick.constant):
+        notes["The constant answer"] = (
+            f"is the best of those that say the same of every row: error {error(facts.yardstick.constant)} on the "
+            f"selection split, {error(facts.yardstick.constant_report)} on the report split. A model that is no better "
+            "on one of the two is drawn grey, and called so wherever it is named."
+        )
     if facts.hypervolumes:
         notes["The search's hypervolume"] = (
             "is the share of the box from the whole network's error and no encoder to the error of no encoder and the "
@@ -117,6 +140,19 @@ def _notes(facts: ReportFacts) -> str:
         )
     notes |= {} if facts.comparison is None else comparison_notes(facts.comparison)
     return "\n".join(f"<p><b>{name}</b> {escape(note)}</p>" for name, note in notes.items())
+
+
+def _intervals(facts: ReportFacts) -> str:
+    rows = facts.yardstick.rows
+    if not rows:
+        return (
+            f"are not given: {facts.metric} is no mean over the rows of one report split, and what each row was "
+            "answered is not kept. `secateur pick` draws the rows again and gives them."
+        )
+    return (
+        f"in brackets, and bars, are of the report error, 95 % (Wilson's, of {rows:,} rows): what another draw of as "
+        "many rows may give. All models were scored on the same rows, so their differences are surer than that."
+    )
 
 
 def _latency(facts: ReportFacts) -> str:

@@ -56,9 +56,10 @@ function showPanel() {
     element("pick-note").textContent = Number.isFinite(cheapest) ? `The cheapest model needs ${short(cheapest)} ${state.axis.amount}.` : "No model that is shown has both numbers.";
     return;
   }
-  const lead = state.name !== null ? "" : within ? `Best within ${within}: ` : "Best of all: ";
+  const but = pick.constant ? ", but no better than a constant answer" : "";
+  const lead = state.name !== null ? "" : within ? `Best within ${within}${but}: ` : `Best of all${but}: `;
   element("pick-title").replaceChildren(lead, make("code", pick.key));
-  element("pick-note").textContent = note(pick);
+  element("pick-note").textContent = note(pick) + (pick.constant ? " It is no better than a constant answer." : "");
   element("numbers").replaceChildren(...rows(pick));
   drawArchitecture(pick, whole());
   element("command").textContent = `${facts.command} ${pick.extract}`;

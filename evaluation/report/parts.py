@@ -48,6 +48,12 @@ def error(value: float | None) -> str:
     return DASH if value is None or not math.isfinite(value) else f"{value:.4f}"
 
 
+def small(text: str) -> str:
+    """Return HTML that sets what is in brackets on a smaller line of its own."""
+    value, _, rest = text.partition(" (")
+    return f"{value}<small>({rest}</small>" if rest else text
+
+
 def percent(value: float) -> str:
     """Write a share as a percentage, a dash if it is not a number."""
     return f"{100 * value:.1f} %" if math.isfinite(value) else DASH

@@ -13,8 +13,8 @@ from .parts import DASH, embedded, error, finite, number, percent
 # Costs that models can be drawn against, the first that is known being the default: name, label, unit (empty: as many
 # thousands, millions, ... as fit), and what an amount of it is called.
 _AXES = (
-    ("latency_ms", "Latency, predicted by the table", "ms", "ms"),
     ("latency_measured_ms", "Latency, measured end to end", "ms", "ms"),
+    ("latency_ms", "Latency, predicted by the table", "ms", "ms"),
     ("kept", "Weights kept in the encoder", "%", "% of the encoder"),
     ("memory_mb", "Memory of a process that serves it", "MB", "MB of memory"),
     ("disk_mb", "Weights on disk", "MB", "MB of weights"),
@@ -22,8 +22,8 @@ _AXES = (
     ("encoder_parameters", "Encoder parameters", "", "encoder parameters"),
     ("parameters", "All parameters", "", "parameters"),
 )
-_ERRORS = ("error_selection", "error_report", "error_int8")
-_NUMBERS = (*_ERRORS, *(name for name, *_ in _AXES), "latency_low_ms", "latency_high_ms")
+ERRORS = ("error_selection", "error_report", "error_int8")
+_NUMBERS = (*ERRORS, *(name for name, *_ in _AXES), "latency_low_ms", "latency_high_ms")
 
 
 def payload(facts: ReportFacts) -> str:
@@ -34,13 +34,24 @@ def payload(facts: ReportFacts) -> str:
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)}",
         "layers": [{"name": name, "title": title} for name, title in facts.layers.items()],
-        "methods": [{"name": name, **asdict(look)} for name, look in looks(facts.methods).items()],
+        "methods": [
+            {"name": name, "light": look.light, "dark": look.dark, "symbol": look.symbol}
+            for name, look in looks(facts.methods).items()
+        ],
         "table_error": finite(facts.table_error),
         "curves": [asdict(curve) for curve in facts.curves],
-        "wholes": {layer: _point(facts.whole(layer)) for layer in facts.layers},
-        "points": [_point(point) for point in facts.points],
+        "constant": {name: finite(_constant(facts, name)) for name in ERRORS},
+        "tops": {name: _top(facts, name) for name in ERRORS},
+        "wholes": {layer: _point(facts, facts.whole(layer)) for layer in facts.layers},
+        "points": [_point(facts, point) for point in facts.points],
     }
     return embedded(data)
+
+
+def quoted(facts: ReportFacts, value: float | None) -> str:
+    """Write an error on the report split for people, its 95 % interval in brackets where there is one."""
+    interval = facts.yardstick.interval(value)
+    return error(value) if interval is None else f"{error(value)} ({interval[0]:.3f}{DASH}{interval[1]:.3f})"
 
 
 def measured(point: Point) -> str:
@@ -64,9 +75,22 @@ def _axis(name: str, label: str, unit: str, amount: str, points: tuple[Point, ..
     return {"name": name, "label": label, "unit": unit, "amount": amount, "divisor": divisor}
 
 
-def _point(point: Point) -> dict[str, Any]:
+def _constant(facts: ReportFacts, name: str) -> float:
+    return facts.yardstick.constant if name == "error_selection" else facts.yardstick.constant_report
+
+
+def _top(facts: ReportFacts, name: str) -> float:
+    """Return where the axis of an error ends: the same for all layers, so that changing them compares them."""
+    wholes = [getattr(whole, name) for whole in (facts.full, *facts.wholes.values())]
+    errors = [getattr(point, name) for point in facts.reported]
+    return facts.yardstick.top(wholes[0], wholes + errors, report=name != "error_selection")
+
+
+def _point(facts: ReportFacts, point: Point) -> dict[str, Any]:
     shown = {name: number(getattr(point, name)) for name, *_ in _AXES}
-    shown |= {name: error(getattr(point, name)) for name in _ERRORS}
+    shown |= {name: quoted(facts, getattr(point, name)) for name in ERRORS}
+    shown["error_selection"] = error(point.error_selection)
+    intervals = {name: facts.yardstick.interval(getattr(point, name)) for name in ERRORS[1:]}
     shown["latency_measured_ms"] = measured(point)
     shown["kept"] = f"{percent(point.kept)}{' non-zero' if point.zeros else ''}"
     return {
@@ -81,6 +105,8 @@ def _point(point: Point) -> dict[str, Any]:
         "neurons": point.neurons,
         "hidden": point.hidden,
         "on_front": point.on_front,
+        "constant": facts.is_constant(point),
+        "intervals": intervals,
         "values": {name: finite(getattr(point, name)) for name in _NUMBERS},
         "shown": shown,
     }

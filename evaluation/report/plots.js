@@ -37,4 +37,32 @@ function drawLatency() {
   Plotly.react("latency", [points], { ...base, shapes, margin: { ...base.margin, t: 12 }, xaxis: { ...base.xaxis, ...axis }, yaxis: { ...base.yaxis, ...axis } }, config);
 }
 
-const drawPlots = () => { drawGrowth(); drawLatency(); };
+/** Heads and neurons that each model of the front keeps, a row each, the smallest first; one below the other on a phone. */
+function drawKept() {
+  const front = [...new Map(ofLayer().filter((point) => point.on_front).map((point) => [point.name, point])).values()];
+  front.sort((a, b) => b.values.kept - a.values.kept);
+  element("kept-card").hidden = !front.length;
+  if (!front.length) return;
+  const narrow = matchMedia("(max-width: 34rem)").matches;
+  const base = frame("Layer", "Encoder kept (%)");
+  const shared = { ...base.yaxis, tickvals: front.map((_, i) => i), ticktext: front.map((point) => (100 * point.values.kept).toFixed(0)), showgrid: false, ticks: "" };
+  const made = ["heads", "neurons"].map((unit, i) => ({
+    type: "heatmap", zmin: 0, zmax: 1, xgap: 1, ygap: 1, xaxis: `x${i + 1}`, yaxis: `y${i + 1}`,
+    x: whole()[unit].map((_, layer) => layer + 1), y: front.map((_, row) => row),
+    z: front.map((point) => point[unit].map((count, layer) => count / whole()[unit][layer])),
+    customdata: front.map((point) => point[unit].map(() => point.name)),
+    text: front.map((point) => point[unit].map((count, layer) => `<b>${plain(point.method)}</b>  ${point.key}<br>layer ${layer + 1}: ${count} of ${whole()[unit][layer]} ${unit}`)),
+    hovertemplate: "%{text}<extra></extra>", colorscale: [[0, colour("page")], [1, colour("kept")]], showscale: i === 0,
+    colorbar: { title: { text: "kept" }, tickformat: ".0%", thickness: 10, outlinewidth: 0 },
+  }));
+  const titles = ["Heads", "Neurons"].map((text, i) => ({ text, xref: `x${i + 1} domain`, yref: `y${i + 1} domain`, x: 0, y: 1, xanchor: "left", yanchor: "bottom", showarrow: false }));
+  const x = { ...base.xaxis, dtick: 1, showgrid: false, ticks: "" };
+  const height = Math.max(12 * front.length, 90) + 90;
+  Plotly.react("kept", made, {
+    ...base, annotations: titles, height: narrow ? 2 * height : height, margin: { ...base.margin, t: 24 },
+    grid: { rows: narrow ? 2 : 1, columns: narrow ? 1 : 2, pattern: "independent", ygap: 0.25, xgap: 0.1 },
+    xaxis: x, xaxis2: x, yaxis: shared, yaxis2: { ...shared, title: narrow ? shared.title : {} },
+  }, config);
+}
+
+const drawPlots = () => { drawGrowth(); drawLatency(); drawKept(); };

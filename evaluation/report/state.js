@@ -13,6 +13,7 @@ const state = {
   untouched: null, // the axis whose budget is a first guess: it goes with the axis
   name: null, // of a model that was chosen by itself, not by budgets
   hidden: new Set(), // methods
+  all: false, // errors of any size, not only those that people choose from
 };
 
 // ---- which models
@@ -108,7 +109,8 @@ function readAddress() {
     const limit = parseFloat(given.get(axis.name));
     if (Number.isFinite(limit)) setBudget(axis, limit);
   }
-  setAxis(axes().find((axis) => axis.name === given.get("axis")) ?? (axes().includes(state.axis) ? state.axis : axes()[0] ?? state.axis));
+  const meant = axes().find((axis) => axis.name === given.get("axis")) ?? axes().find((axis) => given.has(axis.name));
+  setAxis(meant ?? (axes().includes(state.axis) ? state.axis : axes()[0] ?? state.axis));
   state.name = point?.name ?? null;
   if (point !== null && cost(point) !== null) state.budgets[state.axis.name] = cost(point);
   if (point !== null) state.hidden.delete(point.method);

@@ -8,8 +8,9 @@ from html import escape
 from .comparison import NONZERO
 from .facts import Point, ReportFacts, StageCost
 from .looks import Look, glyph, looks
-from .parts import DASH, duration, error, finite, number, percent, table
-from .payload import measured
+from .parts import DASH, duration, error, finite, number, percent, small, table
+from .payload import measured, quoted
+from .yardstick import CONSTANT
 
 _MODELS = (
     "Key",
@@ -32,8 +33,9 @@ def models_table(facts: ReportFacts) -> str:
     for layer, title in facts.layers.items():
         mine = [p for p in facts.reported if p.layer == layer]
         whole = facts.whole(layer)
-        rows = [f'<tr class="whole">{"".join(_model(whole, whole, full=True))}</tr>']
-        rows += [f"<tr>{''.join(_model(point, whole))}</tr>" for point in mine]
+        rows = [f'<tr class="whole">{"".join(_model(facts, whole, whole, full=True))}</tr>']
+        rows += _constant(facts)
+        rows += [f"<tr>{''.join(_model(facts, point, whole))}</tr>" for point in mine]
         if not mine:
             rows.append(f'<tr><td colspan="{len(_MODELS)}">No model was scored on the report split.</td></tr>')
         group = f'<tr class="layer"><th scope="rowgroup" colspan="{len(_MODELS)}">{escape(_first(title))}</th></tr>'
@@ -53,15 +55,25 @@ def architecture(point: Point, full: Point) -> str:
     return text + (f", width {point.hidden}" if point.hidden != full.hidden else "")
 
 
-def _model(point: Point, whole: Point, *, full: bool = False) -> list[str]:
+def _constant(facts: ReportFacts) -> list[str]:
+    """Return the row of the best constant answer, if its errors are known."""
+    errors = (facts.yardstick.constant, facts.yardstick.constant_report)
+    if not all(map(math.isfinite, errors)):
+        return []
+    cells = "".join(f'<td class="number">{error(value)}</td>' for value in errors)
+    none = "<td></td>" * (len(_MODELS) - 5)
+    return [f'<tr class="constant"><th scope="row">Constant answer</th><td></td><td>no model</td>{cells}{none}</tr>']
+
+
+def _model(facts: ReportFacts, point: Point, whole: Point, *, full: bool = False) -> list[str]:
     name = escape(point.name)
     first = "Whole model" if full else f'<a href="#key={name}"><code>{escape(point.key)}</code></a>'
     sortable: list[tuple[str, float | None]] = [
         (error(point.error_selection), point.error_selection),
-        (error(point.error_report), point.error_report),
+        (small(quoted(facts, point.error_report)), point.error_report),
         (f"{percent(point.kept)}{' non-zero' if point.zeros else ''}", point.kept),
         (number(point.latency_ms), point.latency_ms),
-        (measured(point), point.latency_measured_ms),
+        (small(measured(point)), point.latency_measured_ms),
         (number(point.macs), point.macs),
         (number(point.parameters), point.parameters),
     ]
@@ -71,6 +83,7 @@ def _model(point: Point, whole: Point, *, full: bool = False) -> list[str]:
         numbers.append(f'<td class="number" data-value="{"" if exact is None else repr(exact)}">{shown}</td>')
     density = "" if point.density is None else f" at {point.density:g}"
     method = DASH if full else escape(f"{point.method}{density}")
+    method += f"<small>{CONSTANT}</small>" if facts.is_constant(point) else ""
     keeps = f'<td class="keeps" data-value="{point.kept!r}">{architecture(point, whole)}</td>'
     row = "" if full else f' data-name="{name}"'
     return [f'<th scope="row"{row}>{first}</th>', f'<td class="method">{method}</td>', keeps, *numbers]

@@ -16,7 +16,7 @@ from ...search_space import SubnetMask
 from ...supernet.families import family_of
 from ...supernet.stored.storage import load_config
 from ...tasks import Task
-from ..comparison import budgets_of, comparison
+from ..comparison import budgets_of, comparison, yardstick
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..recipes import label
@@ -24,10 +24,6 @@ from .growth import Box, box_of, covered, growth
 from .points import reported_points, whole_points
 
 _STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
-_SPLITS = (
-    "error selection: on rows held out of the training split, which the search chose on; "
-    "error report: on the published validation split, looked at once for each model of the front"
-)
 
 
 def write_report(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> Path:
@@ -82,12 +78,21 @@ def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comp
         table_error=table.error,
         table_facts=_table_facts(table),
         environment=folder.record["environment"],
-        splits=_SPLITS,
+        splits=_splits(task),
         hypervolumes={} if box is None else covered(searched, box, label),
         curves=() if box is None else growth(searched, box),
         approaches=_approaches(folder, searched, box),
         comparison=compared if compared is not None and len(compared.methods) > 1 else None,
+        yardstick=yardstick(task) if compared is None else compared.yardstick,
         run=str(folder.path),
+    )
+
+
+def _splits(task: Task) -> str:
+    rows = sum(split.examples for split in task.report.values())
+    return (
+        f"the selection error is of {task.selection.examples:,} rows held out of the training split, which all choices "
+        f"are made on; the report error is of {rows:,} rows, {task.report_origin}, looked at once for each model"
     )
 
 

@@ -1,11 +1,14 @@
 """The report page as people use it: clicks, keys, a phone, the dark, in a real browser."""
 
+import csv
 import json
 import shutil
 from dataclasses import replace
 
 import pytest
+from matplotlib.image import imread
 from secateur.evaluation.report import write_page
+from secateur.evaluation.report.parts import DASH
 from secateur.tests.made_up_report import all_layers, one_layer
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -57,7 +60,9 @@ def opened(browser, pages):
         page.set_default_timeout(20_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: None if asked.url.startswith("file:") else complaints.append(asked.url))
+        page.on(
+            "request", lambda asked: None if asked.url.startswith(("file:", "blob:")) else complaints.append(asked.url)
+        )
         page.goto(f"{(pages / f'{name}.html').as_uri()}{fragment}")
         page.wait_for_selector("#chart .main-svg")
         return page
@@ -156,13 +161,13 @@ def test_budgets_combine(visit):
 
 
 def test_a_click_on_a_point_draws_its_architecture(visit):
-    page = visit()
+    page = visit(fragment="#latency_ms=15")
     at = page.evaluate(
         """() => {
             const { xaxis, yaxis } = document.getElementById("chart")._fullLayout;
             const box = document.querySelector("#chart .nsewdrag").getBoundingClientRect();
             const d = facts.points.find((point) => point.key[0] === "d");
-            return [box.x + xaxis.d2p(d.values.latency_ms), box.y + yaxis.d2p(d.values.error_selection)];
+            return [box.x + xaxis.d2p(d.values.latency_ms), box.y + yaxis.d2p(yaxis.range[1]) + 4];  // beyond it
         }"""
     )
     page.mouse.click(*at)
@@ -205,7 +210,7 @@ def test_the_table_follows_and_sorts(visit):
 
 
 def test_layers_are_never_mixed(visit):
-    page = visit("many")
+    page = visit("many", "#axis=latency_ms")
     shown = "[...new Set(usable().map((point) => point.layer))]"
     assert page.evaluate(shown) == ["none"]
     assert page.evaluate("whole().values.error_selection") == 0.08
@@ -237,15 +242,62 @@ def test_the_same_mask_of_two_layers_is_two_models(visit, name):
 def test_methods_can_be_hidden(visit):
     page = visit(fragment="#latency_ms=12.5")
     lines = "[...new Set(document.getElementById('chart').data.map((trace) => trace.name))]"
-    assert page.evaluate(lines) == ["nsga2", "kcm &lt;/script>&lt;i>", "whole model", "the pick"]
+    assert page.evaluate(lines) == ["nsga2", "kcm &lt;/script>&lt;i>", "whole model", "beyond the chart", "the pick"]
     page.focus("#methods tbody tr:nth-child(2) input")
     page.keyboard.press("Space")
-    assert page.evaluate(lines) == ["nsga2", "whole model", "the pick"]
+    assert page.evaluate(lines) == ["nsga2", "whole model", "beyond the chart", "the pick"]
     assert picked(page) == "0"  # as good as b was, but slower
     page.click("#none")
     assert page.text_content("#pick-note") == "No model that is shown has both numbers."
     page.click("#all")
     assert picked(page) == "b"
+
+
+def test_measured_latency_is_the_first_axis(visit):
+    page = visit()
+    assert page.evaluate("state.axis.name") == "latency_measured_ms"
+    assert page.text_content("#caption") == (
+        "2 with an error above 0.16 at the upper edge (↑). 3 of 6 models lack one of the two numbers. "
+        "Grey: no better than a constant answer."
+    )
+    page.check("#every")
+    assert "upper edge" not in page.text_content("#caption")
+    page.uncheck("#every")
+
+
+def test_a_constant_answer_is_called_so_where_it_is_the_best(visit):
+    page = visit(fragment="#axis=encoder_parameters&encoder_parameters=1500000")
+    assert page.text_content("#pick-title").startswith(
+        "Best within 1.5 M encoder parameters, but no better than a constant answer: "
+    )
+    assert page.text_content("#pick-note").endswith("It is no better than a constant answer.")
+    assert visit(fragment="#latency_ms=25").text_content("#pick-title").startswith("Best within 25 ms: ")
+    assert page.text_content("#numbers tr:has-text('report') small") == f"(0.074{DASH}0.161)"  # 22 of 200
+
+
+def test_the_points_and_the_chart_can_be_taken_away(visit, tmp_path):
+    page = visit("many")
+    with page.expect_download() as found:
+        page.click("#csv")
+    found.value.save_as(tmp_path / found.value.suggested_filename)
+    with (tmp_path / "models.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["method"] for row in rows] == [point.method for point in all_layers().points]
+    assert [row["error_report"] for row in rows[:4]] == ["0.31", "0.21000000000000002", "0.11", ""]
+    assert rows[3]["constant"] == "true"
+    with page.expect_download() as found:
+        page.click("#png")
+    found.value.save_as(tmp_path / "chart.png")
+    assert imread(tmp_path / "chart.png").shape[:2] == (1600, 2400)
+
+
+def test_the_front_is_drawn_layer_by_layer(visit):
+    page = visit("one")
+    shares = page.evaluate("document.getElementById('kept').data.map(({ z }) => z)")
+    assert shares == [[[3 / 4, 0]] * 3, [[40 / 64, 0]] * 3]  # heads and neurons of a, b and c
+    page = visit("many")
+    page.check("input[value=recovered]")
+    assert page.evaluate("document.getElementById('kept').data[0].z.length") == 1
 
 
 def test_growth_and_latency_are_drawn(visit):
@@ -281,8 +333,6 @@ def test_a_phone_in_the_dark(visit, tmp_path):
 
 
 def test_a_screenshot_is_not_blank(visit, tmp_path):
-    from matplotlib.image import imread
-
     page = visit("many")
     for part, least in (("#chart", 8), ("#architecture", 4)):
         path = tmp_path / "shot.png"

@@ -7,11 +7,12 @@ import matplotlib
 import numpy as np
 import pytest
 from secateur.evaluation.model_error import constant_error
-from secateur.evaluation.report import Comparison, write_comparison_picture, write_page
+from secateur.evaluation.report import Comparison, Yardstick, write_comparison_picture, write_page
 from secateur.evaluation.report.comparison import ComparedPoint
 from secateur.evaluation.report.comparison_tables import comparison_section
 from secateur.evaluation.report.looks import looks
 from secateur.pruners import PRUNERS
+from secateur.searchers import SEARCHERS
 from secateur.tasks.metrics import METRICS
 from secateur.tasks.split import Split
 from secateur.tests.made_up_report import one_layer
@@ -67,7 +68,7 @@ def facts() -> Comparison:
         points=tuple(points),
         wholes={"none": point("whole", 1.0, 0.04)},
         budgets=BUDGETS,
-        worst_error=0.5,
+        yardstick=Yardstick(0.5, 0.52),
         epochs=1.0,
         facts={"Splits": "selection is held out <of> train"},
     )
@@ -108,14 +109,17 @@ def test_winners_are_within_the_budget_and_of_one_axis(facts):
     assert (within.entry.error_selection, within.entry.error_report) == (0.05, pytest.approx(0.07))
 
 
-def test_every_method_has_its_own_shape():
-    names = ["nas (moead)", "standard nas (moasha)", *PRUNERS][:20]
+def test_every_method_has_its_own_shape_whatever_else_is_shown():
+    names = [*PRUNERS, *(f"nas ({name})" for name in SEARCHERS)]
     styles = looks(names)
-    assert (
-        len({look.marker for look in styles.values()}) == len({look.symbol for look in styles.values()}) == len(names)
-    )
-    for look in styles.values():
-        matplotlib.markers.MarkerStyle(look.marker)
+    for key in ("symbol", "marker"):  # on the page and on paper
+        assert len({str(getattr(look, key)) for look in styles.values()}) == len(names)
+    for name in ("kcm", "nas (nsga2)"):
+        alone = looks(["another", name])[name]
+        assert (alone.light, alone.symbol) == (styles[name].light, styles[name].symbol)
+    changed = looks(["kcm (1,000 texts)"])["kcm (1,000 texts)"]
+    assert changed.light == styles["kcm"].light
+    assert changed.symbol != styles["kcm"].symbol
 
 
 @pytest.mark.parametrize("labels", [[0, 1, 1, 1], [0, 1, 2, 2]])

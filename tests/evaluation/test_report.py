@@ -3,13 +3,17 @@ import json
 import math
 import re
 from dataclasses import replace
+from statistics import NormalDist
 
 import matplotlib
+import numpy as np
 import pytest
 from plotly.offline import get_plotlyjs
-from secateur.evaluation.report import write_page, write_picture
+from secateur.evaluation.report import Yardstick, write_page, write_picture
 from secateur.evaluation.report.looks import glyph, looks
 from secateur.evaluation.report.parts import DASH, duration, number, part
+from secateur.pruners import PRUNERS
+from secateur.searchers import SEARCHERS
 from secateur.tests.made_up_report import FULL, NAN, POINTS, TITLE, all_layers, one_layer, point
 
 
@@ -35,7 +39,7 @@ def test_page_states_the_run(page):
     text = page.read_text(encoding="utf-8")
     assert f"<h1>{html.escape(TITLE)}</h1>" in text
     assert f"<title>{html.escape(TITLE)}</title>" in text
-    assert "6 models cut out of bert &lt;tiny&gt; by 2 methods; 3 are on the front of the search." in text
+    assert "6 models cut out of bert &lt;tiny&gt; by 2 methods; 3 are on the front of the search; 1 is no" in text
     assert "3.12 &lt;x&gt;" in text
     assert "its median error is 3.1 %" in text
     assert "3 min 05 s" in text
@@ -57,7 +61,7 @@ def test_table_has_what_was_reported_and_the_whole_model(page):
         "50.0 %",
         "10.0 M",
         "640 M",
-        "11.0 (10.0" + DASH + "12.0)",
+        "11.0|(10.0" + DASH + "12.0)",
         "1 layer, 3 heads, 40 neurons",
     ):
         assert f"|{shown}|" in row
@@ -74,8 +78,8 @@ def test_payload_is_json_without_nan(page):
     assert data["command"] == "secateur extract 'runs/my run'"
     assert data["points"][0]["extract"] == "--key " + "a" * 16
     assert [(a["name"], a["unit"], a["divisor"]) for a in data["axes"]] == [
-        ("latency_ms", "ms", 1),
         ("latency_measured_ms", "ms", 1),
+        ("latency_ms", "ms", 1),
         ("kept", "%", 0.01),
         ("disk_mb", "MB", 1),
         ("macs", "G", 1e9),
@@ -192,7 +196,7 @@ def test_page_shows_all_layers_apart(tmp_path, many):
 def test_page_compares_approaches(tmp_path, many):
     write_page(tmp_path / "report.html", many)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "on their fronts are 3 of weight sharing and 1 of standard NAS." in text
+    assert "on their fronts are 3 of weight sharing and 1 of standard NAS;" in text
     assert '<tr><th scope="row">standard NAS</th><td>0.5100</td><td>2 h 01 min</td></tr>' in text
     assert '<tr><th scope="row">weight sharing</th><td>0.7500</td><td>3 min 10 s</td></tr>' in text
     data = payload(text)
@@ -211,11 +215,77 @@ def test_a_model_that_several_searchers_found_is_one(facts):
     assert len(found.front) == 3
 
 
-def test_picture_compares_two_fronts(tmp_path, many, facts):
-    for name, drawn in (("two", many), ("one", facts), ("other", replace(many, approaches=many.approaches[::-1]))):
-        write_picture(tmp_path / name, drawn)
-    pictures = [(tmp_path / name).read_bytes() for name in ("one", "two", "other")]
-    assert len(set(pictures)) == 3
+def colours_of(path):
+    """The colours of a picture, as in its code."""
+    pixels = matplotlib.image.imread(path)[..., :3].reshape(-1, 3)
+    return {"#" + bytes(pixel).hex() for pixel in np.unique((pixels * 255).round().astype(np.uint8), axis=0)}
+
+
+def test_picture_has_each_method_in_its_colour_(tmp_path, many, facts):
+    search, standard, pruner = (looks([name])[name].light for name in ("nsga2", "standard nas (moasha)", "kcm"))
+    write_picture(tmp_path / "one.png", facts)
+    assert search in colours_of(tmp_path / "one.png")
+    assert standard not in colours_of(tmp_path / "one.png")
+    write_picture(tmp_path / "many.png", many)
+    assert {search, standard} <= colours_of(tmp_path / "many.png")
+    assert pruner not in colours_of(tmp_path / "many.png")  # it was not searched
+
+
+# ---- what errors are held against
+
+
+@pytest.mark.parametrize(("wrong", "rows"), [(0, 40), (13, 200), (200, 200)])
+def test_intervals_are_wilsons(wrong, rows):
+    low, high = Yardstick(rows=rows).interval(wrong / rows)
+    # Source: Wilson, 1927: where (p - p0)^2 = z^2 p0 (1 - p0) / n, which is a quadratic equation in p0.
+    z, p = NormalDist().inv_cdf(0.975), wrong / rows
+    roots = np.roots([1 + z**2 / rows, -(2 * p + z**2 / rows), p**2])
+    assert (low, high) == pytest.approx(tuple(sorted(roots)), abs=1e-9)
+
+
+def test_there_is_no_interval_of_what_is_no_mean_over_rows():
+    assert Yardstick(rows=0).interval(0.1) is None
+    assert Yardstick(rows=10).interval(None) is Yardstick(rows=10).interval(NAN) is None
+
+
+def test_constant_answers_are_told():
+    held = Yardstick(0.4, 0.5)
+    assert [held.is_constant(*errors) for errors in ((0.4,), (0.3,), (0.3, 0.5), (0.3, 0.49), (NAN, None))] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+    assert not Yardstick().is_constant(0.9, 0.9)  # where it is not known
+
+
+def test_the_axis_ends_where_people_stop_to_choose():
+    held = Yardstick(0.5, 0.5)
+    assert held.top(0.05, [0.06, 0.07, 0.5, 0.5]) == pytest.approx(0.2)  # a third of what the whole one knows is lost
+    assert held.top(0.05, [0.06, 0.07]) == 0.07
+    assert held.top(0.05, [0.3, 0.35, 0.4, 0.5]) == pytest.approx((0.3 + 0.35) / 2)  # half of what knows anything
+    for all_of_it in (held.top(0.5, [0.5, 0.6]), Yardstick().top(0.1, [0.2, 0.6])):
+        assert all_of_it == 0.6
+
+
+def test_a_run_that_learnt_nothing_says_so_first(tmp_path, facts):
+    write_page(tmp_path / "some.html", facts)
+    assert "Nothing was learnt" not in (tmp_path / "some.html").read_text(encoding="utf-8")
+    write_page(tmp_path / "none.html", replace(facts, yardstick=Yardstick(0.08, 0.08)))
+    text = (tmp_path / "none.html").read_text(encoding="utf-8")
+    assert text.index("Nothing was learnt.") < text.index("<main>")
+
+
+def test_constant_answers_are_called_so_in_the_table(tmp_path, facts):
+    write_page(tmp_path / "report.html", replace(facts, yardstick=Yardstick(0.25, 0.35, 100)))
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    row = {key: re.search(f'data-name="{key * 16}".*?</tr>', text)[0] for key in "abc"}
+    assert ["no better than a constant answer" in row[key] for key in "abc"] == [True, False, False]
+    assert '>Constant answer</th><td></td><td>no model</td><td class="number">0.2500</td>' in text
+    assert [point["constant"] for point in payload(text)["points"]] == [True, False, False, True, False, False]
+    # Wilson's by hand, 11 of 100: (0.11 + 0.0192 -+ 1.96 * sqrt(0.000979 + 0.000096)) / 1.0384
+    assert f"0.1100<small>(0.063{DASH}0.186)</small>" in row["c"]
 
 
 # ---- colours
@@ -242,12 +312,12 @@ def test_text_and_markers_can_be_told_from_the_page(scheme, block):
             assert contrast(colours[ink], paper) >= 4.5, (ink, paper)  # WCAG AA, text
         for drawn in ("kept", "report"):
             assert contrast(colours[drawn], paper) >= 3, (drawn, paper)  # WCAG AA, graphics
-    for look in looks([str(i) for i in range(20)]).values():
+    for look in looks([*PRUNERS, *SEARCHERS]).values():
         assert contrast(getattr(look, scheme), colours["card"]) >= 3, look
 
 
 def test_the_legend_has_a_glyph_for_each_shape():
-    drawn = [re.sub(r' style="[^"]*"', "", glyph(look)) for look in looks([str(i) for i in range(20)]).values()]
-    assert len(set(drawn)) == 20
+    drawn = [re.sub(r' style="[^"]*"', "", glyph(look)) for look in looks([*PRUNERS, *SEARCHERS]).values()]
+    assert len(set(drawn)) == len(PRUNERS) + len(SEARCHERS)
     numbers = [float(n) for one in drawn for n in re.findall(r"-?\d+\.\d", re.search(r' d="(.*?)"', one)[1])]
     assert max(map(abs, numbers)) == 8

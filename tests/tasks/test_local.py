@@ -208,3 +208,10 @@ def test_damaged_files(tmp_path, name, contents, match):
     with pytest.raises(InputError, match=match) as caught:
         load_local(tmp_path / name, Columns(), seed=0)
     assert "\n" not in str(caught.value)
+
+
+def test_it_is_said_where_the_report_split_comes_from(tmp_path):
+    path = write(tmp_path / "train.csv", text=TEXTS, label=CLASSES)
+    assert load_local(path, Columns(), seed=0).report_origin == "a fifth of the file train.csv, drawn by the seed"
+    write(tmp_path / "validation.jsonl", text=TEXTS, label=CLASSES)
+    assert load_local(tmp_path, Columns(), seed=0).report_origin == "the file validation.jsonl"
