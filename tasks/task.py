@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from .kinds import Kind
 from .metrics import METRICS, Metric
+from .rows import PUBLISHED
 from .split import Split
-from .texts import PUBLISHED
 
 __all__ = ["METRICS", "Metric", "Split", "Task"]
 
