@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluation.latency import LatencyTable, LatencyTarget
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
+    from .run.run import Run
     from .search_space import SPACES, EncoderShape, SubnetMask
     from .searchers import SEARCHERS, Box, make_searcher
     from .supernet import Supernet
@@ -39,6 +40,7 @@ _PLACES = {
     "LatencyTable": "evaluation.latency",
     "LatencyTarget": "evaluation.latency",
     "PRUNERS": "pruners",
+    "Run": "run.run",
     "SEARCHERS": "searchers",
     "SPACES": "search_space",
     "SplitError": "evaluation.error",
@@ -64,6 +66,7 @@ __all__ = [
     "Evaluator",
     "LatencyTable",
     "LatencyTarget",
+    "Run",
     "SplitError",
     "SubnetMask",
     "Supernet",

@@ -31,8 +31,8 @@ import torch
 import typer
 from transformers import PreTrainedModel
 
-from ..evaluation.latency.measure import Bench, busy
-from ..evaluation.latency.target import TASK, LatencyTarget, machine_name, padded_lengths
+from ..evaluation.latency.measure import Bench
+from ..evaluation.latency.target import TASK, LatencyTarget, busy, machine_name, padded_lengths
 from ..evaluation.model_error import model_error
 from ..pruners.cofi import CoFi, CoFiSettings
 from ..run.folder import RunFolder, file_digest

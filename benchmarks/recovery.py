@@ -23,14 +23,13 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from ..cli.front import parse_shares
 from ..evaluation.evaluation import SELECTION, SUPERNET, Evaluation
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
-from ..run.choice.front import front_points, open_archive, whole_point, within_shares
+from ..run.choice.front import open_archive, whole_model, within_shares
 from ..run.folder import RunFolder, file_digest
 from ..run.project import open_supernet, open_task
-from ..run.settings import RecoverOptions
+from ..run.settings import RecoverOptions, parse_shares
 from ..run.ship.recovery import recovered
 from ..supernet.extraction import extract
 from ..supernet.precision import resolve_precision
@@ -64,8 +63,7 @@ def main(
     """Cut out, recover, score, print."""
     folder = RunFolder.open(run)
     with open_archive(folder) as archive:
-        whole = whole_point(folder, archive, SUPERNET)
-        points = within_shares(whole, front_points(archive, _SIZE, SUPERNET), _SIZE, parse_shares(shares))[1:]
+        points = within_shares(archive, whole_model(archive, SUPERNET), _SIZE, parse_shares(shares), SUPERNET)
         chosen = [archive.lookup(key, SELECTION, weights=SUPERNET) for key in dict.fromkeys(p.key for p in points)]
     supernet, _ = open_supernet(folder)
     task, precision = open_task(folder), resolve_precision("auto", supernet.device)

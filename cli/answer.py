@@ -1,68 +1,61 @@
-"""What `pick` answers: the model and its neighbours with all that is known of them, as JSON or as a table."""
+"""What `pick` answers, as a table."""
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
-
 from rich.table import Table
 
-from ..run.choice.answer import Picked
+from ..run.choice.answer import Answer
+from ..run.model import Model
 from .front import kept
 
 
-def answer_json(roles: Mapping[str, Picked], facts: Mapping[str, Any]) -> str:
-    """Write an answer as JSON: `chosen`, `cheaper` and `dearer`, null where there is none, and facts about it all."""
-    found = {role: asdict(roles[role]) if role in roles else None for role in ("chosen", "cheaper", "dearer")}
-    return json.dumps(_without_nan({**found, **facts}))
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_nan(one) for name, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def answer_table(roles: Mapping[str, Picked], title: str) -> Table:
-    """Draw the models as a table, the cheapest first."""
-    table = Table(title=title, title_justify="left")
-    table.add_column("", no_wrap=True, min_width=7)
-    table.add_column("key", no_wrap=True, min_width=16)
-    int8 = not all(math.isnan(p.error_int8) for p in roles.values())
-    latency = f"{'int8: error, ms' if int8 else 'latency ms'}, p50 (quartiles)"
-    names = ("layers", "heads", "neurons", "error, selection", "error, report (95 %)", latency)
-    for name in (*names, "p95", "memory MB"):
-        table.add_column(name, justify="right")
-    for role in ("cheaper", "chosen", "dearer"):
-        if (p := roles.get(role)) is None:
-            continue
-        table.add_row(
-            role,
-            p.key,
-            str(p.layers),
-            kept(p.heads),
-            kept(p.neurons),
-            f"{p.error_selection:.4f}",
-            f"{p.error_report:.4f} ({p.error_low:.4f}-{p.error_high:.4f})",
-            f"{'' if math.isnan(p.error_int8) else f'{p.error_int8:.4f}, '}"
-            f"{p.latency_p50_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})",
-            "-" if math.isnan(p.latency_p95_ms) else f"{p.latency_p95_ms:.2f}",
-            f"about {p.memory_predicted_mb:.0f}" if math.isnan(p.memory_mb) else f"{p.memory_mb:.0f}",
-        )
+def answer_table(answer: Answer, title: str) -> Table:
+    """Draw the models as a table, the cheapest first; whole at 80 columns: what does not fit is folded, never cut."""
+    table = Table(title=title, title_justify="left", padding=(0, 0, 0, 1))
+    rows = {role: _cells(model) for role, model in answer.roles.items()}
+    said = [name for name in next(iter(rows.values())) if any(cells[name] != "-" for cells in rows.values())]
+    table.add_column("", no_wrap=True)
+    for name in said:
+        table.add_column(name, justify="left" if name == "key" else "right", overflow="fold", no_wrap=name == "key")
+    for role, cells in rows.items():
+        table.add_row(role, *(cells[name] for name in said))
     return table
 
 
-def tie_lines(roles: Mapping[str, Picked]) -> list[str]:
-    """Say of each neighbour whether it is statistically tied with the chosen model."""
+def _cells(model: Model) -> dict[str, str]:
+    memory = "-" if model.memory_predicted_mb is None else f"about {model.memory_predicted_mb:.0f}"
+    return {
+        "key": model.key,
+        "layers": str(model.layers),
+        "heads": kept(model.heads),
+        "neurons": kept(model.neurons),
+        "error, selection": f"{model.error_selection:.4f}",
+        "error, report": _number(model.error_report, 4),
+        "(95 %)": _range(model.error_low, model.error_high, 4),
+        "error, int8": _number(model.error_int8, 4),
+        "ms, p50": _number(model.latency_ms if model.latency_p50_ms is None else model.latency_p50_ms, 2),
+        "(quartiles)": _range(model.latency_low_ms, model.latency_high_ms, 2),
+        "p95": _number(model.latency_p95_ms, 2),
+        "MB": memory if model.memory_mb is None else f"{model.memory_mb:.0f}",
+    }
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _range(low: float | None, high: float | None, digits: int) -> str:
+    return "-" if low is None or high is None else f"{low:.{digits}f}-{high:.{digits}f}"
+
+
+def tie_lines(answer: Answer) -> list[str]:
+    """Say of each neighbour whether it is statistically tied with the chosen model, where they were compared."""
     lines = []
-    for role in ("cheaper", "dearer"):
-        if (p := roles.get(role)) is not None:
-            verdict = "is statistically tied with it" if p.tied else "is not tied with it"
+    for role, model in answer.roles.items():
+        if role != "chosen" and model.difference_low is not None and model.difference_high is not None:
+            verdict = "is statistically tied with it" if model.tied else "is not tied with it"
             lines.append(
-                f"the next {role} one {verdict}: its error less the chosen one's lies in {p.difference_low:+.4f} to "
-                f"{p.difference_high:+.4f} (95 %, report split)"
+                f"the next {role} one {verdict}: its error less the chosen one's lies in {model.difference_low:+.4f} "
+                f"to {model.difference_high:+.4f} (95 %, report split)"
             )
     return lines

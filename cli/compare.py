@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich.table import Table
 
-from ..errors import InputError
-from ..evaluation.archive import Archive
-from ..evaluation.evaluation import SELECTION, UNSEARCHED
-from ..evaluation.report import Comparison, write_comparison_picture
+from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
-from ..run.comparison import Budgets, budgets_of, comparison
-from ..run.folder import RunFolder
-from ..run.processes import check_alone
-from ..run.project import open_task
-from ..run.report.report import write_report
-from ..run.stages.equal_recovery import _recover
-from ..supernet.families import family_of
-from ..supernet.stored.storage import load_config
-from ..supernet.training.settings import RecoverySettings
-from ..supernet.training.tracking import parse_trackers
+from ..run.model import rounded
+from ..run.run import Run
+from ..run.settings import CompareSettings
 from .console import TERMINAL, out
-from .prune import parse_densities
-from .settings import CompareCommand
+from .settings import CompareCommand, fields_of
 
 
 def compare(settings: CompareCommand) -> None:
@@ -35,53 +23,17 @@ def compare(settings: CompareCommand) -> None:
     In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
     With --recover the second layer is made, from models of all methods.
     """
-    check_alone("compare")
-    folder = RunFolder.open(settings.run, TERMINAL)
-    asked = None if settings.densities is None else parse_densities("--densities", settings.densities)
-    trackers = parse_trackers(settings.report_to)
-    if not folder.archive.exists():
-        raise InputError(_nothing(folder))
-    with Archive(folder.archive) as archive:
-        budgets = budgets_of(archive, asked)
-        config = load_config(folder.finetuned)
-        shape, task = family_of(config).shape(config), open_task(folder)
-        if not len(archive):
-            raise InputError(_nothing(folder))
-        if settings.recover is not None:
-            recipe = RecoverySettings(epochs=settings.recover)
-            with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe, trackers)
-        facts = comparison(folder, archive, task, shape, budgets, settings.recover)
-        if facts is None:
-            raise InputError(_none_there(folder, archive, budgets))
-        page = write_report(folder, archive, task, facts)
-    picture = folder.path / "compare.png"
-    write_comparison_picture(picture, facts)
+    run = Run(settings.run, tell=TERMINAL)
+    facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:
         points = [*dict.fromkeys(facts.wholes.values()), *facts.points]
-        out.print_json(json.dumps([asdict(point) for point in points]))
+        out.print_json(data=[rounded(asdict(point)) for point in points])
         return
     for layer in facts.layers:
         out.print(entries_table(facts, layer))
         out.print(standings_table(facts, layer))
     out.print(winners_table(facts))
-    out.print(f"page: {page}, picture: {picture}", markup=False)
-
-
-def _nothing(folder: RunFolder) -> str:
-    return (
-        f"{folder.path} has nothing to compare yet; run `secateur prune {folder.path} --method kcm,mask_tuning "
-        f"--density 0.8,0.6` or `secateur search {folder.path}` first"
-    )
-
-
-def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
-    asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
-    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
-    made = budgets_of(archive)
-    known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
-    return f"no method has a model of {folder.path} at a density of {asked}; {there}"
+    out.print(f"page: {run.path / 'report.html'}, picture: {run.path / 'compare.png'}", markup=False)
 
 
 def entries_table(facts: Comparison, layer: str) -> Table:

@@ -2,111 +2,86 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from fractions import Fraction
+from collections.abc import Sequence
 
 from rich.table import Table
 from rich.text import Text
 
-from ..errors import InputError
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import SEARCHED, SELECTION
-from ..run.choice.front import front_points, open_archive, whole_point, within_shares
-from ..run.folder import RunFolder
-from ..run.model import FrontPoint
+from ..run.choice.front import Front
+from ..run.run import Run
+from ..run.settings import FrontSettings
 from .console import TERMINAL, out
-from .settings import FrontCommand
+from .settings import FrontCommand, fields_of
 from .terminal import draw, front_clouds
 
 
 def front(settings: FrontCommand) -> None:
     """Print the front of a run, the most accurate first."""
-    folder = RunFolder.open(settings.run, TERMINAL)
-    shares = None if settings.shares is None else parse_shares(settings.shares)
-    with open_archive(folder) as archive:
-        points = front_points(archive, settings.against, settings.weights)
-        if shares is not None:
-            whole = whole_point(folder, archive, settings.weights)
-            points = within_shares(whole, points, settings.against, shares)
-        lines = [] if settings.as_json else _drawing(archive, points, settings)
+    run = Run(settings.run, tell=TERMINAL)
+    models = run.front(**fields_of(settings, FrontSettings))
     if settings.as_json:
-        out.print_json(json.dumps([asdict(point) for point in points]))
+        out.print_json(data=[model.facts() for model in models])
         return
-    for line in lines:
-        out.print(line)
-    out.print(front_table(folder, points))
+    with run.archive() as archive:
+        for line in _drawing(archive, models, settings):
+            out.print(line)
+    shares = () if settings.shares is None else ("all", *settings.shares.split(","))
+    out.print(front_table(models, shares))
 
 
-def _drawing(archive: Archive, points: list[FrontPoint], settings: FrontCommand) -> list[Text]:
+def _drawing(archive: Archive, models: Front, settings: FrontCommand) -> list[Text]:
     """Draw the front in a terminal."""
     evaluated = archive.evaluations(split=SELECTION, weights=settings.weights or SEARCHED)
-    chosen = {(p.key, p.weights) for p in points}
+    chosen = {(model.key, model.weights) for model in models}
     front = [one for one in evaluated if (one.key, one.weights) in chosen]
     clouds = front_clouds(evaluated, front, settings.against)
     cost = "latency, predicted (ms)" if settings.against == "latency_ms" else settings.against.replace("_", " ")
     return draw(clouds, cost, "error, selection split", out)
 
 
-def parse_shares(text: str) -> tuple[Fraction, ...]:
-    """Read shares such as `3/4,1/2,0.1`.
+def front_table(models: Front, shares: Sequence[str] = ()) -> Table:
+    """Draw the front as a table that is whole at 80 columns: what does not fit in one line is folded, never cut.
 
-    Raises:
-        InputError: something that is not a number above 0 and at most 1.
+    Args:
+        models: a row each.
+        shares: what their rows are called, of a front of shares.
     """
-    shares = []
-    for part in text.split(","):
-        try:
-            share = Fraction(part.strip())
-        except (ValueError, ZeroDivisionError):
-            share = Fraction(0)
-        if not 0 < share <= 1:
-            raise InputError(f"--shares needs numbers above 0 and at most 1, such as 3/4,1/2,0.1; got {part.strip()!r}")
-        shares.append(share)
-    return tuple(shares)
-
-
-def front_table(folder: RunFolder, points: list[FrontPoint]) -> Table:
-    """Draw the front as a table."""
-    table = Table(title=f"{folder.path}: {folder.project.task}, error = 1 - metric", title_justify="left")
-    table.add_column("key", no_wrap=True)
-    both = len({p.weights for p in points}) > 1
-    pruned = any(p.density is not None for p in points)
-    if both:
-        table.add_column("weights", no_wrap=True)
-    if pruned:
-        table.add_column("method", no_wrap=True)
-        table.add_column("density", justify="right")
-    for name in ("layers", "heads", "neurons"):
-        table.add_column(name, justify="right")
-    int8 = any(p.error_int8 is not None for p in points)
-    latency = "int8: error, ms (quartiles)" if int8 else "latency ms (quartiles)"
-    for name in ("error, selection", "error, report", "parameters", "encoder", "MACs", latency):
-        table.add_column(name, justify="right", no_wrap=out.width >= 120)
-    for p in points:
-        table.add_row(
-            p.key,
-            *((p.weights,) if both else ()),
-            *((p.method, "-" if p.density is None else f"{p.density:g}") if pruned else ()),
-            str(sum(1 for h, n in zip(p.heads, p.neurons, strict=True) if h or n)),
-            kept(p.heads),
-            kept(p.neurons),
-            f"{p.error_selection:.4f}",
-            f"{p.error_report:.4f}",
-            _millions(p.parameters, 2),
-            _millions(p.encoder_parameters, 2) if p.nonzero is None else f"{p.nonzero:.1%} non-zero",
-            _millions(p.macs, 0),
-            _served(p),
-        )
+    table = Table(title=f"{models.title}, error = 1 - metric", title_justify="left", padding=(0, 0, 0, 1))
+    columns = _columns(models, shares)
+    for name in columns:
+        table.add_column(name, justify="left" if name in _LEFT else "right", overflow="fold", no_wrap=name == "key")
+    for row in zip(*columns.values(), strict=True):
+        table.add_row(*row)
     return table
 
 
-def _served(p: FrontPoint) -> str:
-    """Write the latency, in int8 with the error that goes with it."""
-    error = "" if p.error_int8 is None else f"{p.error_int8:.4f}, "
-    return (
-        "-" if p.latency_ms is None else f"{error}{p.latency_ms:.2f} ({p.latency_low_ms:.2f}-{p.latency_high_ms:.2f})"
-    )
+_LEFT = ("share", "key", "weights", "method")
+
+
+def _columns(models: Front, shares: Sequence[str]) -> dict[str, list[str]]:
+    """Return the cells of each column; columns that would say nothing are left out."""
+    found: dict[str, list[str]] = {"share": list(shares)} if shares else {}
+    found["key"] = [m.key for m in models]
+    if len({m.weights for m in models}) > 1:
+        found["weights"] = [m.weights for m in models]
+    if any(m.density is not None for m in models):
+        found["method"] = [m.method if m.density is None else f"{m.method} {m.density:g}" for m in models]
+    found["layers"] = [str(m.layers) for m in models]
+    found["heads"], found["neurons"] = [kept(m.heads) for m in models], [kept(m.neurons) for m in models]
+    found["error, selection"] = [f"{m.error_selection:.4f}" for m in models]
+    found["error, report"] = ["-" if m.error_report is None else f"{m.error_report:.4f}" for m in models]
+    found["encoder"] = [
+        _millions(m.encoder_parameters, 2) if m.nonzero is None else f"{m.nonzero:.1%} non-zero" for m in models
+    ]
+    if models.against in ("parameters", "macs"):
+        digits = 2 if models.against == "parameters" else 0
+        found[models.against] = [_millions(getattr(m, models.against), digits) for m in models]
+    if any(m.error_int8 is not None for m in models):
+        found["error, int8"] = ["-" if m.error_int8 is None else f"{m.error_int8:.4f}" for m in models]
+    found["ms"] = ["-" if m.latency_ms is None else f"{m.latency_ms:.2f}" for m in models]
+    return found
 
 
 def _millions(count: int | None, digits: int) -> str:

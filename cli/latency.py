@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from ..evaluation.latency import LatencyTable
-from ..run.folder import RunFolder
-from ..run.latency import latency_table_path, latency_target, measure_table, with_lengths
-from ..run.project import open_supernet
+from ..run.latency import latency_table_path
+from ..run.run import Run
+from ..run.settings import LatencyVerb
 from ..run.telling import duration
-from .console import TERMINAL, out, say
-from .settings import LatencyCommand
+from .console import TERMINAL, out
+from .settings import LatencyCommand, fields_of
 
 
 def latency(settings: LatencyCommand) -> None:
@@ -16,16 +16,9 @@ def latency(settings: LatencyCommand) -> None:
 
     Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
     """
-    folder = RunFolder.open(settings.run, TERMINAL)
-    supernet, _ = open_supernet(folder)
-    target = with_lengths(latency_target(supernet.model.config, settings, prefix="--"), folder)
-    path = latency_table_path(folder, target)
-    table = LatencyTable.load(path) if path.exists() and not settings.again else None
-    if table is not None and table.target != target:
-        say(f"{path} belongs to {table.target}; it is measured anew")
-        table = None
-    if table is None:
-        table = measure_table(folder, supernet, target, seconds=settings.seconds)
+    run = Run(settings.run, tell=TERMINAL)
+    table = run.latency(**fields_of(settings, LatencyVerb))
+    path = latency_table_path(run.folder, table.target)
     for line in facts(table):
         out.print(line, markup=False)
     out.print(f"kept in {path}; --again measures it again", markup=False)

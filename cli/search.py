@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from ..run.folder import RunFolder
-from ..run.project import open_task
-from ..run.stages.search import check, search_stage
-from ..run.stages.workers import check_farming
+from ..run.run import Run
+from ..run.settings import FarmSettings
 from .console import TERMINAL
-from .settings import SearchCommand
+from .settings import SearchCommand, fields_of
 
 
 def search(settings: SearchCommand) -> None:
     """Search the trained supernet; every evaluation is kept, and a later search adds to the same archive."""
-    folder = RunFolder.open(settings.run, TERMINAL)
-    check(settings.search)
-    check_farming(settings, settings.search.searcher)
-    search_stage(folder, open_task(folder), settings.search, settings.standard, settings)
+    own, farm = fields_of(settings.search, type(settings.search)), fields_of(settings, FarmSettings)
+    Run(settings.run, tell=TERMINAL).search(**own, **farm, standard=settings.standard)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from ..run.settings import (
     CompareSettings,
@@ -13,7 +13,7 @@ from ..run.settings import (
     ExtractSettings,
     FarmSettings,
     FrontSettings,
-    LatencySettings,
+    LatencyVerb,
     PickSettings,
     ProjectSettings,
     PruneSettings,
@@ -64,14 +64,10 @@ class SearchCommand(FarmSettings):
     standard: StandardSettings = StandardSettings()
 
 
-class LatencyCommand(LatencySettings):
+class LatencyCommand(LatencyVerb):
     """Settings of `latency`."""
 
     run: RunArgument
-    seconds: Annotated[float, Field(gt=0, description="about so long it may take")] = 50.0
-    again: Annotated[
-        bool, Field(description="measure although there is a table", json_schema_extra={"flag": "--again"})
-    ] = False
 
 
 class FrontCommand(FrontSettings, JsonOption, OfRun):
@@ -160,3 +156,8 @@ class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
     supernet: SupernetSettings = SupernetSettings()
     search: SearchSettings = SearchSettings()
     standard: StandardSettings = StandardSettings()
+
+
+def fields_of(settings: BaseModel, model: type[BaseModel]) -> dict[str, Any]:
+    """Return the fields of a verb's settings that a command was given, as keywords."""
+    return {name: getattr(settings, name) for name in settings.model_fields_set & set(model.model_fields)}

@@ -17,11 +17,9 @@ import numpy as np
 
 from ..search_space import SubnetMask
 from .error import SplitError
+from .evaluation import ROWS
 from .objectives import ERROR, Objective
 from .racing import FrontLimits, Outcome
-
-# In the values of a subnetwork whose race was stopped: on how many rows of its own its error, an estimate, rests.
-ROWS = "rows"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from filelock import FileLock, Timeout
@@ -22,6 +22,9 @@ from ..evaluation.latency import machine_name
 from .processes import is_first_process
 from .settings import ProjectSettings
 from .telling import SILENT, Teller
+
+if TYPE_CHECKING:
+    from ..tasks import Task
 
 # What a run is about; a folder made with other values of these is another run.
 _IDENTITY = tuple(name for name in ProjectSettings.model_fields if name != "out")
@@ -38,7 +41,8 @@ _USUAL = {"text_column": "text", "label_column": "label"}
 _ONCE = {"importance": "none"}
 _UNFINISHED = "run.json.tmp"
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
-_FIRST = {_UNFINISHED, _LOCK}  # all that a run that was killed in its first moment leaves
+DATA = "data"  # a copy of data that were handed in
+_FIRST = {_UNFINISHED, _LOCK, DATA}  # all that a run that was killed in its first moment leaves
 
 
 class RunFolder:
@@ -48,11 +52,13 @@ class RunFolder:
         path: the folder.
         project: what it is about.
         tell: whom its jobs tell what they do.
+        own_task: the task, of a project whose user made it.
     """
 
     def __init__(self, path: Path, record: dict[str, Any], tell: Teller = SILENT) -> None:
         self.path = path
         self.tell = tell
+        self.own_task: Task | None = None
         self.record = record
         self.project = ProjectSettings.model_validate({**record["project"], "out": path})
         self._lock = FileLock(path / _LOCK, is_singleton=True)  # reentrant, also through another object

@@ -250,3 +250,25 @@ def searched_latency_table(folder: RunFolder) -> LatencyTable:
         again = "prune" if user == "prune" else "search"
         raise InputError(f"the latency table {path} is gone; run `secateur {again}` again, and it is measured again")
     return LatencyTable.load(path)
+
+
+def table_of(
+    folder: RunFolder, supernet: Supernet, settings: LatencySettings, seconds: float, *, again: bool
+) -> LatencyTable:
+    """Load the run's table for one way of serving on this machine, or measure it.
+
+    Args:
+        folder: the run.
+        supernet: gives the sizes.
+        settings: the way.
+        seconds: about so long it may take.
+        again: measure although there is a table.
+    """
+    target = with_lengths(latency_target(supernet.model.config, settings, prefix="--"), folder)
+    path = latency_table_path(folder, target)
+    table = LatencyTable.load(path) if path.exists() and not again else None
+    if table is not None and table.target == target:
+        return table
+    if table is not None:
+        folder.tell.say(f"{path} belongs to {table.target}; it is measured anew")
+    return measure_table(folder, supernet, target, seconds=seconds)

@@ -1,18 +1,20 @@
-"""A model of a run: its rows of the archive, and where its weights are kept."""
+"""A model of a run: what it keeps, whose weights it has, what it got on both splits, and where it is kept."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-
-from transformers import PreTrainedModel
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..errors import InputError
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import (
     ERROR_INT8,
     FINETUNED,
+    NONZERO,
     REPORT,
     SCALED,
     SEARCHED,
@@ -24,10 +26,159 @@ from ..evaluation.evaluation import (
     other_scores,
 )
 from ..evaluation.objectives import ERROR
-from ..supernet import Supernet
-from ..supernet.extraction import extract
-from ..supernet.stored.storage import load_model
 from .folder import RunFolder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from ..supernet import Supernet
+
+_DIGITS = 6  # of numbers in JSON: the error of a timing lies in the third, that of an error in the fourth
+
+
+class Home(Protocol):
+    """The run that a model belongs to, which can make a checkpoint of it."""
+
+    def export(self, to: str | Path, **settings: Any) -> Any:
+        """Write a model of the run, chosen by its key, weights, method and density."""
+        ...
+
+    def extract(self, to: str | Path | None = None, **settings: Any) -> Any:
+        """Likewise, without measuring or converting it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of a run; what is not known is None.
+
+    Its key and its weights together tell it from all others; a pruned model's key needs its method and density too.
+    Errors are 1 - the task's metric: `error_selection` is what all choices are made on, `error_report` was looked at
+    once, with its 95 % interval where the model was picked; `error_int8` is the report split's after quantisation.
+    `latency_ms` and what goes with it was measured end to end on the extracted model as it is served,
+    `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
+    `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
+    split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
+    with zeros instead of fewer units. `scores` has what the task's other metrics say of the report split.
+    """
+
+    key: str
+    weights: str
+    method: str
+    heads: tuple[int, ...]
+    neurons: tuple[int, ...]
+    hidden: int
+    error_selection: float
+    error_report: float | None = None
+    error_low: float | None = None
+    error_high: float | None = None
+    parameters: int | None = None
+    encoder_parameters: int | None = None
+    macs: int | None = None
+    latency_ms: float | None = None
+    latency_low_ms: float | None = None
+    latency_high_ms: float | None = None
+    latency_p50_ms: float | None = None
+    latency_p95_ms: float | None = None
+    latency_predicted_ms: float | None = None
+    memory_mb: float | None = None
+    memory_predicted_mb: float | None = None
+    disk_mb: float | None = None
+    density: float | None = None
+    nonzero: float | None = None
+    error_int8: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    tied: bool | None = None
+    scores: dict[str, float] = field(default_factory=dict, hash=False)
+    home: Home | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def layers(self) -> int:
+        """How many layers keep anything."""
+        return sum(1 for heads, neurons in zip(self.heads, self.neurons, strict=True) if heads or neurons)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all that is known, JSON-ready, numbers with six digits."""
+        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "home"}
+        return {"layers": self.layers} | {name: rounded(value) for name, value in known.items()}
+
+    def export(self, to: str | Path, **settings: Any) -> Any:
+        """Write it as a checkpoint to serve; for the settings see :meth:`Run.export`.
+
+        Raises:
+            InputError: it does not know its run.
+        """
+        return self._at_home().export(to, **self._identity(), **settings)
+
+    def extract(self, to: str | Path | None = None, **settings: Any) -> Any:
+        """Write it as a checkpoint and no more; for the settings see :meth:`Run.extract`."""
+        return self._at_home().extract(to, **self._identity(), **settings)
+
+    def _at_home(self) -> Home:
+        if self.home is None:
+            raise InputError(f"the model {self.key} does not know its run; take it from `Run.front` or `Run.pick`")
+        return self.home
+
+    def _identity(self) -> dict[str, Any]:
+        pruned = self.weights not in SEARCHED
+        return {
+            "key": self.key,
+            "weights": self.weights,
+            **({"method": self.method, "density": self.density} if pruned else {}),
+        }
+
+
+def rounded(value: Any) -> Any:
+    """Return a value JSON-ready: numbers with six digits, None for what is none."""
+    if isinstance(value, Mapping):
+        return {name: rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(one) for one in value]
+    if isinstance(value, float):
+        return float(f"{value:.{_DIGITS}g}") if math.isfinite(value) else None
+    return value
+
+
+def model_of(selection: Evaluation, report: Evaluation | None, home: Home | None = None) -> Model:
+    """Put together what the archive has of a model on both splits.
+
+    Args:
+        selection: its row on the selection split.
+        report: on the report split, if it was scored there.
+        home: its run.
+    """
+    values, reported = selection.values, {} if report is None else report.values
+    timed = "latency_low_ms" in reported  # otherwise what is there is the table's prediction
+    return Model(
+        key=selection.key,
+        weights=selection.weights,
+        method=selection.method,
+        heads=selection.mask.heads_per_layer,
+        neurons=selection.mask.neurons_per_layer,
+        hidden=selection.mask.hidden_size,
+        error_selection=values[ERROR],
+        error_report=reported.get(ERROR),
+        parameters=_count(values.get("parameters")),
+        encoder_parameters=_count(values.get("encoder_parameters")),
+        macs=_count(values.get("macs")),
+        latency_ms=reported["latency_ms"] if timed else None,
+        latency_low_ms=reported.get("latency_low_ms"),
+        latency_high_ms=reported.get("latency_high_ms"),
+        latency_p95_ms=reported.get("latency_p95_ms"),
+        latency_predicted_ms=values.get("latency_ms"),
+        memory_predicted_mb=values.get("memory_mb"),
+        disk_mb=values.get("disk_mb"),
+        density=selection.recipe.get("density"),
+        nonzero=values.get(NONZERO),
+        error_int8=reported.get(ERROR_INT8),
+        scores={} if report is None else other_scores(report),
+        home=home,
+    )
+
+
+def _count(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def evaluations_of(
@@ -67,6 +218,19 @@ def _maker(one: Evaluation) -> str:
     return f"{one.method} at {one.recipe['density']:g}" if "density" in one.recipe else one.method
 
 
+def on_report(archive: Archive, selection: Evaluation) -> Evaluation | None:
+    """Return what the model of an evaluation got on the report split, None if it was not scored there."""
+    found = archive.evaluations(split=REPORT, weights=selection.weights)
+    return next((one for one in found if one.model == selection.model), None)
+
+
+def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None = None) -> Evaluation | None:
+    """Return the whole network's evaluation: the supernet's where several kinds of weights were evaluated."""
+    kinds = SEARCHED if weights is None else (weights,)
+    found = [archive.lookup(key, split, weights=kind) for kind in kinds]
+    return next((one for one in found if one is not None), None)
+
+
 def own_weights(folder: RunFolder) -> Path:
     """Return the folder of the models that standard NAS has trained, by key."""
     return folder.path / "standard"
@@ -74,7 +238,7 @@ def own_weights(folder: RunFolder) -> Path:
 
 def model_name(evaluation: Evaluation) -> str:
     """Return a folder's name for an evaluated model; no other one's is the same."""
-    if evaluation.weights in (SUPERNET, STANDARD):
+    if evaluation.weights in SEARCHED:
         return evaluation.key if evaluation.weights == SUPERNET else f"{evaluation.key}-{STANDARD}"
     digest = hashlib.sha256("\n".join(evaluation.model).encode()).hexdigest()[:8]
     density = f"-{evaluation.recipe['density']:g}" if "density" in evaluation.recipe else ""
@@ -97,6 +261,9 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
     Raises:
         InputError: it has weights of its own and they are gone: only those of the front's models are kept.
     """
+    from ..supernet.extraction import extract  # here: who reads numbers only needs no torch
+    from ..supernet.stored.storage import load_model
+
     path = weights_folder(folder, evaluation)
     if path is None:
         source = load_model(folder.finetuned) if evaluation.weights == FINETUNED else supernet.model
@@ -108,79 +275,3 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
             f"which `secateur front {folder.path} --weights {evaluation.weights}` lists"
         )
     return load_model(path).to(supernet.device)  # pyright: ignore[reportArgumentType]
-
-
-@dataclass(frozen=True)
-class FrontPoint:
-    """One model of the front, as `front --json` prints it; its key and its weights together tell it from all others.
-
-    A pruned model's key needs its method and its density too. What a model with zeros instead of fewer units does not
-    save is null; `nonzero` is its share of weights that are left. `scores` has what the task's other metrics say of the
-    report split.
-
-    Errors are 1 - the task's metric; `error_selection` is what the search chose on, `error_report` was looked at once.
-    `error_int8` is the report split's after quantisation, null where models are not served in int8. `latency_ms` was
-    measured end to end on the extracted model as it is served, `latency_predicted_ms` comes from the table of parts.
-    """
-
-    key: str
-    weights: str
-    method: str
-    heads: tuple[int, ...]
-    neurons: tuple[int, ...]
-    hidden: int
-    error_selection: float
-    error_report: float
-    parameters: int | None
-    encoder_parameters: int | None
-    macs: int | None
-    latency_ms: float | None
-    latency_low_ms: float | None
-    latency_high_ms: float | None
-    latency_predicted_ms: float | None
-    density: float | None = None
-    nonzero: float | None = None
-    error_int8: float | None = None
-    scores: dict[str, float] = field(default_factory=dict, hash=False)
-
-
-def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None = None) -> Evaluation | None:
-    """Return the whole network's evaluation: the supernet's where several kinds of weights were evaluated."""
-    kinds = SEARCHED if weights is None else (weights,)
-    found = [archive.lookup(key, split, weights=kind) for kind in kinds]
-    return next((one for one in found if one is not None), None)
-
-
-def on_report(archive: Archive, selection: Evaluation) -> Evaluation | None:
-    """Return what the model of an evaluation got on the report split, None if it was not scored there."""
-    found = archive.evaluations(split=REPORT, weights=selection.weights)
-    return next((one for one in found if one.model == selection.model), None)
-
-
-def front_point(selection: Evaluation, report: Evaluation) -> FrontPoint:
-    """Put together what both splits say of one model."""
-    return FrontPoint(
-        key=selection.key,
-        weights=selection.weights,
-        method=selection.method,
-        heads=selection.mask.heads_per_layer,
-        neurons=selection.mask.neurons_per_layer,
-        hidden=selection.mask.hidden_size,
-        error_selection=selection.values[ERROR],
-        error_report=report.values[ERROR],
-        parameters=_count(selection, "parameters"),
-        encoder_parameters=_count(selection, "encoder_parameters"),
-        macs=_count(selection, "macs"),
-        latency_ms=report.values.get("latency_ms"),
-        latency_low_ms=report.values.get("latency_low_ms"),
-        latency_high_ms=report.values.get("latency_high_ms"),
-        latency_predicted_ms=selection.values.get("latency_ms"),
-        density=selection.recipe.get("density"),
-        nonzero=selection.values.get("nonzero"),
-        error_int8=report.values.get(ERROR_INT8),
-        scores=other_scores(report),
-    )
-
-
-def _count(one: Evaluation, name: str) -> int | None:
-    return int(one.values[name]) if name in one.values else None

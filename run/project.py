@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -14,9 +15,14 @@ from ..supernet.heads import stored_head
 from ..supernet.stored.labels import check_labels, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
-from .folder import RunFolder, file_digest
+from .folder import DATA, RunFolder, file_digest
 from .settings import ProjectSettings
 from .telling import SILENT, Teller
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+OWN = "own"  # the name of a task that was handed in
 
 
 def model_source(project: ProjectSettings) -> str | Path:
@@ -24,8 +30,32 @@ def model_source(project: ProjectSettings) -> str | Path:
     return demo_model_folder() if project.model == "demo" else project.model
 
 
-def open_project(project: ProjectSettings, tell: Teller = SILENT) -> tuple[RunFolder, Task]:
-    """Check a project's model and data, and make or open its run folder; `tell` is told by all jobs on it.
+def stored_data(path: Path, data: DatasetDict) -> Path:
+    """Copy data of the user's into a run folder that is about to be made, as parquet files; return their folder.
+
+    Raises:
+        InputError: no `train` split, or the folder holds something else.
+    """
+    if "train" not in data:
+        raise InputError(
+            f"a DatasetDict needs a split `train` (and perhaps `validation`), got {', '.join(map(str, data)) or 'none'}"
+        )
+    folder = path / DATA
+    if not (path / "run.json").is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        for split in ("train", "validation"):
+            if split in data:
+                data[split].to_parquet(folder / f"{split}.parquet")
+    return folder
+
+
+def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | None = None) -> tuple[RunFolder, Task]:
+    """Check a project's model and data, and make or open its run folder.
+
+    Args:
+        project: what it is about.
+        tell: told by all jobs on the folder.
+        own: the task, if it is of the user's own making.
 
     Raises:
         InputError: a model or data that cannot be used, or a folder of another run.
@@ -33,7 +63,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT) -> tuple[RunFo
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
-    task = _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
+    task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
         check_labels(config, task)
@@ -45,6 +75,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT) -> tuple[RunFo
         "metric": task.metric.name,
     }
     folder = RunFolder.create(project, facts, tell)
+    folder.own_task = own
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
@@ -57,11 +88,15 @@ def open_task(folder: RunFolder) -> Task:
     Raises:
         InputError: the data have changed since the run began.
     """
-    source = folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
-    tokenizer = load_tokenizer(source)
-    task = _load_task(
-        folder.project, tokenizer, _max_length(load_config(source), tokenizer), cache=folder.path / "tokens"
-    )
+    if folder.project.task == OWN:
+        if folder.own_task is None:
+            raise InputError(f"{folder.path} is about a task of its user's making; hand it in: Run(path, task=...)")
+        task = folder.own_task
+    else:
+        source = folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
+        tokenizer = load_tokenizer(source)
+        length = _max_length(load_config(source), tokenizer)
+        task = _load_task(folder.project, tokenizer, length, cache=folder.path / "tokens")
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ..evaluation.choice import Answers
+from ..evaluation.answers import Answers
 from ..evaluation.evaluation import ERROR_INT8, SCORE
 from ..evaluation.latency import INT8, LatencyTarget, measure
 from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..errors import InputError
 from ..evaluation.latency.target import TORCH, RuntimeName
 from ..pruners import PRUNERS
 from ..pruners.block_lasso import BlockLassoSettings
@@ -14,7 +16,7 @@ from ..pruners.cofi import CoFiSettings
 from ..pruners.deepcuts import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
-from ..supernet.training.settings import Precision
+from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
 
 ALSO = "also"  # in the same place: a short name of the option
 Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
@@ -178,11 +180,15 @@ class Budgets(_Settings):
     error: Annotated[float | None, Field(gt=0, description="at most this error on the selection split")] = None
 
 
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
 class PruneSettings(_Settings):
     """How subnetworks are pruned."""
 
     method: Annotated[str, Field(description=f"one or several, comma-separated: {', '.join(PRUNERS)}")]
-    density: Annotated[str, Field(description="shares to keep, comma-separated: 0.9,0.6")]
+    density: Annotated[str, BeforeValidator(_text), Field(description="shares to keep, comma-separated: 0.9,0.6")]
     cost: Annotated[
         Literal["encoder_parameters", "macs", "latency_ms"], Field(description="what a density is a share of")
     ] = "encoder_parameters"
@@ -259,6 +265,7 @@ class CompareSettings(TrackingSettings):
 
     densities: Annotated[
         str | None,
+        BeforeValidator(_text),
         Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
     ] = None
     recover: Annotated[
@@ -308,18 +315,8 @@ class ExportSettings(ModelChoice):
             description="what the latency budget is of: torch, onnxruntime, onnxruntime-int8; the search's if not given"
         ),
     ] = None
-    steps: Annotated[
-        int | None,
-        Field(
-            ge=1,
-            description="distil it from the whole model for so many steps",
-            json_schema_extra={"flag": "--recover"},
-        ),
-    ] = None
-    minutes: Annotated[
-        float | None,
-        Field(gt=0, description="or for so many minutes", json_schema_extra={"flag": "--recover-minutes"}),
-    ] = None
+    recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
+    recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
     int8: Annotated[
         bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
@@ -328,4 +325,54 @@ class ExportSettings(ModelChoice):
     @property
     def recovery(self) -> RecoverOptions:
         """How it is recovered, if it is."""
-        return RecoverOptions(steps=self.steps or 1, minutes=self.minutes)
+        return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)
+
+
+class FinetuneVerb(FinetuneSettings, TrackingSettings):
+    """What `Run.finetune` takes."""
+
+
+class SupernetVerb(SupernetSettings, TrackingSettings):
+    """What `Run.train_supernet` takes."""
+
+
+class SearchVerb(SearchSettings, FarmSettings):
+    """What `Run.search` takes."""
+
+    standard: StandardSettings = StandardSettings()
+
+
+class PruneVerb(PruneSettings, TrackingSettings):
+    """What `Run.prune` takes."""
+
+
+class LatencyVerb(LatencySettings):
+    """What `Run.latency` takes."""
+
+    seconds: Annotated[float, Field(gt=0, description="about so long it may take")] = 50.0
+    again: Annotated[
+        bool, Field(description="measure although there is a table", json_schema_extra={"flag": "--again"})
+    ] = False
+
+
+def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
+    """Read shares such as `3/4,1/2,0.1`, each once, in the order given.
+
+    Raises:
+        InputError: something that is not a number above 0 and at most 1; `name` is that of the setting.
+    """
+    shares = []
+    for part in text.split(","):
+        try:
+            share = Fraction(part.strip())
+        except (ValueError, ZeroDivisionError):
+            share = Fraction(0)
+        if not 0 < share <= 1:
+            raise InputError(f"--{name} needs numbers above 0 and at most 1, such as 3/4,1/2,0.1; got {part.strip()!r}")
+        shares.append(share)
+    return tuple(dict.fromkeys(shares))
+
+
+def parse_densities(text: str, name: str = "density") -> tuple[float, ...]:
+    """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
+    return tuple(float(share) for share in parse_shares(text, name))

@@ -134,6 +134,11 @@ class SubnetMask:
         return int(self.hidden.sum())
 
     @cached_property
+    def is_full(self) -> bool:
+        """Nothing is removed."""
+        return bool(self.heads.all() and self.neurons.all() and self.hidden.all())
+
+    @cached_property
     def depth(self) -> int:
         """Layers up to the last one that keeps anything; what follows is bypassed."""
         used = np.flatnonzero(self.heads.any(axis=1) | self.neurons.any(axis=1))

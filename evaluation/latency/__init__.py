@@ -1,10 +1,10 @@
 """How long a subnetwork takes on a given target: measured end to end, or predicted from a table of measured parts."""
 
 from .calibration import calibrate
-from .measure import Bench, Latency, busy, measure
+from .measure import Bench, Latency, measure
 from .runtimes import RUNTIMES, check_runs
 from .table import LatencyTable
-from .target import INT8, LatencyTarget, machine_name, padded_lengths
+from .target import INT8, LatencyTarget, busy, machine_name, padded_lengths
 
 __all__ = [
     "INT8",

@@ -15,7 +15,6 @@ from .target import LatencyTarget
 
 Samples = NDArray[np.float64]  # (passes, lengths) of seconds, or of multiples of the reference's
 
-BUSY = 0.1  # spread of the reference from which on a machine counts as busy with something else
 _SLOW = 0.1  # seconds of a pass beyond which what it finds in the caches does not matter
 _BLOCK = 0.04  # seconds of passes in a row
 _MOST_PASSES = 5
@@ -163,13 +162,3 @@ class _Block:
         for _ in range(self._discarded):
             self._timer()
         return np.array([self._timer() for _ in range(self._passes)])
-
-
-def busy(spread: float) -> str | None:
-    """Return a warning for a machine that did not keep its speed, None for one that did."""
-    if not spread > BUSY:  # NaN if nothing was measured
-        return None
-    return (
-        f"the machine was busy: one and the same network's time varied by {spread:.0%} while others were measured, so "
-        "that the numbers are doubtful; measure again when it is quiet"
-    )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 TORCH, ONNXRUNTIME, INT8 = "torch", "onnxruntime", "onnxruntime-int8"  # names of `RUNTIMES`
 TASK = "task"  # instead of a sequence length: the lengths of the task's own texts
+BUSY = 0.1  # spread of the reference from which on a machine counts as busy with something else
 LENGTHS = 12  # that stand for a task's
 
 RuntimeName = Annotated[str, BeforeValidator(lambda name: TORCH if name == "pytorch" else name)]
@@ -106,3 +107,13 @@ def machine_name(device: str = "cpu") -> str:
         names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if "model name" in line]
         model = names[0] if names else model
     return f"{model} x{psutil.cpu_count() or 1}"
+
+
+def busy(spread: float) -> str | None:
+    """Return a warning for a machine that did not keep its speed, None for one that did."""
+    if not spread > BUSY:  # NaN if nothing was measured
+        return None
+    return (
+        f"the machine was busy: one and the same network's time varied by {spread:.0%} while others were measured, so "
+        "that the numbers are doubtful; measure again when it is quiet"
+    )

@@ -1,95 +1,103 @@
-"""All that is known of a picked model."""
+"""What budgets chose, and the memory of it."""
 
 from __future__ import annotations
 
-import math
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from ...evaluation.choice import Answers, Candidate, difference_interval, error_interval, tied
-from ...evaluation.latency import Latency, LatencyTable
-from ...evaluation.objectives import ERROR, OBJECTIVES
-from ...supernet import Supernet
+from ...evaluation.archive import Archive
+from ...evaluation.choice import Candidate
+from ...evaluation.evaluation import SELECTION
+from ...evaluation.latency.target import LatencyTarget, busy
+from ..folder import RunFolder
+from ..model import Model, rounded
+
+_ANSWERS = "answers.json"
+
+Roles = dict[str, Candidate]  # "chosen", and "cheaper" and "dearer" where there are such
 
 
 @dataclass(frozen=True)
-class Picked:
-    """One model of an answer; what is not known is NaN in Python and null in JSON.
+class Answer:
+    """What budgets chose.
 
-    Errors are 1 - the task's metric, with the 95 % interval of the report split's. Latency is of the extracted model:
-    p50 and p95 of requests, quartiles of repeats. `memory_mb` was measured, `memory_predicted_mb` was not.
-    `error_int8` is that of the report split after quantisation, null where models are not served in int8.
-    `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
-    split); it is `tied` with that if 0 lies between them.
+    Attributes:
+        chosen: the model.
+        cheaper, dearer: its neighbours on the front of the first budget's cost; None where that ends.
+        budgets: by objective.
+        target: how models are served.
+        spread: how much the machine's speed varied while it was measured; NaN if nothing was.
     """
 
-    key: str
-    weights: str
-    layers: int
-    heads: tuple[int, ...]
-    neurons: tuple[int, ...]
-    hidden: int
-    error_selection: float
-    error_report: float
-    error_low: float
-    error_high: float
-    latency_ms: float
-    latency_p50_ms: float
-    latency_p95_ms: float
-    latency_low_ms: float
-    latency_high_ms: float
-    memory_mb: float
-    memory_predicted_mb: float
-    disk_mb: float
-    parameters: int
-    encoder_parameters: int
-    macs: int
-    difference_low: float
-    difference_high: float
-    tied: bool
-    error_int8: float = math.nan
+    chosen: Model
+    cheaper: Model | None
+    dearer: Model | None
+    budgets: dict[str, float]
+    target: LatencyTarget
+    spread: float
+
+    @property
+    def roles(self) -> dict[str, Model]:
+        """The models that there are by their role, the cheapest first."""
+        found = {"cheaper": self.cheaper, "chosen": self.chosen, "dearer": self.dearer}
+        return {role: model for role, model in found.items() if model is not None}
+
+    @property
+    def warning(self) -> str | None:
+        """What is to be said of a machine that did something else meanwhile; None if it seems not to have."""
+        return busy(self.spread)
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+        roles = {
+            role: self.roles[role].facts() if role in self.roles else None for role in ("chosen", "cheaper", "dearer")
+        }
+        target = self.target.model_dump(mode="json")
+        return {**roles, "budgets": self.budgets, "target": target, "spread": rounded(self.spread)}
 
 
-@dataclass(frozen=True)
-class Known:
-    """What was found out about one model."""
+class KeptAnswers:
+    """What `pick` has named, kept in the run folder: `extract` and `export` take the same model for the same budgets.
 
-    candidate: Candidate
-    answers: Answers
-    latency: Latency
-    memory: float = math.nan
-    error_int8: float = math.nan
+    Args:
+        folder: the run.
+        archive: its; an answer is forgotten when it has more models.
+        budgets: what is asked.
+        target: how models are served, and where.
+        weights: of which models.
+    """
 
+    def __init__(
+        self,
+        folder: RunFolder,
+        archive: Archive,
+        budgets: Mapping[str, float],
+        target: LatencyTarget,
+        weights: str | None,
+    ) -> None:
+        self._path = folder.path / _ANSWERS
+        evaluated = len(archive.evaluations(split=SELECTION))
+        self._question = json.dumps([dict(budgets), target.model_dump(mode="json"), weights, evaluated], sort_keys=True)
 
-def picked(one: Known, chosen: Known, supernet: Supernet, table: LatencyTable, *, seed: int) -> Picked:
-    """Put together what is known of a model, and compare it with the chosen one; the seed is of the resamples."""
-    mask = one.candidate.evaluation.mask
-    costs = {name: make(supernet, table).of(mask) for name, make in OBJECTIVES.items()}
-    low, high = error_interval(one.answers, seed=seed)
-    difference = difference_interval(one.answers, chosen.answers, seed=seed)
-    return Picked(
-        key=mask.key,
-        weights=one.candidate.evaluation.weights,
-        layers=sum(1 for h, n in zip(mask.heads_per_layer, mask.neurons_per_layer, strict=True) if h or n),
-        heads=mask.heads_per_layer,
-        neurons=mask.neurons_per_layer,
-        hidden=mask.hidden_size,
-        error_selection=one.candidate.values[ERROR],
-        error_report=one.answers.error(),
-        error_low=low,
-        error_high=high,
-        latency_ms=one.latency.median,
-        latency_p50_ms=one.latency.p50,
-        latency_p95_ms=one.latency.p95,
-        latency_low_ms=one.latency.low,
-        latency_high_ms=one.latency.high,
-        memory_mb=one.memory,
-        memory_predicted_mb=costs["memory_mb"],
-        disk_mb=costs["disk_mb"],
-        parameters=int(costs["parameters"]),
-        encoder_parameters=int(costs["encoder_parameters"]),
-        macs=int(costs["macs"]),
-        difference_low=difference[0],
-        difference_high=difference[1],
-        tied=tied(difference),
-        error_int8=one.error_int8,
-    )
+    def find(self, known: list[Candidate]) -> Candidate | None:
+        """Return the model that was named, if one was."""
+        named = self._read().get(self._question)
+        return next((one for one in known if list(one.evaluation.model) == named), None)
+
+    def keep(self, chosen: Candidate) -> None:
+        """Write down what is named now; a folder that cannot be written keeps none."""
+        answers = self._read() | {self._question: list(chosen.evaluation.model)}
+        part = self._path.with_suffix(".tmp")
+        try:
+            part.write_text(json.dumps(answers, indent=1) + "\n")
+            part.replace(self._path)
+        except OSError:
+            part.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, list[str]]:
+        try:
+            return json.loads(self._path.read_text())
+        except (OSError, ValueError):  # none yet, or damaged: nothing is lost but the sameness of two answers
+            return {}

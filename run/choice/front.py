@@ -1,18 +1,84 @@
-"""The front of a run."""
+"""The front of a run: the models that nothing beats."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import TYPE_CHECKING, overload
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
+from ...evaluation.choice import Candidate, choose
 from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECTION, STANDARD, SUPERNET_PRUNED
 from ...evaluation.objectives import ERROR
-from ...search_space import SubnetMask
-from ...supernet.families import family_of
-from ...supernet.stored.storage import load_config
 from ..folder import RunFolder
-from ..model import FrontPoint, front_point, on_report, whole_evaluation
+from ..model import Home, Model, model_of, on_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+class Front(Sequence[Model]):
+    """Models of a run, the most accurate first.
+
+    Attributes:
+        title: what they are of.
+        against: the cost beside the error.
+    """
+
+    def __init__(self, models: Sequence[Model], title: str, against: str) -> None:
+        self._models = tuple(models)
+        self.title, self.against = title, against
+
+    @overload
+    def __getitem__(self, index: int) -> Model: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Model]: ...
+
+    def __getitem__(self, index: int | slice) -> Model | Sequence[Model]:
+        return self._models[index]
+
+    def __len__(self) -> int:
+        return len(self._models)
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return a row for each model, a column for each fact."""
+        import pandas as pd  # here and below: who prints a table needs neither
+
+        return pd.DataFrame([model.facts() for model in self])
+
+    def _repr_html_(self) -> str:
+        shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
+        frame = self.to_dataframe().dropna(axis="columns", how="all")
+        shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
+        caption = f"{self.title}: error over {self.against}"
+        return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
+
+    def plot(self, axes: Axes | None = None) -> Axes:
+        """Draw the error of both splits over the cost; returns matplotlib's axes."""
+        import matplotlib.pyplot as plt
+
+        axes = plt.gca() if axes is None else axes
+        for split, marker in (("selection", "o"), ("report", "x")):
+            drawn = [
+                (cost, getattr(m, f"error_{split}")) for m in self if (cost := cost_of(m, self.against)) is not None
+            ]
+            drawn = [(cost, error) for cost, error in drawn if error is not None]
+            axes.plot([cost for cost, _ in drawn], [error for _, error in drawn], marker, label=f"{split} split")
+        axes.set_xlabel(self.against.replace("_", " "))
+        axes.set_ylabel("error")
+        axes.set_title(self.title)
+        axes.legend()
+        return axes
+
+
+def cost_of(model: Model, name: str) -> float | None:
+    """Return a cost of a model; its latency as measured, else as predicted."""
+    if name == "latency_ms" and model.latency_ms is None:
+        return model.latency_predicted_ms
+    return getattr(model, name)
 
 
 def open_archive(folder: RunFolder) -> Archive:
@@ -26,13 +92,14 @@ def open_archive(folder: RunFolder) -> Archive:
     return Archive(folder.archive)
 
 
-def front_points(archive: Archive, against: str, weights: str | None = None) -> list[FrontPoint]:
+def front_models(archive: Archive, against: str, weights: str | None = None, home: Home | None = None) -> list[Model]:
     """Return the front of error against a cost on the selection split, the lowest error first.
 
     Args:
         archive: where from.
         against: the cost.
         weights: only models with these; of both kinds that are searched for if None.
+        home: the run.
 
     Raises:
         InputError: the search has not come to scoring its front on the report split.
@@ -57,7 +124,7 @@ def front_points(archive: Archive, against: str, weights: str | None = None) -> 
             f"{len(missing)} of {len(chosen)} models of the front have no report score yet; run `secateur search` "
             "again, it goes on where it stopped"
         )
-    return [front_point(one, reported[one.model]) for one in chosen]
+    return [model_of(one, reported[one.model], home) for one in chosen]
 
 
 def _maker(weights: str, archive: Archive) -> str:
@@ -72,34 +139,39 @@ def _maker(weights: str, archive: Archive) -> str:
     return f"prune {run} --method {method} --density 0.8,0.6,0.4{origin}"
 
 
-def whole_point(folder: RunFolder, archive: Archive, weights: str | None = None) -> FrontPoint:
+def whole_model(archive: Archive, weights: str | None = None, home: Home | None = None) -> Model:
     """Return the whole network, which every search evaluates and scores on both splits; the supernet's, if it may be.
 
     Raises:
         InputError: the search has not come to it.
     """
-    config = load_config(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
-    key = SubnetMask.full(family_of(config).shape(config)).key
-    selection = whole_evaluation(archive, key, SELECTION, weights)
+    kinds = SEARCHED if weights is None else (weights,)
+    rows = [one for kind in kinds for one in archive.evaluations(split=SELECTION, weights=kind)]
+    selection = next((one for one in rows if one.mask.is_full), None)
     report = None if selection is None else on_report(archive, selection)
     if selection is None or report is None:
         raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
-    return front_point(selection, report)
+    return model_of(selection, report, home)
 
 
 def within_shares(
-    whole: FrontPoint, points: list[FrontPoint], against: str, shares: tuple[Fraction, ...]
-) -> list[FrontPoint]:
-    """Return the whole network and, for each share of its cost, the model of the lowest selection error within it.
+    archive: Archive, whole: Model, against: str, shares: Sequence[Fraction], weights: str | None = None
+) -> list[Model]:
+    """Return, for each share of the whole network's cost, the best model within it that was scored on both splits.
 
     Raises:
-        InputError: nothing on the front is so small.
+        InputError: nothing is so small.
     """
-    chosen = [whole]
+    reported = {one.model: one for one in archive.evaluations(split=REPORT)}
+    rows = [one for one in archive.evaluations(split=SELECTION, weights=weights or SEARCHED) if one.model in reported]
+    # The latency is what was measured, and only on the report split; all else is known on both.
+    costs = {one.model: (reported[one.model] if against == "latency_ms" else one).values[against] for one in rows}
+    known = [Candidate(one, {ERROR: one.values[ERROR], against: costs[one.model]}) for one in rows]
+    found, all_of_it = [], getattr(whole, against)
     for share in shares:
-        within = [p for p in points if getattr(p, against) <= share * Fraction(getattr(whole, against))]
-        if not within:
-            least = min(getattr(p, against) for p in points) / getattr(whole, against)
+        chosen = choose(known, {against: float(share * Fraction(all_of_it))})
+        if chosen is None:
+            least = min(costs.values()) / all_of_it
             raise InputError(f"nothing on the front has at most {share} of the {against}; the least is {least:.3g}")
-        chosen.append(min(within, key=lambda p: (p.error_selection, getattr(p, against))))
-    return chosen
+        found.append(model_of(chosen.evaluation, reported[chosen.evaluation.model], whole.home))
+    return found

@@ -1,8 +1,9 @@
-"""What `pick` finds out about a few models: latency in turn, memory, answers on the report split."""
+"""What is found out about a few models to choose one: latency in turn, memory, answers on the report split."""
 
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -10,10 +11,11 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ...errors import InputError
+from ...evaluation.answers import Answers, difference_interval, error_interval, tied
 from ...evaluation.archive import Archive
-from ...evaluation.choice import Answers, Candidate
+from ...evaluation.choice import Candidate, candidates, cost_names, in_order, nearest
 from ...evaluation.error import SplitError
-from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, STANDARD
+from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, SUPERNET, Evaluation
 from ...evaluation.latency import Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
 from ...evaluation.model_error import few_inputs, model_outputs
@@ -24,9 +26,15 @@ from ...supernet.extraction import check_extracted, extract
 from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ..folder import RunFolder
-from ..model import open_subnet
-from ..scores import report_values
+from ..latency import latency_table_here, searched_latency_table
+from ..model import Home, Model, model_of, open_subnet
+from ..project import open_supernet, open_task
+from ..scores import quantised_error, report_values
+from .answer import Answer, KeptAnswers, Roles
+from .stored import MEASURED, around, nothing_within, shippable
 
+# How far beyond its budget a prediction may lie for the model to be measured.
+_SLACK = {"latency_ms": 1.1, "memory_mb": 1.15}
 _AT_ONCE = 4  # finalists measured in turn with one another
 _SECONDS, _ROUNDS = 3.0, 8  # of such a measurement
 
@@ -45,8 +53,8 @@ class Finalists:
         self.supernet = supernet
         self.table = table
         self._bench = Bench(extract(supernet.model, reference_mask(supernet.shape)), table.target)
-        self._places: dict[tuple[str, str], int] = {}
-        self._memory: dict[tuple[str, str], float] = {}
+        self._places: dict[tuple[str, ...], int] = {}
+        self._memory: dict[tuple[str, ...], float] = {}
 
     @property
     def spread(self) -> float:
@@ -106,6 +114,115 @@ class Finalists:
         return None
 
 
+def measured_answer(
+    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, home: Home | None
+) -> Answer:
+    """Choose by what is measured now, and find out about the model and its neighbours; see :func:`.pick.pick`."""
+    finalists = Finalists(folder, open_supernet(folder)[0], latency_table_here(folder, runtime))
+    known = _candidates(finalists, archive, budgets, None)
+    answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None)
+    chosen = _best(finalists, known, budgets, answers.find(known))
+    answers.keep(chosen)
+    roles = around(known, chosen, cost_names(budgets)[0])
+    finalists.measure(list(roles.values()))
+    models = _found_out(finalists, archive, roles, home)
+    target, spread = finalists.table.target, finalists.spread
+    return Answer(models["chosen"], models.get("cheaper"), models.get("dearer"), budgets, target, spread)
+
+
+def measured_choice(
+    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, weights: str | None
+) -> Evaluation:
+    """Return what was named for budgets, or choose by what is measured now; see :func:`.pick.chosen_model`."""
+    table = latency_table_here(folder, runtime)
+    answers = KeptAnswers(folder, archive, budgets, table.target, weights)
+    rows = [Candidate(one, {}) for one in shippable(folder, archive, weights)]
+    if (named := answers.find(rows)) is not None:
+        return named.evaluation
+    finalists = Finalists(folder, open_supernet(folder)[0], table)
+    chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None)
+    answers.keep(chosen)
+    return chosen.evaluation
+
+
+def _candidates(
+    finalists: Finalists, archive: Archive, budgets: Mapping[str, float], weights: str | None
+) -> list[Candidate]:
+    """Return all models that there are weights of, latencies as the table predicts them at the machine's speed now."""
+    makers = {name: make(finalists.supernet, finalists.table) for name, make in OBJECTIVES.items()}
+    found = candidates(shippable(finalists.folder, archive, weights), cost_names(budgets), makers)
+    if "latency_ms" not in budgets:
+        return found
+    speed = finalists.speed()
+    return [replace(one, values=one.values | {"latency_ms": one.values["latency_ms"] * speed}) for one in found]
+
+
+def _best(
+    finalists: Finalists, known: list[Candidate], budgets: Mapping[str, float], named: Candidate | None
+) -> Candidate:
+    """Return the best model that keeps the budgets as measured; the one that was named before comes first.
+
+    Raises:
+        InputError: none keeps them.
+    """
+    loose = {name: limit * _SLACK.get(name, 1.0) for name, limit in budgets.items()}
+    ordered = in_order(known, loose)
+    if named is not None:
+        ordered = [named, *(one for one in ordered if one is not named)]
+    chosen = finalists.first_within(ordered, budgets)
+    if chosen is not None:
+        return chosen
+    close = nearest(known, budgets)
+    if all(close.values[name] <= limit for name, limit in budgets.items() if name not in MEASURED):
+        chosen = finalists.first_within([close], budgets)
+    if chosen is not None:
+        return chosen
+    values = dict(close.values)
+    if "latency_ms" in budgets:
+        finalists.measure([close])
+        values["latency_ms"] = finalists.latency(close).high
+    if "memory_mb" in budgets:
+        values["memory_mb"] = finalists.memory(close)
+    raise nothing_within(budgets, replace(close, values=values))
+
+
+def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home | None) -> dict[str, Model]:
+    """Score models on the report split, and compare them with the chosen one there; the scores are kept."""
+    folder, supernet, target = finalists.folder, finalists.supernet, finalists.table.target
+    task, begin = open_task(folder), time.perf_counter()
+    answers = dict(zip(roles, report_answers(folder, supernet, task, list(roles.values())), strict=True))
+    quantised = {
+        role: quantised_error(finalists.model(one), task, target).get(ERROR_INT8) for role, one in roles.items()
+    }
+    seconds = (time.perf_counter() - begin) / len(roles)
+    kept = target.name == searched_latency_table(folder).target.name  # else the archive's latencies are of another way
+    models = {}
+    for role, one in roles.items():
+        if kept:
+            keep_report(archive, finalists, task, one, answers[role], quantised[role], seconds)
+        low, high = error_interval(answers[role], seed=folder.project.seed)
+        difference = difference_interval(answers[role], answers["chosen"], seed=folder.project.seed)
+        costs = {name: make(supernet, finalists.table).of(one.evaluation.mask) for name, make in OBJECTIVES.items()}
+        latency = finalists.latency(one)
+        models[role] = replace(
+            model_of(replace(one.evaluation, values=one.evaluation.values | costs), None, home),
+            error_report=answers[role].error(),
+            error_low=low,
+            error_high=high,
+            latency_ms=latency.median,
+            latency_low_ms=latency.low,
+            latency_high_ms=latency.high,
+            latency_p50_ms=latency.p50,
+            latency_p95_ms=latency.p95,
+            memory_mb=finalists.memory(one) if role == "chosen" else None,
+            error_int8=quantised[role],
+            difference_low=difference[0],
+            difference_high=difference[1],
+            tied=tied(difference),
+        )
+    return models
+
+
 def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Sequence[Candidate]) -> list[Answers]:
     """Run models over the report split, as the search does."""
     stages = folder.record["stages"]
@@ -116,7 +233,7 @@ def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Se
     found = []
     for one in chosen:
         mask = one.evaluation.mask
-        if one.evaluation.weights == STANDARD:
+        if one.evaluation.weights != SUPERNET:
             model = open_subnet(folder, supernet, one.evaluation)
             outputs = [model_outputs(model, split, pad_token_id=pad, dtype=dtype) for split in splits]
         else:
@@ -131,7 +248,7 @@ def keep_report(
     task: Task,
     one: Candidate,
     answers: Answers,
-    error_int8: float,
+    error_int8: float | None,
     seconds: float,
 ) -> None:
     """Add a measured model's scores on the report split to the archive, unless it has been scored there.
@@ -142,7 +259,7 @@ def keep_report(
         task: of the report split.
         one: the model.
         answers: its, on the report split.
-        error_int8: its, there; NaN if models are not served so.
+        error_int8: its, there; None if models are not served so.
         seconds: that the scores took.
 
     Raises:
@@ -151,9 +268,9 @@ def keep_report(
     evaluation, folder, supernet = one.evaluation, finalists.folder, finalists.supernet
     if archive.lookup(evaluation.key, REPORT, weights=evaluation.weights) is not None:
         return
-    if evaluation.weights != STANDARD:
+    if evaluation.weights == SUPERNET:
         check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
-    values = report_values(task, answers) | ({} if math.isnan(error_int8) else {ERROR_INT8: error_int8})
+    values = report_values(task, answers) | ({} if error_int8 is None else {ERROR_INT8: error_int8})
     values |= {name: make(supernet, finalists.table).of(evaluation.mask) for name, make in OBJECTIVES.items()}
     latency = finalists.latency(one)
     values |= {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}
@@ -165,5 +282,5 @@ def keep_report(
         folder.tell.say(f"the scores of {evaluation.key} on the report split are not kept: {error}")
 
 
-def _name(one: Candidate) -> tuple[str, str]:
-    return one.evaluation.key, one.evaluation.weights
+def _name(one: Candidate) -> tuple[str, ...]:
+    return one.evaluation.model

@@ -2,23 +2,86 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from transformers import PreTrainedModel
 
-from ...evaluation.evaluation import NATIVE, RECOVERED, STANDARD, SUPERNET, Evaluation
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import FINETUNED, NATIVE, RECOVERED, REPORT, SEARCHED, STANDARD, SUPERNET, Evaluation
 from ...evaluation.objectives import ERROR
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_checkpoint
-from ...supernet.shipping.hub import licence_of
+from ...supernet.shipping.hub import check_hub, check_name, licence_of, push_to_hub
 from ...supernet.shipping.model_card import CardFacts
-from ...supernet.stored.record import PICTURE, Form, Written
+from ...supernet.stored.record import PICTURE, Form, Written, read_record
 from ...supernet.stored.storage import load_tokenizer
 from ...tasks.demo_model import DEMO_LICENCE, DEMO_NAME
+from ...tasks.kinds import Head
+from ..choice.front import open_archive
+from ..choice.pick import chosen_model
 from ..folder import RunFolder
 from ..latency import searched_latency_table
-from ..model import model_name, open_subnet
+from ..model import evaluations_of, model_name, on_report, open_subnet, whole_evaluation
+from ..project import load_supernet
+from ..settings import ExtractSettings, ModelChoice
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A checkpoint that was written.
+
+    Attributes:
+        folder: where it is.
+        key: the model's.
+        form: which kind of checkpoint it is.
+        head: what it is for.
+        address: where it was uploaded to; None if it was not.
+    """
+
+    folder: Path
+    key: str
+    form: Written
+    head: Head
+    address: str | None
+
+
+def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True) -> Extracted:
+    """Write a model of a run, given by its key or by budgets as in `pick`, as a checkpoint.
+
+    One that is there is written anew, unless `again` is False.
+
+    Raises:
+        InputError: no such model, a folder that holds something else, or no way to the hub.
+    """
+    if settings.push is not None:
+        check_name(settings.push)
+        check_hub()
+    with open_archive(folder) as archive:
+        selection, report = chosen_evaluations(folder, archive, settings)
+        supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
+        kind = None if selection.weights in SEARCHED else FINETUNED
+        whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
+    to = settings.to or default_folder(folder, selection)
+    if not again and (there := read_record(to)) is not None:
+        return Extracted(to, selection.key, there.form, supernet.head, None)
+    # A stage that begins tidies the run folder up, half-written models included.
+    with folder.writing() if settings.to is None else nullcontext():
+        form = write(folder, supernet, selection, report, whole, to, form=settings.form, name=settings.push)
+    address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
+    return Extracted(to, selection.key, form, supernet.head, address)
+
+
+def chosen_evaluations(
+    folder: RunFolder, archive: Archive, settings: ModelChoice, runtime: str | None = None
+) -> tuple[Evaluation, Evaluation | None]:
+    """Return what a key or budgets name, as it was evaluated on the selection and, if it was, the report split."""
+    if settings.key is not None:
+        return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
+    chosen = chosen_model(folder, archive, settings, runtime=runtime, weights=settings.weights)
+    return chosen, on_report(archive, chosen)
 
 
 def default_folder(folder: RunFolder, selection: Evaluation) -> Path:

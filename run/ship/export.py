@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,20 +18,26 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.target import ONNXRUNTIME, TORCH
+from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
+from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, ONNX_FILE, write_onnx_files
-from ...supernet.shipping.hub import check_hub, check_name
+from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
+from ...supernet.shipping.model_card import CardFacts
 from ...supernet.shipping.needed import needed
 from ...supernet.shipping.session import OnnxModel
 from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, quiet
 from ...tasks import Task
-from ..choice.pick import measured_choice
+from ..choice.front import open_archive
 from ..folder import RunFolder
-from ..model import evaluations_of
+from ..latency import latency_table_here
+from ..model import evaluations_of, open_subnet, rounded
+from ..project import load_supernet, open_task
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
+from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
@@ -56,10 +64,77 @@ class Row:
     latency: Latency | None = None
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What was exported, step by step.
+
+    Attributes:
+        checkpoint: where it is, and in which form.
+        rows: what each step came to.
+        facts: those of the card.
+        target: how the models were timed.
+    """
+
+    checkpoint: Extracted
+    rows: tuple[Row, ...]
+    facts: CardFacts
+    target: LatencyTarget
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready."""
+        known = {"folder": str(self.checkpoint.folder), "key": self.facts.key, "parameters": self.facts.parameters}
+        steps = [rounded(asdict(row)) for row in self.rows]
+        return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
+
+
+def export(folder: RunFolder, settings: ExportSettings) -> Exported:
+    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split.
+
+    The model is given by its key, or by budgets as in `pick`. An export that was killed goes on where it was.
+
+    Raises:
+        InputError: no such model, contradictions, a place that holds something else, packages that are not installed.
+    """
+    to = settings.to
+    _check(settings)
+    state = to.absolute().with_name(f".{to.name}.export")
+    target = latency_table_here(folder, settings.runtime).target
+    with open_archive(folder) as archive:
+        selection, report = _chosen(folder, archive, settings, state)
+        supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
+    recovers = settings.recover is not None or settings.recover_minutes is not None
+    if recovers and selection.values.get("nonzero", 1.0) < 1:
+        raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave --recover out")
+    task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
+    model = open_subnet(folder, supernet, selection).float()
+    rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
+    sections: dict[str, str] = {}
+    if recovers:
+        model, note = _recovered(folder, task, model, settings, state)
+        sections["Recovery"] = note
+        rows.append(Row(RECOVERED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
+    facts = card_facts(folder, supernet, model, selection, report, None, settings.push or to.name)
+    form = save(folder, model, to, facts, settings.form)
+    _check_saved(model, to, few_inputs(supernet, task))
+    write_onnx_files(model, to, onnx=settings.onnx, int8=settings.int8)
+    rows = _rows(folder, rows, whole, model, task, to, settings, target)
+    sections["As it is served"] = _markdown(rows, facts.metric, target)
+    served = next(row for row in reversed(rows) if row.model != WHOLE and row.runtime == TORCH)
+    assert served.latency is not None
+    scores = {"report": {"report": served.score}, "parent_report": {"report": rows[0].score}}
+    if recovers:  # what was scored on the selection split is the model before it
+        facts = replace(facts, selection=None)
+    measured = {"latency_ms": served.latency.median, "latency_conditions": str(target)}
+    write_card(to, replace(facts, **scores, **measured, sections=sections))
+    shutil.rmtree(state, ignore_errors=True)
+    address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
+    return Exported(Extracted(to, selection.key, form, facts.head, address), tuple(rows), facts, target)
+
+
 def _check(settings: ExportSettings) -> None:
     """Refuse what would fail in the end, before anything is computed."""
     check_replaceable(settings.to)
-    if settings.steps is not None and settings.minutes is not None:
+    if settings.recover is not None and settings.recover_minutes is not None:
         raise InputError("--recover and --recover-minutes are two ways to say how long; give one")
     if settings.onnx or settings.int8:
         for module in ("onnx", "onnxruntime"):
@@ -77,14 +152,13 @@ def _chosen(
     What budgets choose is measured, so an attempt that was killed has written down its choice.
     """
     path = state / "choice.json"
-    if settings.key is not None:
-        return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
-    if not path.is_file():
-        found = measured_choice(folder, archive, settings, settings.runtime)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"key": found.key, "weights": found.weights}))
-    choice = json.loads(path.read_text())
-    return evaluations_of(archive, choice["key"], choice["weights"])
+    if path.is_file() and settings.key is None:
+        choice = json.loads(path.read_text())
+        return evaluations_of(archive, choice["key"], choice["weights"])
+    found, report = chosen_evaluations(folder, archive, settings, settings.runtime)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"key": found.key, "weights": found.weights}))
+    return found, report
 
 
 def _recovered(
@@ -163,18 +237,20 @@ def _weights_mb(model: PreTrainedModel) -> float:
     return sum(p.numel() * 4 for p in model.parameters()) / MB
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def cells(row: Row) -> tuple[str, ...]:
+    """Return a step's cells in a table."""
     size = "" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}"
     middle = "" if row.latency is None else f"{row.latency.median:.2f} ({row.latency.low:.2f}-{row.latency.high:.2f})"
     return row.model, _RUNTIME_NAMES[row.runtime], f"{row.score:.4f}", size, middle
 
 
-def _header(metric: str) -> tuple[str, ...]:
+def header(metric: str) -> tuple[str, ...]:
+    """Return the columns' names."""
     return "model", "runtime", f"{metric}, report split", "MB", "latency ms (quartiles)"
 
 
 def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
-    lines = [_header(metric), ("---",) * len(_header(metric)), *map(_cells, rows)]
+    lines = [header(metric), ("---",) * len(header(metric)), *map(cells, rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     conditions = str(target.model_copy(update={"runtime": TORCH}))
     return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."

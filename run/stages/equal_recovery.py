@@ -10,18 +10,14 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import FINETUNED, RECOVERED, REPORT, SUPERNET, Evaluation
+from ...evaluation.evaluation import FINETUNED, RECOVERED, SUPERNET, Evaluation
 from ...evaluation.model_error import model_outputs
-from ...search_space import EncoderShape
 from ...supernet import Supernet
 from ...supernet.stored.storage import load_model
 from ...supernet.training.recovery import recover
 from ...supernet.training.settings import RecoverySettings
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.tracking import Tracking
-from ...tasks import Task
-from ..comparison import Budgets, Compared
-from ..folder import RunFolder
 from ..model import model_name, weights_folder
 from ..project import load_supernet, on_device
 from ..scores import checked
@@ -135,30 +131,3 @@ def _before(scorer: Scorer, supernet: Supernet | None, one: Evaluation) -> PreTr
             f"recover where {scorer.folder.path} was pruned, or prune in another run"
         )
     return pruned.model
-
-
-def _recover(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    settings: RecoverySettings,
-    trackers: tuple[str, ...],
-) -> None:
-    """Recover what was not: each method's models at the budgets, and the whole one."""
-    scorer = Scorer.open(folder, task)
-    with folder.stage("recover", settings):
-        scorer.keep_whole(archive)
-        compared = Compared(folder, archive, task, shape, budgets)
-        whole = compared.whole()
-        found = [] if whole is None else [whole]
-        found += [one for of in compared.searched().values() for one in of] + compared.pruned()
-        models = {(one.selection.model, one.selection.method): one.selection for one in found}
-        rows = [(before, recovered_row(before, settings)) for before in models.values()]
-        done = {one.model for one in archive.evaluations(split=REPORT, weights=RECOVERED)}
-        todo = [(before, row) for before, row in rows if row.model not in done]
-        if len(todo) < len(rows):
-            folder.tell.say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")
-        if todo:
-            recover_all(scorer, archive, todo, settings, trackers)

@@ -23,10 +23,11 @@ from ..basis import precision
 from ..folder import RunFolder
 from ..latency import run_latency_settings
 from ..model import model_name
+from ..processes import check_alone
 from ..project import open_supernet
 from ..recipes import DEFAULTS, changed_options, own_settings
 from ..scoring import Scorer, make_row
-from ..settings import PruneSettings
+from ..settings import PruneSettings, parse_densities
 from ..telling import duration
 from .trained_pruners import STATE, resumable
 from .watching import tracking
@@ -57,6 +58,29 @@ class Job:
 
     def __str__(self) -> str:
         return f"{self.pruner.name} at {self.density:g}"
+
+
+def prune_stage(
+    folder: RunFolder, load_task: Callable[[], Task], settings: PruneSettings, trackers: tuple[str, ...] = ()
+) -> None:
+    """Prune by each method at each density; every model is kept in the run's archive, and not made again.
+
+    Args:
+        folder: the run.
+        load_task: gives its task, once the settings are known to be right.
+        settings: what is asked for.
+        trackers: where else curves of trainings go.
+
+    Raises:
+        InputError: unknown methods, densities or costs that a method cannot do, or labels that are missing.
+    """
+    check_alone("prune")
+    methods = list(dict.fromkeys(name.strip() for name in settings.method.split(",")))
+    for name in methods:
+        make_pruner(name)
+    densities = parse_densities(settings.density)
+    with folder.writing():
+        _prune(folder, load_task(), settings, methods, densities, trackers)
 
 
 def _prune(

@@ -94,8 +94,9 @@ def test_front_prints_the_best_within_shares_of_the_whole_network(finished, call
     assert min(whole["neurons"]) == max(p["neurons"][0] for p in [*points, whole])
     for share, one in zip((1, 0.75, 0.5), best, strict=True):
         within = [p for p in points if p[cost] <= share * whole[cost]]
-        assert one in within
-        assert one["error_selection"] == min(p["error_selection"] for p in within)
+        assert one[cost] <= share * whole[cost]
+        assert one in within or cost == "latency_ms"  # a front is of predictions, the shares are of measurements
+        assert one["error_selection"] <= min(p["error_selection"] for p in within)
 
 
 def test_front_prints_a_table(finished, call):
@@ -148,12 +149,16 @@ def test_extracted_models_are_what_the_front_says(finished, call, tmp_path):
 @pytest.mark.parametrize("cost", COSTS)
 def test_pick_by_a_cost(finished, call, cost):
     points = front_of(call, finished, "--against", cost)
-    limit = sorted(point[cost] for point in points)[len(points) // 2]
+    limit = sorted(point[cost] for point in points)[len(points) // 2] * (1 + 1e-5)  # printed with six digits
     expected = min((p for p in points if p[cost] <= limit), key=lambda p: (p["error_selection"], p[cost]))
     result = call("pick", finished, f"--{cost.replace('_', '-')}", limit, "--as-measured")
     assert result.code == 0
     assert key_in(result.out) == expected["key"]
-    ordered = sorted(points, key=lambda point: point[cost])
+    # A front over latency is one of predictions: what is measured to be worse in both is no neighbour.
+    beaten = [
+        p for p in points if any(q["error_selection"] < p["error_selection"] and q[cost] < p[cost] for q in points)
+    ]
+    ordered = sorted((p for p in points if p not in beaten), key=lambda point: point[cost])
     at = ordered.index(expected)
     for neighbour in ordered[max(0, at - 1) : at + 2]:
         assert neighbour["key"] in result.out

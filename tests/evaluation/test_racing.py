@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from secateur.errors import InputError
-from secateur.evaluation.evaluator import ROWS, Evaluator
+from secateur.evaluation.evaluation import ROWS
+from secateur.evaluation.evaluator import Evaluator
 from secateur.evaluation.objectives import ERROR, Objective, encoder_parameters
 from secateur.evaluation.pareto import hypervolume, is_front
 from secateur.evaluation.racing import FrontLimits, check_racing, hardness, probes, stages

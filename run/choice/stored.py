@@ -1,0 +1,105 @@
+"""Choosing by what the archive has; measures nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from ...errors import InputError
+from ...evaluation.archive import Archive
+from ...evaluation.choice import Candidate, choose, cost_names, nearest, neighbours
+from ...evaluation.evaluation import REPORT, ROWS, SEARCHED, SELECTION, STANDARD, Evaluation
+from ...evaluation.objectives import ERROR
+from ..folder import RunFolder
+from ..latency import searched_latency_table
+from ..model import Home, model_of, on_report, own_weights
+from ..settings import Budgets, PickSettings
+from .answer import Answer, Roles
+
+# Kinds of budgets; the neighbours are ordered by the first cost that has one.
+_NAMES = ("latency_ms", "memory_mb", "disk_mb", "parameters", "encoder_parameters", "macs", "error")
+MEASURED = ("latency_ms", "memory_mb")  # those that are held against measurements, not against what is known exactly
+
+
+def given_budgets(settings: Budgets) -> dict[str, float]:
+    """Return the budgets that were given, by objective.
+
+    Raises:
+        InputError: none was.
+    """
+    found = {name: getattr(settings, name) for name in _NAMES if getattr(settings, name) is not None}
+    if not found:
+        raise InputError(f"give a budget: one or more of {', '.join('--' + n.replace('_', '-') for n in _NAMES)}")
+    return found
+
+
+def budgets_text(budgets: Mapping[str, float]) -> str:
+    """Write budgets for people."""
+    return " and ".join(f"{name} <= {value:g}" for name, value in budgets.items())
+
+
+def nothing_within(budgets: Mapping[str, float], close: Candidate) -> InputError:
+    """Return the error that says that no model keeps the budgets, and what the nearest has."""
+    has = " and ".join(f"{name} {close.values[name]:.6g}" for name in budgets)
+    limits = budgets_text(budgets)
+    return InputError(f"no evaluated model keeps {limits}; the nearest is {close.evaluation.key} with {has}")
+
+
+def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -> list[Evaluation]:
+    """Return the evaluations on the selection split of all models that there are weights of.
+
+    Raises:
+        InputError: there are none.
+    """
+    rows = archive.evaluations(split=SELECTION, weights=weights or SEARCHED)
+    found = [one for one in rows if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()]
+    if not found:
+        raise InputError(f"{archive.path} is empty; run `secateur search {folder.path}` first")
+    return found
+
+
+def stored_candidates(
+    folder: RunFolder, archive: Archive, budgets: Mapping[str, float], weights: str | None = None
+) -> list[Candidate]:
+    """Return what can be chosen by the archive's numbers: the latency is what was measured when a search ended.
+
+    Raises:
+        InputError: no model has a number for each budget.
+    """
+    names = cost_names(budgets)
+    measured = {one.model: one.values for one in archive.evaluations(split=REPORT)} if "latency_ms" in names else {}
+    found: dict[tuple[str, ...], Candidate] = {}
+    for one in shippable(folder, archive, weights):
+        values = one.values | {"latency_ms": measured.get(one.model, {}).get("latency_ms", math.nan)}
+        values = {name: values.get(name, math.nan) for name in (ERROR, *names)}
+        if ROWS not in one.values and not any(math.isnan(value) for value in values.values()):
+            found.setdefault(one.model, Candidate(one, values))
+    if not found:
+        raise InputError(f"{archive.path} has no model with {' and '.join(names)}; `secateur pick` finds it out")
+    return list(found.values())
+
+
+def around(known: list[Candidate], chosen: Candidate, cost: str) -> Roles:
+    """Return a model and its neighbours on the front of error over a cost, by role."""
+    cheaper, dearer = neighbours(known, chosen, cost)
+    roles = {"chosen": chosen, "cheaper": cheaper, "dearer": dearer}
+    return {role: one for role, one in roles.items() if one is not None}
+
+
+def stored_answer(
+    folder: RunFolder, archive: Archive, budgets: dict[str, float], settings: PickSettings, home: Home | None
+) -> Answer:
+    """Choose by the numbers in the archive, whatever machine they are of."""
+    target = searched_latency_table(folder).target
+    if settings.runtime not in (None, target.runtime):
+        raise InputError(
+            f"the latencies in {folder.archive} are of {target.runtime}, not of {settings.runtime}; leave out "
+            "--as-measured and they are measured, or leave out --runtime"
+        )
+    known = stored_candidates(folder, archive, budgets)
+    chosen = choose(known, budgets)
+    if chosen is None:
+        raise nothing_within(budgets, nearest(known, budgets))
+    roles = around(known, chosen, cost_names(budgets)[0])
+    models = {role: model_of(one.evaluation, on_report(archive, one.evaluation), home) for role, one in roles.items()}
+    return Answer(models["chosen"], models.get("cheaper"), models.get("dearer"), budgets, target, math.nan)

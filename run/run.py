@@ -1,0 +1,340 @@
+"""One run, in Python: every stage and every answer as a method."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ..errors import InputError, unknown_name
+from .choice.front import Front, front_models, open_archive, whole_model, within_shares
+from .choice.pick import Answer, pick
+from .choice.stored import stored_candidates
+from .folder import RunFolder
+from .model import Model
+from .settings import (
+    CompareSettings,
+    ExportSettings,
+    ExtractSettings,
+    FarmSettings,
+    FinetuneVerb,
+    FrontSettings,
+    LatencyVerb,
+    PickSettings,
+    ProjectSettings,
+    PruneVerb,
+    SearchVerb,
+    SupernetVerb,
+    parse_shares,
+)
+from .telling import SILENT, Teller
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+    from ..evaluation.archive import Archive
+    from ..evaluation.latency.table import LatencyTable
+    from ..evaluation.report.comparison import Comparison
+    from ..supernet import Supernet
+    from ..tasks import Task
+    from .ship.checkpoint import Extracted
+    from .ship.export import Exported
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+HALF = 0.5  # of the whole network's encoder: what `all` extracts the best model within
+
+
+class Run:
+    """A run: one fine-tuned model, its supernet, all that was found in it, in one folder.
+
+    A verb takes the fields of its settings as keywords (see `secateur.run.settings`; the options of the command line
+    are these), returns data, and prints nothing. A stage is skipped when it is complete, and goes on where it was
+    killed.
+    What a verb needs is imported when it is called: reading a front needs no torch.
+
+    Args:
+        path: the run folder, which must be there; :meth:`create` makes one.
+        tell: told what long jobs do; nobody by default.
+        task: the task, of a run that was created with one of the user's own making.
+
+    Raises:
+        InputError: here and in every verb: no run folder, or settings that do not exist or are refused.
+
+    Example:
+        >>> run = Run.create("runs/demo", model="demo", task="demo")
+        >>> run.finetune(epochs=1)
+        >>> run.train_supernet(space="medium")
+        >>> run.search(budget=60, objectives=("error", "latency"))
+        >>> run.pick(latency_ms=8).chosen.export("my-model")
+    """
+
+    def __init__(self, path: str | Path, *, tell: Teller = SILENT, task: Task | None = None) -> None:
+        self.folder = RunFolder.open(Path(path), tell)
+        self.folder.own_task = task
+
+    @classmethod
+    def create(
+        cls, path: str | Path, *, model: str, task: str | Task | DatasetDict, tell: Teller = SILENT, **project: Any
+    ) -> Run:
+        """Make a run folder, or open the one there if it is of the same project.
+
+        Args:
+            path: the folder.
+            model: a folder, or a name on the hub; `demo` is the MiniLM of secateur[demo].
+            task: its name; or a `datasets.DatasetDict` with a `train` split, whose columns are named as those of local
+                files are (`text_column`, `label_column`), and which is copied into the folder; or a
+                :class:`~secateur.tasks.Task` of one's own making, which is handed in again whenever the run is opened.
+            tell: as of the class.
+            **project: the other fields of :class:`~secateur.run.settings.ProjectSettings`.
+
+        Raises:
+            InputError: a model or data that cannot be used, or a folder of another run.
+        """
+        from ..tasks import Task
+        from .project import OWN, open_project, stored_data
+
+        name, own = task, None
+        if isinstance(task, Task):
+            name, own = OWN, task
+        elif not isinstance(task, str):
+            name, project["data"] = "local", stored_data(Path(path), task)
+        settings = made(ProjectSettings, {"model": model, "task": name, "out": path, **project})
+        open_project(settings, tell, own)
+        return cls(path, tell=tell, task=own)
+
+    @property
+    def path(self) -> Path:
+        """The run folder."""
+        return self.folder.path
+
+    def archive(self) -> Archive:
+        """Open all evaluations of the run; close them, or use them as a context."""
+        return open_archive(self.folder)
+
+    def task(self) -> Task:
+        """Load the task, tokenised."""
+        from .project import open_task
+
+        return open_task(self.folder)
+
+    def supernet(self) -> Supernet:
+        """Load the trained supernet."""
+        from .project import open_supernet
+
+        return open_supernet(self.folder)[0]
+
+    def finetune(self, **settings: Any) -> None:
+        """Fine-tune the model; a model that is fine-tuned already is taken as it is.
+
+        Args:
+            **settings: fields of FinetuneSettings; `report_to`.
+        """
+        from ..supernet.training.settings import FinetuneSettings
+        from ..supernet.training.tracking import parse_trackers
+        from .processes import first_process_first, joined_processes
+        from .stages.finetune import finetune_stage
+
+        given = made(FinetuneVerb, settings)
+        with joined_processes():
+            with first_process_first():
+                task = self.task()
+            finetune_stage(self.folder, task, part(given, FinetuneSettings), parse_trackers(given.report_to))
+
+    def train_supernet(self, **settings: Any) -> None:
+        """Train all subnetworks together.
+
+        Args:
+            **settings: fields of SupernetSettings; `report_to`.
+        """
+        from ..supernet.training.settings import SupernetSettings
+        from ..supernet.training.tracking import parse_trackers
+        from .processes import first_process_first, joined_processes
+        from .stages.supernet import check, supernet_stage
+
+        given = made(SupernetVerb, settings)
+        own = part(given, SupernetSettings)
+        check(own)
+        with joined_processes():
+            with first_process_first():
+                task = self.task()
+            supernet_stage(self.folder, task, own, parse_trackers(given.report_to))
+
+    def search(self, **settings: Any) -> None:
+        """Search the trained supernet; every evaluation is kept, and a later search adds to the same archive.
+
+        Args:
+            **settings: fields of SearchSettings and FarmSettings; `standard`, a mapping of StandardSettings.
+        """
+        from .settings import SearchSettings
+        from .stages.search import check, search_stage
+        from .stages.workers import check_farming
+
+        given = made(SearchVerb, settings)
+        own, farm = part(given, SearchSettings), part(given, FarmSettings)
+        check(own)
+        check_farming(farm, own.searcher)
+        search_stage(self.folder, self.task(), own, given.standard, farm)
+
+    def prune(self, method: str | Sequence[str], density: float | str | Sequence[float], **settings: Any) -> None:
+        """Make subnetworks without a search, one for each method and density; what is there is not made again.
+
+        Args:
+            method: names of PRUNERS.
+            density: shares of the encoder to keep, above 0 and at most 1.
+            **settings: the other fields of PruneSettings; `report_to`.
+        """
+        from ..supernet.training.tracking import parse_trackers
+        from .settings import PruneSettings
+        from .stages.prune import prune_stage
+
+        given = made(PruneVerb, {"method": method, "density": density, **settings})
+        prune_stage(self.folder, self.task, part(given, PruneSettings), parse_trackers(given.report_to))
+
+    def latency(self, **settings: Any) -> LatencyTable:
+        """Return the latency table of one way of running models on this machine, measured unless it is there.
+
+        Args:
+            **settings: fields of LatencySettings; `seconds`, about so long it may take; `again`, although it is there.
+        """
+        from .latency import table_of
+        from .settings import LatencySettings
+
+        given = made(LatencyVerb, settings)
+        return table_of(self.folder, self.supernet(), part(given, LatencySettings), given.seconds, again=given.again)
+
+    def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
+        """Return the front of the error against a cost, the most accurate first.
+
+        Args:
+            against: the cost.
+            **settings: `weights`, only models with these; `shares`, the whole network and the best within such shares.
+        """
+        given = made(FrontSettings, {"against": against, **settings})
+        with self.archive() as archive:
+            if given.shares is None:
+                models = front_models(archive, against, given.weights, self)
+            else:
+                whole = whole_model(archive, given.weights, self)
+                models = [whole, *within_shares(archive, whole, against, parse_shares(given.shares), given.weights)]
+        return Front(models, f"{self.folder.project.task}: {self.path.name}", against)
+
+    def pick(self, **settings: Any) -> Answer:
+        """Name the best model within budgets, measured here and now, with its neighbours on the front.
+
+        Args:
+            **settings: fields of PickSettings: one or more budgets, `runtime`, `as_measured`.
+        """
+        return pick(self.folder, made(PickSettings, settings), self)
+
+    def extract(self, to: str | Path | None = None, **settings: Any) -> Extracted:
+        """Write a model as a checkpoint.
+
+        Args:
+            to: the folder; in the run's `subnets/` if None.
+            **settings: fields of ExtractSettings: a key or budgets, `form`, `push`.
+        """
+        from .ship.checkpoint import extract
+
+        return extract(self.folder, made(ExtractSettings, {"to": to, **settings}))
+
+    def export(self, to: str | Path, **settings: Any) -> Exported:
+        """Pick, cut out, recover, save, convert, and check each step on the report split.
+
+        Args:
+            to: the folder.
+            **settings: fields of ExportSettings: a key or budgets, `recover` (steps) or `minutes`, `onnx`, `int8`.
+        """
+        from .ship.export import export
+
+        return export(self.folder, made(ExportSettings, {"to": to, **settings}))
+
+    def compare(self, **settings: Any) -> Comparison:
+        """Return every method at equal budgets, in three layers that are never mixed; also drawn into the run folder.
+
+        Args:
+            **settings: fields of CompareSettings: `densities`; `recover`, epochs of the same short training for all.
+        """
+        from .stages.compare import compare
+
+        return compare(self.folder, made(CompareSettings, settings))
+
+    def report(self) -> Path:
+        """Write report.html and front.png; return the page's path."""
+        from .report.report import write_report
+
+        with self.archive() as archive:
+            return write_report(self.folder, archive, self.task())
+
+    def all(
+        self,
+        *,
+        finetune: Mapping[str, Any] | None = None,
+        supernet: Mapping[str, Any] | None = None,
+        search: Mapping[str, Any] | None = None,
+    ) -> Extracted:
+        """Do all stages, write the report, and extract the best model with half of the whole network's encoder.
+
+        Args:
+            finetune: settings of the stage, as its verb takes them.
+            supernet: likewise.
+            search: likewise.
+        """
+        from .ship.checkpoint import extract
+
+        with self.folder.writing():  # not only stage by stage: what comes after them is written too
+            self.finetune(**(finetune or {}))
+            self.train_supernet(**(supernet or {}))
+            self.search(**(search or {}))
+            with self.archive() as archive:
+                whole = whole_model(archive)
+                budgets = {"encoder_parameters": HALF * (whole.encoder_parameters or 0)}
+                chosen = self._best_stored(archive, budgets)
+            self.report()
+            settings = made(ExtractSettings, {"key": chosen.key, "weights": chosen.weights})
+            return extract(self.folder, settings, again=False)
+
+    def _best_stored(self, archive: Archive, budgets: dict[str, float]) -> Any:
+        from ..evaluation.choice import choose
+
+        chosen = choose(stored_candidates(self.folder, archive, budgets), budgets)
+        if chosen is None:
+            raise InputError(f"no evaluated model of {self.path} has at most half of the encoder; search on")
+        return chosen.evaluation
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+
+def made(model: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Return settings from keywords; sequences where several names or numbers may stand become lists with commas.
+
+    Raises:
+        InputError: a keyword that is no setting, or a value that is refused; names it in backquotes.
+    """
+    for name in given:
+        if name not in model.model_fields:
+            raise unknown_name("setting", name, model.model_fields)
+    try:
+        return model.model_validate({name: _joined(value) for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(step) for step in first["loc"])
+        raise InputError(f"`{name}`: {first['msg']}, got {first['input']!r}") from error
+
+
+def part(given: BaseModel, model: type[Settings]) -> Settings:
+    """Return the fields of one settings model out of a larger one; what was not given there is not given here."""
+    own = given.model_fields_set & set(model.model_fields)
+    return model.model_validate({name: getattr(given, name) for name in own})
+
+
+def _joined(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return ",".join(str(one) for one in value)
+    return value
+
+
+__all__ = ["Answer", "Front", "Model", "Run", "made", "part"]
