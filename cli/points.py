@@ -18,6 +18,7 @@ from ..evaluation.archive import FINETUNED, NATIVE, RECOVERED, SUPERNET_PRUNED, 
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..files import replace_text
 from ..pruners import Pruned
 from ..search_space import SubnetMask
 from ..supernet import Supernet
@@ -190,10 +191,7 @@ class Stopwatch:
         """Write the seconds down, if that was a second ago."""
         if time.monotonic() - self._written >= 1.0:
             self._written = time.monotonic()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_suffix(".tmp")
-            temporary.write_text(repr(self.seconds))
-            temporary.replace(self._path)
+            replace_text(self._path, repr(self.seconds))
 
 
 @torch.inference_mode()

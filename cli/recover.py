@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..evaluation.objectives import ERROR
+from ..files import replace_text
 from ..supernet.heads import head_of
 from ..supernet.labels import check_labels
 from ..supernet.record import PICTURE, read_record
@@ -139,8 +140,7 @@ def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) 
         begin = time.monotonic()
         seconds = pace(_PROBED)
         steps = max(1, int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(steps))
+        replace_text(path, str(steps))
     return int(path.read_text())
 
 

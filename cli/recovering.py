@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from ..errors import InputError
 from ..evaluation.archive import FINETUNED, RECOVERED, SUPERNET, Archive, Evaluation
 from ..evaluation.model_error import model_outputs
+from ..files import replace_file
 from ..supernet import Supernet
 from ..supernet.recovery import recover
 from ..supernet.settings import RecoverySettings
@@ -101,10 +102,8 @@ def _teacher(scorer: Scorer) -> np.ndarray:
         outputs = model_outputs(
             scorer.supernet.model, scorer.task.train, pad_token_id=scorer.task.pad_token_id, dtype=scorer.dtype
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (temporary := path.with_suffix(".tmp")).open("wb") as file:
+        with replace_file(path) as part, part.open("wb") as file:
             np.save(file, outputs)
-        temporary.replace(path)
     return np.load(path)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import InputError
+from ...files import replace_text
 from ...search_space import SubnetMask
 from .target import LatencyTarget
 
@@ -92,10 +93,7 @@ class LatencyTable(BaseModel):
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(self.model_dump_json(indent=1))
-        temporary.replace(path)
+        replace_text(path, self.model_dump_json(indent=1))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:

@@ -7,6 +7,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...files import replace_file
+
 INK, SOFT, LINE = "#1b1e22", "#5a626c", "#e3e6ea"
 
 
@@ -29,13 +31,8 @@ def frame(axes: Axes, *, labels_inside: bool = False) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG file, replaced at once or left as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", facecolor="white")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_file(path) as part:
+        figure.savefig(part, format="png", facecolor="white")
 
 
 def plain(text: str) -> str:
