@@ -1,11 +1,13 @@
 """The package as a whole: what is listed, what is imported when."""
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,31 @@ def test_all_packages_are_listed():
         if path.parent != ROOT and not {".venv", "tests", "build", "runs"} & set(path.relative_to(ROOT).parts)
     }
     assert set(PACKAGES) == found
+
+
+# Of the standard library, what Windows or macOS lacks.
+UNIX = {"crypt", "curses", "fcntl", "grp", "nis", "posix", "pty", "pwd", "readline", "resource", "spwd", "syslog"}
+UNIX |= {"ossaudiodev", "termios", "tty"}
+
+
+def imported(node: ast.AST) -> Iterator[str]:
+    """Yield the modules that a file imports when it is imported itself, not in its functions."""
+    for part in ast.iter_child_nodes(node):
+        if isinstance(part, ast.Import):
+            yield from (name.name for name in part.names)
+        elif isinstance(part, ast.ImportFrom) and not part.level:
+            yield part.module or ""
+        elif not isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imported(part)
+
+
+def test_every_file_can_be_imported_on_windows_and_macos():
+    left = {".venv", "build", "runs"}
+    files = [path for path in ROOT.rglob("*.py") if not left & set(path.relative_to(ROOT).parts)]
+    assert ROOT / "evaluation" / "serving.py" in files
+    found = {path: UNIX & {name.split(".")[0] for name in imported(ast.parse(path.read_bytes()))} for path in files}
+    assert not {path: names for path, names in found.items() if names}
+    assert set(imported(ast.parse("if x:\n    import fcntl\ndef f():\n    import pwd"))) == {"fcntl"}
 
 
 @pytest.mark.parametrize("name", secateur.__all__)
