@@ -105,8 +105,6 @@ def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comp
 
 def _table_facts(table: LatencyTable) -> dict[str, str]:
     known = table.accuracy
-    if known is None:
-        return {}
     return {
         "Largest error on these": percent(known.worst),
         "How many they were": str(known.networks),

@@ -33,10 +33,6 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
-# What was written down before it was left open.
-_USUAL = {"text_column": "text", "label_column": "label"}
-# What stages did before there was a setting for it.
-_ONCE = {"importance": "none"}
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 _FIRST = (_LOCK, ".run.json.*.part")  # all that a run that was killed in its first moment leaves
 
@@ -72,8 +68,6 @@ class RunFolder:
             folder = cls.open(path)
             for name, value in wanted.items():
                 there = folder.record["project"].get(name)
-                if value is None and there == _USUAL.get(name):
-                    continue
                 if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
                         f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
@@ -176,7 +170,7 @@ class RunFolder:
             return False
         mine = settings.model_dump(mode="json", exclude={"save_seconds"})
         for name, value in mine.items():
-            before = there["settings"].get(name, _ONCE.get(name))
+            before = there["settings"].get(name)
             if before != value:
                 raise InputError(
                     f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
