@@ -201,8 +201,7 @@ def choose(archive: Archive, settings: Budgets, weights: str | None = None) -> t
     given weights count, if some are given.
 
     Raises:
-        InputError: nothing keeps the budgets; the message names the nearest there is. Or the archive is of an older
-            Secateur and lacks one of the costs.
+        InputError: nothing keeps the budgets; the message names the nearest there is.
     """
     budgets, kinds = given_budgets(settings), weights or SEARCHED
     stored = {(one.key, one.weights): one.values for one in archive.evaluations(split=SELECTION, weights=kinds)}
@@ -214,12 +213,8 @@ def choose(archive: Archive, settings: Budgets, weights: str | None = None) -> t
         return float(stored[point.key, point.weights][name] if own is None else own)
 
     costs = cost_names(budgets)
-    for name in costs:
-        if stored and not any(name in values for values in stored.values()):
-            raise InputError(f"{archive.path} has no {name}; `secateur pick {archive.path.parent}` finds it out")
     fronts = [front_points(archive, one, weights) for one in costs]
     points = list({(point.key, point.weights): point for front in fronts for point in front}.values())
-    points = [p for p in points if all(name in stored[p.key, p.weights] for name in costs)]
     within = [p for p in points if all(value(p, name) <= limit for name, limit in budgets.items())]
     if not within:
         close = min(points, key=lambda p: max(value(p, name) / limit for name, limit in budgets.items()))

@@ -18,6 +18,7 @@ from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.target import ONNXRUNTIME, TORCH
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
+from ...files import replace_text
 from ...supernet.shipping.files import INT8_FILE, ONNX_FILE, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name
 from ...supernet.shipping.needed import needed
@@ -81,8 +82,7 @@ def _chosen(
         return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
     if not path.is_file():
         found = measured_choice(folder, archive, settings, settings.runtime)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"key": found.key, "weights": found.weights}))
+        replace_text(path, json.dumps({"key": found.key, "weights": found.weights}))
     choice = json.loads(path.read_text())
     return evaluations_of(archive, choice["key"], choice["weights"])
 
@@ -96,7 +96,7 @@ def _recovered(
         found = recovered(folder, task, model, settings.recovery, state / "recover")
         with quiet(progress=False):
             model.save_pretrained(done)
-        note.write_text(recovery_line(folder, found))
+        replace_text(note, recovery_line(folder, found))
     return load_model(done), note.read_text()
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...errors import InputError
+from ...files import replace_file
 from ...tasks.batches import Batch
 from ..heads import read_outputs
 from .graph import onnx_graph
@@ -41,7 +40,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
         InputError: another family or head, an opset that onnx or ONNX Runtime lacks, packages that are not installed,
             outputs that differ by more than 1e-4, a full disk or a place that cannot be written.
     """
-    with _replaced(path) as part:
+    with replace_file(path) as part:
         write_onnx(model, part, opset=opset)
         _check(model, OnnxModel(part))
 
@@ -71,7 +70,7 @@ def quantize_onnx(path: Path, to: Path) -> None:
     # Its shapes are inferred as they are; without this mark a warning asks for that to be done first.
     mark = graph.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     assert mark is not None
-    with _replaced(to) as part:
+    with replace_file(to) as part:
         quantization.quantize_dynamic(
             graph,
             part,
@@ -98,22 +97,6 @@ def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None)
         if int8:
             quantize_onnx(path, path)
         return OnnxModel(path, threads=threads)
-
-
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes the place of `path` if all goes well and is gone otherwise."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
 
 
 @torch.inference_mode()
