@@ -36,7 +36,7 @@ from ..run.ship.export import (
     _rows,
 )
 from ..supernet.shipping.checkpoint import write_card
-from ..supernet.shipping.files import write_onnx_files
+from ..supernet.shipping.files import INT8_FILE, INT8_SECTION, too_far, write_onnx_files
 from ..supernet.shipping.hub import push_to_hub
 from ..supernet.shipping.model_card import CardFacts
 from .console import TERMINAL, out, say
@@ -71,6 +71,10 @@ def export(settings: ExportCommand) -> None:
     form = save(folder, model, to, facts, settings.form)
     _check_saved(model, to, few_inputs(supernet, task))
     write_onnx_files(model, to, onnx=settings.onnx, int8=settings.int8)
+    if settings.int8:
+        sections |= INT8_SECTION
+        if warning := too_far(model, to / INT8_FILE):
+            say(f"warning: {warning}")
     rows = _rows(folder, rows, whole, model, task, to, settings, target)
     sections["As it is served"] = _markdown(rows, facts.metric, target)
     served = next(row for row in reversed(rows) if row.model != WHOLE and row.runtime == TORCH)

@@ -22,6 +22,7 @@ from ...files import replace_text
 from ...supernet.shipping.files import INT8_FILE, ONNX_FILE, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name
 from ...supernet.shipping.needed import needed
+from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.session import OnnxModel
 from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, quiet
@@ -104,13 +105,15 @@ def _recovered(
 def _check_saved(model: PreTrainedModel, to: Path, inputs: dict[str, torch.Tensor]) -> None:
     """Check that what was written computes what was to be written.
 
+    Not bit for bit: weights that were loaded lie at another alignment, and some processors add in another order then.
+
     Raises:
         RuntimeError: it does not.
     """
     inputs = {name: tensor.to(model.device) for name, tensor in inputs.items()}
     written = load_model(to).to(model.device)  # pyright: ignore[reportArgumentType]
     for name, expected in model.eval()(**inputs).items():
-        if not torch.equal(written(**inputs)[name], expected):
+        if not torch.allclose(written(**inputs)[name], expected, rtol=0, atol=TOLERANCE):
             raise RuntimeError(f"the checkpoint in {to} does not compute what was saved; this must not happen")
 
 
