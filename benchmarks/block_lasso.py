@@ -28,11 +28,10 @@ import hashlib
 import json as json_module
 import shutil
 import statistics
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -50,7 +49,7 @@ from ..supernet.packed.packed_storage import compression, stored_bytes
 from ..supernet.precision import resolve_precision
 from ..supernet.stored.storage import load_model
 from ..tasks import Task
-from .common import JsonOption, console, show, some_rows
+from .common import JsonOption, Known, console, show, some_rows
 
 Cell = dict[str, float]
 
@@ -89,12 +88,15 @@ def main(
     trial = Trial(load_model(source).float(), open_task(folder), settings, rows, state)
     known, factors = Known(results), [float(c) for c in compressions.split(",")]
     scores = {
-        c: [known.find((trained, "score", c, seed), partial(trial.score, c, seed)) for seed in range(seeds)]
+        c: [
+            known.find({"basis": trained, "name": "score", "c": c, "seed": seed}, partial(trial.score, c, seed))
+            for seed in range(seeds)
+        ]
         for c in ([1.0, *factors] if training else [])
     }
     targets = trial.targets(threads, precision) if timing else {}
     speeds = {
-        (c, name): known.find((timed, name, c, 0), partial(trial.speed, c, target))
+        (c, name): known.find({"basis": timed, "name": name, "c": c, "seed": 0}, partial(trial.speed, c, target))
         for c in factors
         for name, target in targets.items()
     }
@@ -125,28 +127,6 @@ def _line(factor: float, found: list[Cell]) -> tuple[str, ...]:
 
 def _times(found: Cell, form: str) -> str:
     return f"{found[form]:.2f}" if form in found else "does not run"
-
-
-class Known:
-    """What was found before, one JSON line each: of what, which number, compression, seed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-        rows = [json_module.loads(line) for line in lines if line.endswith("\n")]  # one may have been cut off
-        self._cells: dict[tuple[Any, ...], Cell] = {
-            (row["basis"], row["name"], row["c"], row["seed"]): row["value"] for row in rows
-        }
-
-    def find(self, key: tuple[str, str, float, int], make: Callable[[], Cell]) -> Cell:
-        """Return what is known; what is not is made and written down."""
-        if key not in self._cells:
-            self._cells[key] = make()
-            row = dict(zip(("basis", "name", "c", "seed"), key, strict=True)) | {"value": self._cells[key]}
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json_module.dumps(row) + "\n")
-        return self._cells[key]
 
 
 class Trial:

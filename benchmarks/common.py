@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -15,8 +15,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ..cli.console import progress
 from ..evaluation.latency import machine_name
 from ..supernet import Supernet
+from ..supernet.precision import resolve_precision
 from ..supernet.stored.storage import load_model, load_tokenizer
 from ..tasks import Task, demo_model_folder, load_task
 from ..tasks.split import Split
@@ -43,6 +45,51 @@ def some_rows(split: Split, rows: int, seed: int) -> Split:
     return split.take(np.random.default_rng(seed).permutation(len(split))[:rows])
 
 
+def precisions() -> list[str]:
+    """Return the precisions worth timing on this processor: emulated, bfloat16 takes minutes for what seconds do."""
+    fast = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
+    return ["bfloat16", "float32"] if fast else ["float32"]
+
+
+class Known:
+    """What was found before, one JSON line each: a benchmark that was killed goes on where it was.
+
+    Args:
+        path: the file, made if it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        if lines and not lines[-1].endswith("\n"):  # a kill cut it off
+            path.write_text("".join(lines := lines[:-1]))
+        rows = [json.loads(line) for line in lines]
+        self._values = {_name({name: row[name] for name in row if name != "value"}): row["value"] for row in rows}
+
+    def find(self, key: Mapping[str, str | float], make: Callable[[], Any]) -> Any:
+        """Return what is known; what is not is made and written down, as JSON has it.
+
+        Args:
+            key: all that it depends on, by names other than `value`.
+            make: makes it.
+        """
+        name = _name(key)
+        if name not in self._values:
+            self._values[name] = value = make()
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a") as file:
+                file.write(json.dumps({**key, "value": value}) + "\n")
+        return self._values[name]
+
+    def forget(self) -> None:
+        """Remove the file: times are to be taken anew, by code that may have changed."""
+        self._path.unlink(missing_ok=True)
+
+
+def _name(key: Mapping[str, str | float]) -> str:
+    return json.dumps(key, sort_keys=True)
+
+
 def seconds(function: Callable[[], object]) -> float:
     """Time one call."""
     begin = time.perf_counter()
@@ -50,17 +97,31 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def in_turn(functions: Sequence[Callable[[int], object]], rounds: int) -> list[list[float]]:
+def in_turn(
+    functions: Sequence[Callable[[int], object]], rounds: int, title: str, warmup: Sequence[int] = ()
+) -> list[list[float]]:
     """Call the functions in turn with the round's number, A B A B ..., after one round that does not count.
+
+    Args:
+        functions: what is timed.
+        rounds: of timing.
+        title: what is said to be done.
+        warmup: of each function, calls before all that, which get the numbers after the rounds'.
 
     Returns:
         Seconds, one list of `rounds` per function.
     """
     times: list[list[float]] = [[] for _ in functions]
-    for turn in range(rounds + 1):
-        for function, found in zip(functions, times, strict=True):
-            found.append(seconds(lambda function=function, turn=turn: function(turn)))
-    return [found[1:] for found in times]
+    calls = [(i, rounds + 1 + turn) for i, count in enumerate(warmup) for turn in range(count)]
+    untimed = len(calls) + len(functions)
+    calls += [(i, turn) for turn in range(rounds + 1) for i in range(len(functions))]
+    with progress(title) as tick:
+        for done, (i, turn) in enumerate(calls):
+            taken = seconds(lambda i=i, turn=turn: functions[i](turn))
+            if done >= untimed:
+                times[i].append(taken)
+            tick(done + 1, len(calls))
+    return times
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> tuple[float, float, float]:

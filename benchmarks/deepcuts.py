@@ -23,7 +23,6 @@ import itertools
 import json as json_module
 import statistics
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -43,7 +42,7 @@ from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
 from ..supernet.training.settings import FinetuneSettings
 from ..tasks import Task
-from .common import JsonOption, console, show, some_rows
+from .common import JsonOption, Known, console, show, some_rows
 
 BERT_BASE = (109_483_778, 85_608_192)  # parameters with a head for two classes, and those that may be removed
 NONE = "none"
@@ -87,10 +86,12 @@ def main(
         trial = Trial(folder, some, recipe, texts, seed, rewinds=rewinds)
         for (left, right), c in itertools.product(itertools.combinations(names, 2), factors):
             pair = f"{left} and {right}"
-            value = known.find((choice, pair, c, seed), partial(trial.overlap, left, right, c))
+            value = known.find(
+                {"basis": choice, "name": pair, "c": c, "seed": seed}, partial(trial.overlap, left, right, c)
+            )
             overlaps[pair][f"{c:g}"].append(value)
         for name, c in [] if jaccard_only else [(NONE, 1.0), *itertools.product(names, factors)]:
-            value = known.find((training, name, c, seed), partial(trial.score, name, c))
+            value = known.find({"basis": training, "name": name, "c": c, "seed": seed}, partial(trial.score, name, c))
             scores[name][f"{c:g}"].append(value)
     if json:
         print(json_module.dumps({"score": scores, "jaccard": overlaps}))
@@ -117,26 +118,6 @@ def _mean(values: list[float]) -> str:
         return ""
     spread = f" ± {statistics.stdev(values):.1%}" if len(values) > 1 else ""
     return f"{statistics.mean(values):.1%}{spread}"
-
-
-class Known:
-    """Numbers that were found before, one JSON line each: what they were found on, of what, compression, seed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        lines = path.read_text().splitlines() if path.exists() else []
-        rows = map(json_module.loads, lines)
-        self._values = {(row["basis"], row["name"], row["c"], row["seed"]): float(row["value"]) for row in rows}
-
-    def find(self, key: tuple[str, str, float, int], make: Callable[[], float]) -> float:
-        """Return a number; one that is not known is made and written down."""
-        if key not in self._values:
-            self._values[key] = make()
-            row = dict(zip(("basis", "name", "c", "seed"), key, strict=True)) | {"value": self._values[key]}
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json_module.dumps(row) + "\n")
-        return self._values[key]
 
 
 class Trial:

@@ -37,7 +37,7 @@ from ..supernet.reordering import reorder
 from ..supernet.training.settings import SupernetSettings
 from ..supernet.training.supernet_training import train_supernet
 from ..tasks import Task
-from .common import JsonOption, show, some_rows
+from .common import JsonOption, Known, show, some_rows
 
 NONE = "none"
 ORDERS = (NONE, *IMPORTANCES)
@@ -65,21 +65,15 @@ def main(
         (space, order, seed) for seed in range(seeds) for space in spaces.split(",") for order in orders.split(",")
     ]
     done: dict[tuple[str, str, int], float] = {}
-    basis = f"{folder.project.task} {rows} {epochs:g} {selection}"
-    if results.exists():
-        for line in results.read_text().splitlines():
-            found = json_module.loads(line)
-            if found["basis"] == basis:
-                done[found["space"], found["order"], found["seed"]] = found["hypervolume"]
-    results.parent.mkdir(parents=True, exist_ok=True)
+    basis, known = f"{folder.project.task} {rows} {epochs:g} {selection}", Known(results)
     for space, order, seed in wanted:
-        if (space, order, seed) not in done:
+
+        def volume(space: str = space, order: str = order, seed: int = seed) -> float:
             some = replace(task, train=some_rows(task.train, rows, seed))
-            volume = front_volume(load_supernet(folder.finetuned), space, order, some, epochs, seed)
-            done[space, order, seed] = volume
-            row = {"basis": basis, "space": space, "order": order, "seed": seed, "hypervolume": volume}
-            with results.open("a") as file:
-                file.write(json_module.dumps(row) + "\n")
+            return front_volume(load_supernet(folder.finetuned), space, order, some, epochs, seed)
+
+        key = {"basis": basis, "space": space, "order": order, "seed": seed}
+        done[space, order, seed] = known.find(key, volume)
     summary = {
         space: {order: [done[space, order, seed] for seed in range(seeds)] for order in orders.split(",")}
         for space in spaces.split(",")

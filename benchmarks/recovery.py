@@ -17,6 +17,7 @@ import itertools
 import json as json_module
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,7 +34,7 @@ from ..run.settings import RecoverOptions, parse_shares
 from ..run.ship.recovery import recovered
 from ..supernet.extraction import extract
 from ..supernet.precision import resolve_precision
-from .common import JsonOption, show
+from .common import JsonOption, Known, show
 
 _SIZE = "encoder_parameters"
 
@@ -73,7 +74,7 @@ def main(
         model.eval()
         return 1 - model_error(model, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=precision)
 
-    def train(one: Evaluation, count: int, rate: float) -> Cell:
+    def train(one: Evaluation, count: int, rate: float) -> dict[str, float]:
         model = extract(supernet.model, one.mask)
         start = selection(model)
         options = RecoverOptions(steps=count, learning_rate=rate)
@@ -81,32 +82,18 @@ def main(
             done = recovered(folder, task, model, options, Path(state))
         before, after = 1 - done.before[ERROR], 1 - done.after[ERROR]
         size = one.values[_SIZE] / supernet.shape.encoder_parameters
-        return Cell(size, count, rate, start, selection(model), before, after, done.seconds)
+        return vars(Cell(size, count, rate, start, selection(model), before, after, done.seconds))
 
-    cells = []
+    cells, known = [], Known(results)
     numbers = [int(count) for count in steps.split(",")], [float(rate) for rate in learning_rates.split(",")]
     for one, count, rate in itertools.product(chosen, *numbers):
         assert one is not None  # it is on the front
         name = f"{basis} {one.key} {count} {rate:g}"
-        known = _known(results, name)
-        if known is None:
-            known = train(one, count, rate)
-            results.parent.mkdir(parents=True, exist_ok=True)
-            with results.open("a") as file:
-                file.write(json_module.dumps({"name": name, **vars(known)}) + "\n")
-        cells.append(known)
+        cells.append(Cell(**known.find({"name": name}, partial(train, one, count, rate))))
     if json:
         print(json_module.dumps([vars(cell) for cell in cells]))
     else:
         _print(f"{task.name}, {task.metric.name}: recovery of {len(chosen)} models of {run}", cells)
-
-
-def _known(path: Path, name: str) -> Cell | None:
-    for line in path.read_text().splitlines() if path.is_file() else ():
-        values = json_module.loads(line)
-        if values.pop("name") == name:
-            return Cell(**values)
-    return None
 
 
 def _print(title: str, cells: list[Cell]) -> None:

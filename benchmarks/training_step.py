@@ -1,6 +1,6 @@
 """How much faster a step of the `full` strategy is than the authors' way, and what it costs beside a plain one.
 
-    python -m secateur.benchmarks.training_step [--data GLUE_FOLDER] [--rounds 8] [--json]
+    python -m secateur.benchmarks.training_step [--data GLUE_FOLDER] [--rounds 8] [--state FILE] [--json]
 
 MiniLM, batches of 32 training texts of SST-2 and RTE, k = 2, points drawn uniformly in size, both sides on the same
 masks and texts in turn. The baseline multiplies masks, pads to 128 tokens, computes in float32 and takes the default
@@ -9,19 +9,23 @@ model's own forward in bfloat16 autocast, padded to the longest of the batch, gr
 default), the fused AdamW. `over_standard_step` compares with a `standard` step of our own loop, which is faster.
 
 What computes in bfloat16 first takes steps that are not timed: oneDNN compiles a kernel for each shape it meets, once
-in a training of thousands of steps. In float32 nothing is compiled.
+in a training of thousands of steps. In float32 nothing is compiled. Where the processor does not multiply in bfloat16,
+`full_float32` alone is timed. What is done is kept in the file of `--state` until all is; interrupted, the same command
+goes on.
 """
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import torch
 import typer
 
+from ..evaluation.latency import machine_name
 from ..search_space import Small
 from ..supernet import Supernet
 from ..supernet.training.settings import SupernetSettings
@@ -30,7 +34,18 @@ from ..supernet.training.supernet_training import TrainingLoop, batch_rows
 from ..tasks import Task
 from ..tasks.batches import collate
 from .authors import MaskedModel
-from .common import DataOption, JsonOption, in_turn, open_supernet, open_task, ratio, show, show_json
+from .common import (
+    DataOption,
+    JsonOption,
+    Known,
+    in_turn,
+    open_supernet,
+    open_task,
+    precisions,
+    ratio,
+    show,
+    show_json,
+)
 
 BATCH = 32
 
@@ -39,38 +54,48 @@ def main(
     data: DataOption = None,
     rounds: Annotated[int, typer.Option(help="steps of each kind and task")] = 8,
     warmup: Annotated[int, typer.Option(help="steps before them, of those in bfloat16")] = 60,
+    state: Annotated[Path, typer.Option(help="keeps what is done until all is")] = Path("runs/training_step.jsonl"),
     json: JsonOption = False,
 ) -> None:
     """Time the steps and print the ratios."""
     values: dict[str, float] = {}
     rows: list[tuple[str, ...]] = []
+    fast, known = "bfloat16" in precisions(), Known(state)
+    basis = {"machine": machine_name(), "threads": torch.get_num_threads(), "benchmark": "training_step"}
+    basis |= {"precisions": ",".join(precisions()), "rounds": rounds, "warmup": warmup}
     for task_name, prefix in (("sst2", ""), ("rte", "rte_")):
         task = open_task(task_name, data)
-        kinds: dict[str, Callable[[int], object]] = {
-            "authors": _authors_step(open_supernet(task), task),
-            "full": _our_step(open_supernet(task), task, "full", "bfloat16"),
-            "full_float32": _our_step(open_supernet(task), task, "full", "float32"),
-            "plain": _plain_step(open_supernet(task), task),
-            "standard": _our_step(open_supernet(task), task, "standard", "bfloat16"),
-        }
-        for kind, step in kinds.items():
-            for turn in range(0 if kind in ("authors", "full_float32") else warmup):
-                step(rounds + 1 + turn)
-        times = dict(zip(kinds, in_turn(list(kinds.values()), rounds), strict=True))
-        for slow, fast, name in (
+        kinds = ["authors", *(["full", "plain", "standard"] if fast else []), "full_float32"]
+
+        def timed(task: Task = task, kinds: list[str] = kinds) -> list[list[float]]:
+            makers: dict[str, Callable[[Supernet], Callable[[int], object]]] = {
+                "authors": lambda supernet: _authors_step(supernet, task),
+                "full": lambda supernet: _our_step(supernet, task, "full", "bfloat16"),
+                "full_float32": lambda supernet: _our_step(supernet, task, "full", "float32"),
+                "plain": lambda supernet: _plain_step(supernet, task),
+                "standard": lambda supernet: _our_step(supernet, task, "standard", "bfloat16"),
+            }
+            before = [0 if kind in ("authors", "full_float32") else warmup for kind in kinds]
+            return in_turn([makers[kind](open_supernet(task)) for kind in kinds], rounds, task.name, before)
+
+        times = dict(zip(kinds, known.find({**basis, "task": task_name}, timed), strict=True))
+        for slow, quick, name in (
             ("authors", "full", "full"),
             ("authors", "full_float32", "full_float32"),
             ("full", "plain", "over_plain_step"),
             ("full", "standard", "over_standard_step"),
         ):
-            low, middle, high = ratio(times[slow], times[fast])
+            if not times.keys() >= {slow, quick}:
+                continue
+            low, middle, high = ratio(times[slow], times[quick])
             values[prefix + name] = middle
-            seconds = [f"{statistics.median(times[kind]) * 1e3:.0f}" for kind in (slow, fast)]
-            rows.append((f"{task_name}: {slow} / {fast}", *seconds, f"{middle:.2f} ({low:.2f}-{high:.2f})"))
+            seconds = [f"{statistics.median(times[kind]) * 1e3:.0f}" for kind in (slow, quick)]
+            rows.append((f"{task_name}: {slow} / {quick}", *seconds, f"{middle:.2f} ({low:.2f}-{high:.2f})"))
     if json:
         show_json(values)
     else:
         show(f"milliseconds per step, {rounds} in turn", ("", "first", "second", "ratio (min-max)"), rows)
+    known.forget()
 
 
 def _rows(task: Task) -> Callable[[int], np.ndarray]:

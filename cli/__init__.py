@@ -25,6 +25,7 @@ def run_command(arguments: list[str]) -> int:
     import typer
 
     from ..errors import InputError
+    from ..files import disk_is_full
     from .app import make_app
     from .console import fail
 
@@ -45,7 +46,7 @@ def run_command(arguments: list[str]) -> int:
         fail("interrupted; the same command goes on from here")
         return 130
     except Exception as error:
-        if _disk_is_full(error):
+        if disk_is_full(error):
             return fail("the disk is full; make room and give the same command again, it goes on from here")
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             return fail(
@@ -59,17 +60,3 @@ def _value_of(arguments: list[str], names: list[str]) -> str | None:
     """Return the value that the command line gives to an option."""
     words = [word for argument in arguments for word in argument.split("=", 1)]
     return next((value for name, value in reversed(list(pairwise(words))) if name in names), None)
-
-
-def _disk_is_full(error: BaseException | None) -> bool:
-    """Tell whether an error, or what it came from, is a full disk; the writers in Rust and C++ have own errors."""
-    codes = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    signs = [f"(os error {code})" for code in codes]  # safetensors and tokenizers
-    signs += ["PytorchStreamWriter failed", "inline_container.cc", "iostream error"]  # torch.save
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in codes:
-            return True
-        if any(sign in str(error) for sign in signs):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

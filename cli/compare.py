@@ -10,7 +10,6 @@ from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
-from ..run.model import rounded
 from ..run.run import Run
 from ..run.settings import CompareSettings
 from .console import TERMINAL, out
@@ -27,7 +26,7 @@ def compare(settings: CompareCommand) -> None:
     facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:
         points = [*dict.fromkeys(facts.wholes.values()), *facts.points]
-        out.print_json(data=[rounded(asdict(point)) for point in points])
+        out.print_json(data=[asdict(point) for point in points])
         return
     for layer in facts.layers:
         out.print(entries_table(facts, layer))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from ..errors import InputError
 from ..evaluation.objectives.disk import MB
-from ..supernet.shipping.files import ONNX_FILE, write_onnx_files
+from ..supernet.shipping.files import INT8_FILE, ONNX_FILE, too_far, write_onnx_files
 from ..supernet.stored.storage import load_model
-from .console import out
+from .console import out, say
 from .settings import ConvertCommand
 
 
@@ -21,3 +21,5 @@ def convert(settings: ConvertCommand) -> None:
     files = write_onnx_files(model, to, onnx=True, int8=settings.int8, opset=settings.opset)
     for file in files:
         out.print(f"{file}: {file.stat().st_size / MB:.1f} MB", markup=False)
+    if settings.int8 and (warning := too_far(model, to / INT8_FILE)):
+        say(f"warning: {warning}")

@@ -26,12 +26,9 @@ def latency(settings: LatencyCommand) -> None:
 
 def facts(table: LatencyTable) -> list[str]:
     """Say how well a table predicts."""
-    lines = [str(table.target)]
     found = table.accuracy
-    if found is None:
-        return [*lines, f"median error {table.error:.1%}; an older Secateur measured it and kept no more than that"]
     return [
-        *lines,
+        str(table.target),
         f"on {found.networks} networks that it was not fitted on: median error {table.error:.1%}, worst "
         f"{found.worst:.1%}, Kendall's tau {found.tau:.3f}",
         f"the whole network: p50 {found.whole_p50:.2f} ms, p95 {found.whole_p95:.2f} ms",

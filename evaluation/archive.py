@@ -17,40 +17,25 @@ import numpy as np
 from ..errors import InputError
 from ..search_space import SubnetMask
 from .data_frame import data_frame
-from .evaluation import SEARCHED, SUPERNET, Evaluation, canonical
+from .evaluation import SEARCHED, Evaluation, canonical
 from .pareto import hypervolume, is_front
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 3
-_EVALUATIONS = """
+SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
     split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL, recipe TEXT NOT NULL,
     UNIQUE (key, weights, split, method, seed, recipe)
 );
-"""
-_SCHEMA = f"""
-CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
-{_EVALUATIONS}
 CREATE TABLE objective_values (
     evaluation INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (evaluation, name)
 ) WITHOUT ROWID;
 CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
 """
-# Version 1 knew the supernet's weights only, version 2 no recipes. SQLite cannot change what makes a row unique: the
-# table is made anew.
-_OLD_WEIGHTS = {1: f"'{SUPERNET}'", 2: "weights"}
-_MIGRATION = f"""
-ALTER TABLE evaluations RENAME TO old;
-{_EVALUATIONS}
-INSERT INTO evaluations
-    SELECT id, key, x, space, method, seed, split, seconds, asked, {{weights}}, '{{{{}}}}' FROM old ORDER BY id;
-DROP TABLE old;
-PRAGMA user_version = {SCHEMA_VERSION}
-"""
-
 
 Kinds = str | Collection[str]  # of weights: one, or several
 
@@ -89,24 +74,13 @@ class Archive:
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version not in (*_OLD_WEIGHTS, SCHEMA_VERSION) or "evaluations" not in tables:
+        elif version != SCHEMA_VERSION or "evaluations" not in tables:
             raise InputError(
                 f"{self.path} is of archive version {version}, this Secateur reads version {SCHEMA_VERSION}; open it "
                 "with the Secateur that wrote it, or move it away and the search starts again"
             )
         elif (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise self._damaged(" ".join(found.split()))
-        elif version in _OLD_WEIGHTS:
-            self._migrate()
-
-    def _migrate(self) -> None:
-        """Bring a file of an older version to this one, in one transaction."""
-        self._db.execute("BEGIN IMMEDIATE")
-        version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version in _OLD_WEIGHTS:  # nobody else did it while we waited
-            for statement in _MIGRATION.format(weights=_OLD_WEIGHTS[version]).split(";"):
-                self._db.execute(statement)
-        self._db.execute("COMMIT")
 
     def __enter__(self) -> Archive:
         return self

@@ -115,10 +115,7 @@ class Evaluator:
 
     def recall(self, mask: SubnetMask) -> list[Evaluated]:
         """Return a mask that is known, as :meth:`__call__` does."""
-        values = self._known[mask.key]
-        if any(objective.name not in values for objective in self._objectives):  # of an older archive
-            values |= self._costs(mask) | values
-        return [Evaluated(mask, dict(values), 0.0, asked=True)]
+        return [Evaluated(mask, dict(self._known[mask.key]), 0.0, asked=True)]
 
     def plan(self, mask: SubnetMask) -> Pass | None:
         """Return the pass that a mask needs; None if it is known."""

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 
 from ..errors import InputError
 from ..evaluation.latency import machine_name
+from ..files import replace_text
 from .processes import is_first_process
 from .settings import ProjectSettings
 from .telling import SILENT, Teller
@@ -35,14 +36,9 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
-# What was written down before it was left open.
-_USUAL = {"text_column": "text", "label_column": "label"}
-# What stages did before there was a setting for it.
-_ONCE = {"importance": "none"}
-_UNFINISHED = "run.json.tmp"
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 DATA = "data"  # a copy of data that were handed in
-_FIRST = {_UNFINISHED, _LOCK, DATA}  # all that a run that was killed in its first moment leaves
+_FIRST = (_LOCK, ".run.json.*.part", DATA)  # all that a run that was killed in its first moment leaves
 
 
 class RunFolder:
@@ -81,8 +77,6 @@ class RunFolder:
             folder = cls.open(path, tell)
             for name, value in wanted.items():
                 there = folder.record["project"].get(name)
-                if value is None and there == _USUAL.get(name):
-                    continue
                 if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
                         f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
@@ -97,7 +91,7 @@ class RunFolder:
             with folder.writing():
                 folder._tidy()
             return folder
-        if path.exists() and (not path.is_dir() or any(item.name not in _FIRST for item in path.iterdir())):
+        if path.exists() and (not path.is_dir() or not all(any(map(item.match, _FIRST)) for item in path.iterdir())):
             raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
         record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
         folder = cls(path, record, tell)
@@ -185,7 +179,7 @@ class RunFolder:
             return False
         mine = settings.model_dump(mode="json", exclude={"save_seconds"})
         for name, value in mine.items():
-            before = there["settings"].get(name, _ONCE.get(name))
+            before = there["settings"].get(name)
             if before != value:
                 raise InputError(
                     f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
@@ -241,19 +235,13 @@ class RunFolder:
         """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
         if not is_first_process():
             return
-        for pattern in (".*.part", ".*.old", "subnets/.*.part", "subnets/.*.old", "pruned/.*.part", "pruned/.*.old"):
-            for path in self.path.glob(pattern):
-                shutil.rmtree(path, ignore_errors=True)
-        for path in self.path.glob("tokens/*.tmp"):
-            path.unlink(missing_ok=True)
+        for path in [*self.path.rglob(".*.part"), *self.path.rglob(".*.old")]:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def _write(self) -> None:
         if not is_first_process():
             return
-        self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / _UNFINISHED
-        temporary.write_text(json.dumps(self.record, indent=1) + "\n")
-        temporary.replace(self.path / "run.json")
+        replace_text(self.path / "run.json", json.dumps(self.record, indent=1) + "\n")
 
 
 def environment() -> dict[str, str]:

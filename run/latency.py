@@ -132,7 +132,7 @@ def measure_table(
             table = on_machine(_calibrated, supernet.model, target, elastic, seconds)
         table.save(latency_table_path(folder, target))
     folder.tell.say(f"latency table for {target}: median error {table.error:.1%} on networks it was not fitted on")
-    warning = table.accuracy and busy(table.accuracy.spread)
+    warning = busy(table.accuracy.spread)
     if warning:
         folder.tell.say(f"warning: {warning}")
     return table

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..errors import InputError
-from ..evaluation.latency.target import TORCH, RuntimeName
+from ..evaluation.latency.target import TORCH
 from ..pruners import PRUNERS
 from ..pruners.block_lasso import BlockLassoSettings
 from ..pruners.cofi import CoFiSettings
@@ -97,7 +97,7 @@ class LatencySettings(_Settings):
     ] = "float32"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"
     runtime: Annotated[
-        RuntimeName,
+        str,
         Field(
             description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)",
             json_schema_extra={ALSO: "runtime"},

@@ -6,6 +6,8 @@ import math
 import time
 from pathlib import Path
 
+from ..files import replace_text
+
 
 class Stopwatch:
     """Seconds that a job has taken over all attempts, on the disk but for the last second of one that was killed.
@@ -28,7 +30,4 @@ class Stopwatch:
         """Write the seconds down, if that was a second ago."""
         if time.monotonic() - self._written >= 1.0:
             self._written = time.monotonic()
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._path.with_suffix(".tmp")
-            temporary.write_text(repr(self.seconds))
-            temporary.replace(self._path)
+            replace_text(self._path, repr(self.seconds))

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..files import replace_file
+
 FloatArray = NDArray[np.float64]
 
 
@@ -57,11 +59,8 @@ class UnitScores:
 
     def save(self, path: Path) -> None:
         """Write them to a NumPy archive, at once or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        with temporary.open("wb") as file:
+        with replace_file(path) as part, part.open("wb") as file:
             np.savez(file, heads=self.heads, neurons=self.neurons, comparable=self.comparable)
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> UnitScores:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..files import replace_file
 from .passages import Passages
 from .split import Split
 
@@ -36,25 +34,13 @@ def store(path: Path, splits: dict[str, Split], truncated: int) -> None:
     """Write the splits to ``path``, which holds nothing or all of them at any time.
 
     Raises:
-        InputError: a folder that cannot be written to.
+        InputError: a full disk, or a folder that cannot be written to.
     """
     arrays: dict[str, np.ndarray] = {"truncated": np.array(truncated)}
     for name, split in splits.items():
         arrays |= {f"{name}/{key}": array for key, array in _arrays(split).items()}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise InputError(
-            f"the cache folder {path.parent} cannot be written to ({error.strerror}); name another"
-        ) from None
+    with replace_file(path) as part, part.open("wb") as file:
+        np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
 
 
 def _arrays(split: Split) -> dict[str, np.ndarray]:

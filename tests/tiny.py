@@ -63,6 +63,16 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=24, **special)
 
 
+def same_weights(one: PreTrainedModel, other: PreTrainedModel) -> bool:
+    """Say whether two models have the same weights, bit for bit.
+
+    Their outputs may differ in the last bits: weights from a file lie at another alignment in memory, and some
+    processors add in another order then.
+    """
+    left, right = one.state_dict(), other.state_dict()
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
 def padded_batch(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     """Return three random rows of 7, 4 and 1 tokens, with two segments where the family knows segments."""
     generator = torch.Generator().manual_seed(0)

@@ -20,7 +20,7 @@ from ...supernet import Supernet
 from ...supernet.extraction import extract
 from .measure import Bench
 from .runtimes import RUNTIMES
-from .table import Accuracy, LatencyTable, Part
+from .table import Accuracy, LatencyParts, LatencyTable, Part
 from .target import LatencyTarget
 
 # From fine to coarse: sizes of attention and of feed-forward blocks, the share of layers that networks of equal layers
@@ -137,8 +137,8 @@ def _uniform(shape: EncoderShape, heads: int, neurons: int, depth: int, hidden: 
     return SubnetMask.from_counts(shape, kept * heads, kept * neurons, hidden)
 
 
-def fitted_table(target: LatencyTarget, plan: Plan, parts: ArrayLike, scaling: ArrayLike) -> LatencyTable:
-    """Turn times of networks into a table.
+def fitted_parts(target: LatencyTarget, plan: Plan, parts: ArrayLike, scaling: ArrayLike) -> LatencyParts:
+    """Turn times of networks into those of parts.
 
     Args:
         target: what they belong to.
@@ -149,7 +149,7 @@ def fitted_table(target: LatencyTarget, plan: Plan, parts: ArrayLike, scaling: A
     times = np.asarray(parts, dtype=float).reshape(len(plan.widths), -1)
     base, heads = times[:, 0], len(plan.heads)
     beyond = (times[:, 1:] - base[:, None]) / plan.depth
-    table = LatencyTable(
+    table = LatencyParts(
         target=target,
         hidden_sizes=plan.widths,
         base=tuple(float(b) for b in base),
@@ -197,8 +197,8 @@ def calibrate(
     cut = np.cumsum([len(plan.parts), len(plan.scaling)])
     latencies = [bench.latency(place) for place in range(len(plan.networks))]
     parts, scaling, held_out = np.split(np.array([latency.median for latency in latencies]), cut)
-    table = fitted_table(target, plan, parts, scaling)
-    predicted = np.array([table.predict(mask) for mask in plan.held_out])
+    fitted = fitted_parts(target, plan, parts, scaling)
+    predicted = np.array([fitted.predict(mask) for mask in plan.held_out])
     errors = np.abs(predicted / held_out - 1)
     accuracy = Accuracy(
         networks=len(held_out),
@@ -209,8 +209,8 @@ def calibrate(
         spread=bench.spread,
         seconds=time.perf_counter() - begin,
     )
-    measured = {"reference": bench.reference, "error": float(np.median(errors)), "accuracy": accuracy}
-    return table.model_copy(update=measured)
+    error = float(np.median(errors))
+    return LatencyTable(**dict(fitted), reference=bench.reference, error=error, accuracy=accuracy)
 
 
 def rank_correlation(predicted: ArrayLike, measured: ArrayLike) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...errors import InputError
+from ...files import replace_text
 from ...search_space import SubnetMask
 from .target import LatencyTarget
 
@@ -52,8 +53,8 @@ class Accuracy(BaseModel):
     seconds: float
 
 
-class LatencyTable(BaseModel):
-    """Predicts latency on one target; made by :func:`calibrate`, kept as JSON.
+class LatencyParts(BaseModel):
+    """Predicts latency on one target from the times of parts.
 
     Attributes:
         target: what the times belong to.
@@ -61,11 +62,6 @@ class LatencyTable(BaseModel):
         base: milliseconds of embeddings and head at each width.
         attention, ffn: parts of a layer at each width.
         scale: correction of the sum of parts, fitted on whole networks.
-        reference: milliseconds, while the table was made, of the network that all others were timed in turn with, the
-            one with half of all heads and neurons; NaN if unknown. What it takes later tells how the machine's speed
-            has changed.
-        error: median relative error on networks it was not fitted on.
-        accuracy: what else was found out about that; None in tables of an older Secateur.
     """
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="constants")
@@ -76,9 +72,6 @@ class LatencyTable(BaseModel):
     attention: tuple[Part, ...]
     ffn: tuple[Part, ...]
     scale: float = 1.0
-    reference: float = float("nan")
-    error: float = float("nan")
-    accuracy: Accuracy | None = None
 
     def predict(self, mask: SubnetMask) -> float:
         """Return milliseconds."""
@@ -90,12 +83,24 @@ class LatencyTable(BaseModel):
         blocks += sum(self.ffn[width].at(neurons) for neurons in mask.neurons_per_layer)
         return self.base[width] + self.scale * blocks
 
+
+class LatencyTable(LatencyParts):
+    """Parts and how well they predict; made by :func:`calibrate`, kept as JSON.
+
+    Attributes:
+        reference: milliseconds, while the table was made, of the network that all others were timed in turn with, the
+            one with half of all heads and neurons. What it takes later tells how the machine's speed has changed.
+        error: median relative error on networks it was not fitted on.
+        accuracy: what else was found out about that.
+    """
+
+    reference: float
+    error: float
+    accuracy: Accuracy
+
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text(self.model_dump_json(indent=1))
-        temporary.replace(path)
+        replace_text(path, self.model_dump_json(indent=1))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:

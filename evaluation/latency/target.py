@@ -10,15 +10,13 @@ import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 TORCH, ONNXRUNTIME, INT8 = "torch", "onnxruntime", "onnxruntime-int8"  # names of `RUNTIMES`
 TASK = "task"  # instead of a sequence length: the lengths of the task's own texts
 BUSY = 0.1  # spread of the reference from which on a machine counts as busy with something else
 LENGTHS = 12  # that stand for a task's
 
-RuntimeName = Annotated[str, BeforeValidator(lambda name: TORCH if name == "pytorch" else name)]
-"""Older run folders call `torch` so."""
 _SERVED = {ONNXRUNTIME: "float32, ONNX Runtime", INT8: "int8, ONNX Runtime"}
 
 
@@ -44,7 +42,7 @@ class LatencyTarget(BaseModel):
     batch_size: int = Field(ge=1)
     sequence_length: Annotated[int, Field(ge=1)] | Literal["task"]
     precision: str = "float32"
-    runtime: RuntimeName = TORCH
+    runtime: str = TORCH
     lengths: tuple[int, ...] = ()
 
     @model_validator(mode="after")

@@ -10,6 +10,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ...files import replace_file
 from .looks import Look
 from .yardstick import CONSTANT, Yardstick
 
@@ -105,13 +106,8 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG file, replaced at once or left as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        figure.savefig(temporary, format="png", facecolor="white")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replace_file(path) as part:
+        figure.savefig(part, format="png", facecolor="white")
 
 
 def plain(text: str) -> str:

@@ -9,9 +9,10 @@ from string import Template
 
 from plotly.offline import get_plotlyjs
 
+from ...files import replace_text
 from .comparison_tables import comparison_notes, comparison_section
 from .facts import ReportFacts
-from .parts import DASH, error, part, percent, replace_file, table
+from .parts import DASH, error, part, percent, table
 from .payload import payload
 from .tables import cost_tables, hypervolumes_table, methods_table, models_table
 from .yardstick import CONSTANT
@@ -49,7 +50,7 @@ def write_page(path: Path, facts: ReportFacts) -> None:
         plotly=get_plotlyjs(),
         facts=payload(facts),
     )
-    replace_file(path, page)
+    replace_text(path, page)
 
 
 def _about(facts: ReportFacts) -> str:

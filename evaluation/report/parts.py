@@ -87,14 +87,3 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]], *, head: bool = T
 def part(name: str) -> str:
     """Return the text of a file beside this one."""
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file; one of that name is replaced at once or stays as it was."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

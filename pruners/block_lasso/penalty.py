@@ -9,6 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from ...files import replace_file
 from ...supernet.packed.slabs import Slabs
 
 _SMALLEST = 1e-20  # a norm to divide by
@@ -84,9 +85,8 @@ class GroupPenalty:
 
     def save(self, path: Path) -> None:
         """Write every g, at once or not at all."""
-        temporary = path.with_name(f".{path.name}.tmp")
-        save_file({name: one.contiguous() for name, one in self._reweights.items()}, temporary)
-        temporary.replace(path)
+        with replace_file(path) as part:
+            save_file({name: one.contiguous() for name, one in self._reweights.items()}, part)
 
     def load(self, path: Path) -> None:
         """Read what :meth:`save` wrote."""

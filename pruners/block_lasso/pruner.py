@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.latency import LatencyTarget
+from ...files import replace_file
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.packed.packed import mark_slabs
@@ -188,8 +189,6 @@ class BlockLasso(TrainedPruner):
         """Write the parameters down, so that neither a kill nor another density trains them again."""
         if self.state is None or (self.state / _REWEIGHTED).is_file():
             return
-        self.state.mkdir(parents=True, exist_ok=True)
-        temporary = self.state / f".{_REWEIGHTED}.tmp"
-        save_file(trained, temporary)
-        temporary.replace(self.state / _REWEIGHTED)
+        with replace_file(self.state / _REWEIGHTED) as part:
+            save_file(trained, part)
         shutil.rmtree(self.state / "reweighting", ignore_errors=True)

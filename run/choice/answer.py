@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate
 from ...evaluation.evaluation import SELECTION
 from ...evaluation.latency.target import LatencyTarget, busy
+from ...files import replace_text
 from ..folder import RunFolder
 from ..model import Model, rounded
 
@@ -89,12 +92,8 @@ class KeptAnswers:
     def keep(self, chosen: Candidate) -> None:
         """Write down what is named now; a folder that cannot be written keeps none."""
         answers = self._read() | {self._question: list(chosen.evaluation.model)}
-        part = self._path.with_suffix(".tmp")
-        try:
-            part.write_text(json.dumps(answers, indent=1) + "\n")
-            part.replace(self._path)
-        except OSError:
-            part.unlink(missing_ok=True)
+        with suppress(InputError):
+            replace_text(self._path, json.dumps(answers, indent=1))
 
     def _read(self) -> dict[str, list[str]]:
         try:

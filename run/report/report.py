@@ -98,8 +98,6 @@ def _splits(task: Task) -> str:
 
 def _table_facts(table: LatencyTable) -> dict[str, str]:
     known = table.accuracy
-    if known is None:
-        return {}
     return {
         "Largest error on these": percent(known.worst),
         "How many they were": str(known.networks),

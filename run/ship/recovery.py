@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.objectives import ERROR
+from ...files import replace_text
 from ...supernet.heads import head_of
 from ...supernet.training.recovery import recover as distil
 from ...supernet.training.settings import RecoverySettings
@@ -107,8 +108,7 @@ def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) 
         begin = time.monotonic()
         seconds = pace(_PROBED)
         steps = max(1, int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(str(steps))
+        replace_text(path, str(steps))
     return int(path.read_text())
 
 

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation.model_error import model_error
+from ...files import replace_text
 from ...search_space import SubnetMask
 from ...supernet.extraction import extract
 from ...supernet.stored.storage import save_model
@@ -174,8 +175,5 @@ class Diary:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = self.folder / "diary.json.tmp"
         found = {"key": self._key, "errors": self.errors, "ended": self.ended, "seconds": self._spent()}
-        temporary.write_text(json.dumps(found) + "\n")
-        temporary.replace(self.folder / "diary.json")
+        replace_text(self.folder / "diary.json", json.dumps(found) + "\n")

@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import FINETUNED, RECOVERED, SUPERNET, Evaluation
 from ...evaluation.model_error import model_outputs
+from ...files import replace_file
 from ...supernet import Supernet
 from ...supernet.stored.storage import load_model
 from ...supernet.training.recovery import recover
@@ -103,10 +104,8 @@ def _teacher(scorer: Scorer) -> np.ndarray:
         outputs = model_outputs(
             scorer.supernet.model, scorer.task.train, pad_token_id=scorer.task.pad_token_id, dtype=scorer.dtype
         )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with (temporary := path.with_suffix(".tmp")).open("wb") as file:
+        with replace_file(path) as part, part.open("wb") as file:
             np.save(file, outputs)
-        temporary.replace(path)
     return np.load(path)
 
 

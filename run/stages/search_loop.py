@@ -195,8 +195,6 @@ def unpack(state: bytes, dimensions: int) -> tuple[int, NDArray[np.int64], bytes
     Raises:
         InputError: damaged bytes.
     """
-    if state[:1] == b"\0":  # as it was before searches had workers: eight bytes count the points, then the searcher
-        return int.from_bytes(state[:8], "big"), np.empty((0, dimensions), np.int64), state[8:]
     try:
         with np.load(io.BytesIO(state), allow_pickle=False) as file:
             return int(file["told"]), file["pending"].reshape(-1, dimensions), file["searcher"].tobytes()

@@ -11,6 +11,7 @@ from typing import get_args
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...errors import InputError, unknown_name
+from ...files import replace_text
 from .. import modeling_secateur
 from ..modeling_secateur import ExtractedModel
 from ..packed.packed import slab_linears
@@ -131,7 +132,4 @@ def _drop_code(folder: Path) -> None:
 def _write_card(folder: Path, card: CardFacts, form: Written, picture: Path | None) -> None:
     if picture is not None:
         shutil.copyfile(picture, folder / PICTURE)
-    text = model_card(card, form, picture=PICTURE if (folder / PICTURE).is_file() else None)
-    part = folder / f".{CARD}.part"
-    part.write_text(text, encoding="utf-8")
-    part.replace(folder / CARD)
+    replace_text(folder / CARD, model_card(card, form, picture=PICTURE if (folder / PICTURE).is_file() else None))

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import copy
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from ...errors import InputError
+from ...files import replace_file
 from ...tasks.batches import Batch
 from ..heads import read_outputs
 from .graph import onnx_graph
 from .needed import needed
 from .session import OnnxModel
 
-__all__ = ["OnnxModel", "export_onnx", "open_onnx", "quantize_onnx", "write_onnx"]
+__all__ = ["TOLERANCE", "OnnxModel", "export_onnx", "open_onnx", "quantize_onnx", "write_onnx"]
 
 TOLERANCE = 1e-4  # by which float32 outputs may differ from PyTorch's
 _CHECKED = ((1, 1), (3, 7), (2, 24))  # texts and tokens of the batches that are compared
@@ -41,7 +42,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
         InputError: another family or head, an opset that onnx or ONNX Runtime lacks, packages that are not installed,
             outputs that differ by more than 1e-4, a full disk or a place that cannot be written.
     """
-    with _replaced(path) as part:
+    with replace_file(path) as part:
         write_onnx(model, part, opset=opset)
         _check(model, OnnxModel(part))
 
@@ -51,16 +52,20 @@ def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) 
     path.write_bytes(onnx_graph(model, opset).SerializeToString())
 
 
-def quantize_onnx(path: Path, to: Path) -> None:
+def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
     """Write an ONNX file in int8: weights once, a scale for each output; what flows between them in every pass anew.
 
     Embedding tables and linear maps are quantised, which is all that is large. With a scale for each output, logits of
     a fine-tuned MiniLM were off by 0.16 in quadratic mean, by 0.40 with one for each matrix, at one speed; unsigned
     weights took twice as long.
 
+    Without VNNI, ONNX Runtime adds two products of an activation and a weight in 16 bits, which 2 * 255 * 127 overflows
+    and 2 * 255 * 64 does not: weights of 7 bits are right on every processor, see `benchmarks/int8.py`.
+
     Args:
         path: a float32 file.
         to: the file to write; replaced if it is there.
+        bits: of the linear maps' weights, 7 or 8; embedding tables, which are not multiplied, have 8.
 
     Raises:
         InputError: packages that are not installed, a damaged file, a full disk or a place that cannot be written.
@@ -71,12 +76,13 @@ def quantize_onnx(path: Path, to: Path) -> None:
     # Its shapes are inferred as they are; without this mark a warning asks for that to be done first.
     mark = graph.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     assert mark is not None
-    with _replaced(to) as part:
+    with replace_file(to) as part:
         quantization.quantize_dynamic(
             graph,
             part,
             per_channel=True,
             weight_type=quantization.QuantType.QInt8,
+            reduce_range=bits == 7,
             op_types_to_quantize=["MatMul", "Gather"],
         )
 
@@ -100,35 +106,14 @@ def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None)
         return OnnxModel(path, threads=threads)
 
 
-@contextmanager
-def _replaced(path: Path) -> Iterator[Path]:
-    """Yield a file to write, which takes the place of `path` if all goes well and is gone otherwise."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror or error}; choose another place") from error
-    finally:
-        with suppress(OSError):
-            part.unlink()
-
-
-@torch.inference_mode()
 def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
     """Compare a file with its model on random batches of several sizes, padded ones among them.
 
     Raises:
         InputError: they disagree, or the model's outputs are not numbers.
     """
-    if model.training or model.dtype != torch.float32 or model.device.type != "cpu":
-        model = copy.deepcopy(model).float().cpu().eval()
-    for batch in random_batches(model):
-        given = {name: torch.from_numpy(values) for name, values in exported.feed(batch).items()}
-        expected = read_outputs(model(**given), batch.attention_mask)
-        worst = float(np.abs(exported.outputs(batch) - expected.numpy()).max())
+    for found, expected in compared(model, exported, _CHECKED):
+        worst = float(np.abs(found - expected).max())
         if not worst <= TOLERANCE:  # NaN is refused too
             raise InputError(
                 f"the ONNX file of this {type(model).__name__} gives other outputs than the model, by up to "
@@ -136,11 +121,32 @@ def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
             )
 
 
-def random_batches(model: PreTrainedModel, seed: int = 0) -> Iterator[Batch]:
-    """Draw batches of random tokens that a model can read, short and long texts mixed."""
+def compared(
+    model: PreTrainedModel, exported: OnnxModel, sizes: Sequence[tuple[int, int]]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Yield a file's outputs and its model's, `(R, C)` each, on random batches.
+
+    Args:
+        model: in any precision, compared in float32; left as it is.
+        exported: the file.
+        sizes: texts and tokens of each batch.
+    """
+    if model.training or model.dtype != torch.float32 or model.device.type != "cpu":
+        model = copy.deepcopy(model).float().cpu().eval()
+    for batch in random_batches(model, sizes):
+        given = {name: torch.from_numpy(values) for name, values in exported.feed(batch).items()}
+        with torch.inference_mode():
+            expected = read_outputs(model(**given), batch.attention_mask).numpy()
+        yield exported.outputs(batch), expected
+
+
+def random_batches(
+    model: PreTrainedModel, sizes: Sequence[tuple[int, int]] = _CHECKED, seed: int = 0
+) -> Iterator[Batch]:
+    """Draw batches of random tokens that a model can read, of these texts and tokens, short and long texts mixed."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
     pad = int(config.pad_token_id or 0)
-    for texts, tokens in _CHECKED:
+    for texts, tokens in sizes:
         tokens = min(tokens, int(config.max_position_embeddings) - pad - 1)
         lengths = torch.randint(1, tokens + 1, (texts, 1), generator=generator)
         lengths[0] = tokens

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ...errors import InputError
+from ...files import replace_text
 
 Form = Literal["auto", "stock", "portable", "secateur"]  # what may be asked for
 Written = Literal["stock", "portable", "secateur", "packed"]  # what is written
@@ -41,9 +42,7 @@ def record_of(folder: Path, form: Written, card: Mapping[str, Any]) -> Record:
 def write_record(folder: Path, record: Record) -> None:
     """Write the record of a checkpoint; the one that is there is replaced."""
     values = {"secateur": importlib.metadata.version("secateur"), "form": record.form, "card": dict(record.card)}
-    part = folder / f".{RECORD}.part"
-    part.write_text(json.dumps({**values, "sha256": dict(record.sha256)}, indent=2) + "\n")
-    part.replace(folder / RECORD)
+    replace_text(folder / RECORD, json.dumps({**values, "sha256": dict(record.sha256)}, indent=2) + "\n")
 
 
 def read_record(folder: Path) -> Record | None:

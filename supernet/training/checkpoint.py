@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast
 
 from ...errors import InputError
+from ...files import put
 from ..supernet import Supernet
 
 
@@ -106,7 +106,7 @@ def publish(written: Path, folder: Path, step: int) -> None:
     processes.wait_for_everyone()
     if processes.is_main_process:
         earlier = complete(folder)
-        os.replace(written, folder / f"step-{step}")
+        put(written, folder / f"step-{step}")
         for path in earlier:
             shutil.rmtree(path, ignore_errors=True)
     processes.wait_for_everyone()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
@@ -302,7 +301,7 @@ def test_a_folder_that_is_no_run(fails, inputs, tmp_path):
 
 def test_a_run_that_was_killed_before_its_first_line(call, inputs, out):
     out.mkdir()
-    (out / "run.json.tmp").write_text("{")
+    (out / ".run.json.0123abcd.part").write_text("{")
     assert call("finetune", *inputs.project(out), "--finetune-epochs", "0.1").code == 0
 
 
@@ -480,6 +479,7 @@ def test_damaged_tokens_are_made_again(call, inputs, out):
 @contextmanager
 def no_file_larger_than(size: int) -> Iterator[None]:
     """Make writing beyond a size fail, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="this system cannot limit the size of files")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
@@ -501,7 +501,7 @@ def test_a_full_disk(call, inputs, out, size):
 def test_a_full_disk_while_the_report_is_written(call, inputs, copied):
     before = (copied / "report.html").read_bytes()
     with no_file_larger_than(1_000_000):
-        assert "the disk is full; make room and give the same command again" in message_of(call(*inputs.run(copied)))
+        assert "report.html: the disk is full; free some space and run again" in message_of(call(*inputs.run(copied)))
     assert (copied / "report.html").read_bytes() == before
     assert call(*inputs.run(copied)).code == 0
 

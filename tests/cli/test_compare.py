@@ -116,11 +116,9 @@ def test_recovered_models_are_distilled_from_the_fine_tuned_one(compared):
         assert one.values["error"] == error
         kept = compared / "pruned" / model_name(one)
         if kept.is_dir():
-            inputs = {"pad_token_id": task.pad_token_id}
-            assert np.array_equal(
-                model_outputs(load_model(kept), task.selection, **inputs),
-                model_outputs(model, task.selection, **inputs),
-            )
+            stored, inputs = load_model(kept), {"pad_token_id": task.pad_token_id}
+            found, expected = (model_outputs(m, task.selection, **inputs) for m in (stored, model))
+            np.testing.assert_allclose(found, expected, atol=1e-3, rtol=0)
     assert [one for one in rows if (compared / "pruned" / model_name(one)).is_dir()]
     assert not (compared / "recover.state").exists()
 

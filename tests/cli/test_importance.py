@@ -25,16 +25,6 @@ def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
     assert not np.array_equal(scores.neuron_order[0], np.arange(24))
 
 
-def test_a_run_from_before_there_was_a_choice_counts_as_unsorted(copied, call, fails):
-    path = copied / "run.json"
-    path.write_text(path.read_text().replace('"importance": "gradient",', ""))
-    settings = record(copied)["stages"]["supernet"]["settings"]
-    assert "importance" not in settings
-    again = ["supernet", copied, "--epochs", "6", "--learning-rate", "2e-3"]
-    assert call(*again, "--importance", "none").code == 0
-    assert "was run with importance 'none', not 'gradient'" in fails(*again)
-
-
 def test_an_unknown_importance_is_refused_before_anything_is_computed(copied, fails):
     message = fails("supernet", copied, "--importance", "fischer")
     assert "unknown importance 'fischer'" in message

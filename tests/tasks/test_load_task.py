@@ -143,7 +143,7 @@ def test_cache_without_token_types(data, tokenizer_without_types, tmp_path):
 
 
 def test_cache_that_cannot_be_written(data, tokenizer):
-    with pytest.raises(InputError, match=r"the cache folder .*all.csv cannot be written to \(.*\); name another"):
+    with pytest.raises(InputError, match=r"cannot write .*all.csv/.*: .*; choose another place"):
         load(data, tokenizer, cache=data)
 
 

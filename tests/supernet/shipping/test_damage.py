@@ -201,7 +201,7 @@ def test_a_picture_that_is_not_there_leaves_the_old_checkpoint(checkpoint, tiny_
     before = contents(checkpoint)
     model = extract(tiny_models["bert"], UNEVEN)
     message = message_of(write_checkpoint, model, tiny_tokenizer, checkpoint, FACTS, picture=tmp_path / "nothing.png")
-    assert message == f"cannot save to {checkpoint}: No such file or directory; choose another folder"
+    assert message == f"cannot write {checkpoint}: No such file or directory; choose another place"
     assert contents(checkpoint) == before
 
 

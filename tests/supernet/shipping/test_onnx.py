@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 import sys
 import time
 
@@ -17,12 +19,13 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.heads import head_of, read_outputs
 from secateur.supernet.packed.packed import mark_slabs
 from secateur.supernet.packed.slabs import Slabs
+from secateur.supernet.shipping.files import int8_gap, too_far
 from secateur.supernet.shipping.graph import LOWEST_OPSET, onnx_graph
 from secateur.supernet.shipping.onnx import export_onnx, open_onnx, quantize_onnx
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model
 from secateur.tasks.batches import Batch
-from secateur.tests.tiny import VOCABULARY, tiny_model
+from secateur.tests.tiny import VOCABULARY, same_weights, tiny_model
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 TOLERANCE = 1e-4
@@ -69,7 +72,9 @@ def test_reloaded_and_exported_models_agree(headed, tmp_path):
         extracted.save_pretrained(tmp_path / str(i))
         reloaded = load_model(tmp_path / str(i))
         batch = random_batch(extracted, rng)
-        assert np.array_equal(torch_outputs(reloaded, batch), torch_outputs(extracted, batch))
+        assert same_weights(reloaded, extracted)
+        expected = torch_outputs(extracted, batch)
+        np.testing.assert_allclose(torch_outputs(reloaded, batch), expected, atol=TOLERANCE, rtol=0)
         export_onnx(reloaded, tmp_path / f"{i}.onnx")
         assert worst_difference(extracted, OnnxModel(tmp_path / f"{i}.onnx"), rng, 5) <= TOLERANCE
 
@@ -192,17 +197,48 @@ def test_int8_is_near_and_smaller(tmp_path):
         batches = [random_batch(model, rng) for _ in range(20)]
         expected = np.concatenate([torch_outputs(model, batch) for batch in batches])
         found = np.concatenate([OnnxModel(small).outputs(batch) for batch in batches])
-        error = np.sqrt(((found - expected) ** 2).mean()) / expected.std()
-        assert 0 < error < 0.05
+        error = np.sqrt(((found - expected) ** 2).mean())
+        assert 0 < error < 0.05 * expected.std()
         again = np.concatenate([open_onnx(model, int8=True).outputs(batch) for batch in batches])
-        assert np.array_equal(found, again)
-        assert np.array_equal(OnnxModel(path).outputs(batches[0]), open_onnx(model, int8=False).outputs(batches[0]))
+        assert np.sqrt(((again - found) ** 2).mean()) < 0.2 * error
+        plain = open_onnx(model, int8=False).outputs(batches[0])
+        np.testing.assert_allclose(plain, OnnxModel(path).outputs(batches[0]), atol=TOLERANCE, rtol=0)
+
+
+def test_int8_products_do_not_overflow_in_16_bits(headed, tmp_path):
+    """ONNX Runtime adds two of them without VNNI: of activations up to 255 and weights in their full range too many."""
+    export_onnx(headed, tmp_path / "model.onnx")
+    quantize_onnx(tmp_path / "model.onnx", tmp_path / "small.onnx")
+    maps = [
+        onnx.numpy_helper.to_array(one).astype(int)
+        for one in onnx.load(tmp_path / "small.onnx").graph.initializer
+        if len(one.dims) == 2 and one.data_type == onnx.TensorProto.INT8
+    ]
+    assert maps
+    assert all(np.abs(weights).max() > 32 and 2 * 255 * np.abs(weights).max() <= 2**15 - 1 for weights in maps)
+
+
+def test_an_int8_file_that_is_far_off_is_told_of(headed, tmp_path):
+    path, small = tmp_path / "model.onnx", tmp_path / "model-int8.onnx"
+    export_onnx(headed, path)
+    quantize_onnx(path, small)
+    assert 0 < int8_gap(headed, small) < 0.2
+    assert too_far(headed, small) is None
+    broken = copy.deepcopy(headed)
+    with torch.no_grad():
+        for parameter in broken.parameters():
+            parameter.mul_(1 + torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    export_onnx(broken, path)
+    quantize_onnx(path, small)
+    assert re.search(
+        r"model-int8.onnx differs from the float32 model by \d+\.\d\d of .*, where 0.25", too_far(headed, small)
+    )
 
 
 def changed(model, change):
-    copy = onnx_graph(model)
-    change(copy)
-    return copy.SerializeToString()
+    graph = onnx_graph(model)
+    change(graph)
+    return graph.SerializeToString()
 
 
 DAMAGE = {

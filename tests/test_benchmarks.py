@@ -1,0 +1,39 @@
+"""What the benchmarks share: those that were killed go on, and only what the processor is made for is timed."""
+
+import torch
+from secateur.benchmarks.common import Known, in_turn, precisions
+from secateur.supernet.precision import resolve_precision
+
+
+def test_a_benchmark_that_was_killed_goes_on(tmp_path):
+    path, made = tmp_path / "new" / "results.jsonl", []
+
+    def make(value):
+        made.append(value)
+        return {"seconds": [value, 0.5]}
+
+    known = Known(path)
+    for number in (1, 2, 1):
+        assert known.find({"task": "rte", "number": number}, lambda n=number: make(n)) == {"seconds": [number, 0.5]}
+    assert made == [1, 2]
+    path.write_text(path.read_text()[:-5])  # killed while it wrote the second
+    for number in (2, 1, 3):
+        assert Known(path).find({"number": number, "task": "rte"}, lambda n=number: make(n))["seconds"][0] == number
+    assert made == [1, 2, 2, 3]
+    assert len(path.read_text().splitlines()) == 3
+    Known(path).forget()
+    assert not path.exists()
+
+
+def test_functions_are_timed_in_turn():
+    calls = []
+    ways = [lambda turn, name=name: calls.append(f"{name}{turn}") for name in "ab"]
+    times = in_turn(ways, 2, "calls", warmup=[0, 2])
+    assert [len(found) for found in times] == [2, 2]
+    assert calls == ["b3", "b4", "a0", "b0", "a1", "b1", "a2", "b2"]
+
+
+def test_precisions_are_those_of_the_processor():
+    fast = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
+    assert ("bfloat16" in precisions()) == fast
+    assert precisions()[-1] == "float32"
