@@ -553,7 +553,8 @@ def test_a_full_file_system(inputs, tmp_path):
     if not shutil.which("unshare") or subprocess.run(can_mount, capture_output=True, check=False).returncode:
         pytest.skip("this machine lets nobody mount a small file system")
     inside = 'mount -t tmpfs -o size=80k tmpfs "$1" && shift && exec "$@"'
-    python = [sys.executable, "-c", SMALL_DISK, str(disk), *inputs.run(disk / "run")]
+    short = ["--finetune-epochs", "1", "--supernet-epochs", "1", "--search-budget", "2"]
+    python = [sys.executable, "-c", SMALL_DISK, str(disk), *inputs.run(disk / "run"), *short]
     command = [*alone, "sh", "-c", inside, "sh", str(disk), *python]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr
