@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
-from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, finished, inputs  # noqa: F401 (fixtures)
+from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, finished, inputs, launcher  # noqa: F401 (fixtures)
 
 nbclient = pytest.importorskip("nbclient", reason="the extra `notebooks` is not installed")
 nbformat = pytest.importorskip("nbformat")
@@ -31,13 +30,13 @@ def run(request, tmp_path, inputs, name) -> Path:  # noqa: F811
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_from_top_to_bottom(name, run, inputs, monkeypatch):  # noqa: F811
+def test_a_notebook_runs_from_top_to_bottom(name, run, inputs, launcher, tmp_path, monkeypatch):  # noqa: F811
     project = [*inputs.project(run), *FINETUNE, *SUPERNET, *SEARCH]
     project = project[: project.index("--out")] + project[project.index("--out") + 2 :]
     variables = {"RUN": str(run), "PROJECT": " ".join(project), **SMALL}
     for variable, value in variables.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{launcher.program(tmp_path)}{os.pathsep}{os.environ['PATH']}")
     notebook = read(name)
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")

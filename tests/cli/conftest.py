@@ -14,6 +14,7 @@ from typing import NamedTuple
 import pytest
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
+from secateur.tests.once import made_once
 
 from .launcher import Launcher
 
@@ -107,23 +108,28 @@ class Inputs:
 def inputs(tmp_path_factory, tiny_tokenizer) -> Inputs:
     from secateur.tests.tiny import tiny_model
 
-    folder = tmp_path_factory.mktemp("inputs")
-    tiny_model("bert").bert.save_pretrained(folder / "base")  # without its head: pre-trained only
-    tiny_tokenizer.save_pretrained(folder / "base")
-    for split, count, seed in (("train", 256, 0), ("validation", 64, 1)):
-        write_csv(folder / "data" / f"{split}.csv", ["text", "label"], sentences(count, seed))
+    def make(folder: Path) -> None:
+        tiny_model("bert").bert.save_pretrained(folder / "base")  # without its head: pre-trained only
+        tiny_tokenizer.save_pretrained(folder / "base")
+        for split, count, seed in (("train", 256, 0), ("validation", 64, 1)):
+            write_csv(folder / "data" / f"{split}.csv", ["text", "label"], sentences(count, seed))
+
+    folder = made_once(tmp_path_factory, "inputs", make)
     return Inputs(folder / "base", folder / "data")
 
 
 @pytest.fixture(scope="session")
 def finished(inputs, tmp_path_factory) -> Path:
     """A complete run; tests must leave it as it is."""
-    out = tmp_path_factory.mktemp("finished") / "run"
-    assert run_command(inputs.run(out)) == 0
-    return out
+
+    def make(out: Path) -> None:
+        assert run_command(inputs.run(out)) == 0
+
+    # A copy, for a process must not find it locked by another one that reads it just now.
+    return shutil.copytree(made_once(tmp_path_factory, "finished", make), tmp_path_factory.mktemp("finished") / "run")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def launcher(tmp_path_factory) -> Iterator[Launcher]:
     """Starts commands that can be killed."""
     made = Launcher(tmp_path_factory.mktemp("launcher") / "log")

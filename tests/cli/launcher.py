@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,59 +16,103 @@ from pathlib import Path
 # Starting Python and importing torch takes seconds, so one process does it, and each run is a fork of it: a process of
 # its own, in a group of its own, that shares nothing with any other and dies of SIGKILL like any other.
 LAUNCHER = """
-import json, os, sys
+import json, os, select, socket, sys
 import torch, transformers, accelerate, pymoo, matplotlib
 import secateur.cli.app
 from secateur.cli import run_command
 torch.set_num_threads(1)
-for line in sys.stdin:
+listener = socket.socket(fileno=int(sys.argv[1]))
+waiting = 0
+while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+    connection, _ = listener.accept()
+    waiting += 1
+    if os.fork():
+        connection.close()
+        continue
+    message, files, *_ = socket.recv_fds(connection, 1 << 20, 3)
+    command, folder, environment = json.loads(message)
     child = os.fork()
     if not child:
         os.setpgid(0, 0)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        log = os.open(json.loads(line)["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
+        listener.close()
+        connection.close()
+        for place, file in enumerate(files):
+            os.dup2(file, place)
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(environment)
         code = 99
         try:
-            code = run_command(json.loads(line)["command"])
+            code = run_command(command)
+            sys.stdout.flush()
         finally:
             os._exit(code)
     os.setpgid(child, child)
-    print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    connection.sendall(b"%d " % child)
+    connection.sendall(b"%d" % os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    os._exit(0)
+for _ in range(waiting):
+    os.wait()
+"""
+# What stands in for the program `secateur`, for those who start it from a shell.
+PROGRAM = """#!{python} -IS
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as connection:
+    connection.connect({address!r})
+    message = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)])
+    socket.send_fds(connection, [message.encode()], [0, 1, 2])
+    sys.exit(int(connection.makefile().read().split()[1]))
 """
 
 
 class Launcher:
-    """Starts commands one after another, each in a process of its own."""
+    """Starts commands, each in a process of its own.
+
+    Args:
+        log: takes what they print.
+    """
 
     def __init__(self, log: Path) -> None:
         self.log = log
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", LAUNCHER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        self._address = str(log.with_name("socket"))
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self._address)
+            listener.listen()
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", LAUNCHER, str(listener.fileno())],
+                stdin=subprocess.PIPE,
+                pass_fds=[listener.fileno()],
+            )
 
     def run(self, command: list[str], moment: Callable[[], bool] | None = None) -> int:
         """Run a command, kill it when its moment has come, and return its exit code: -9 if it was killed."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps({"command": command, "log": str(self.log)}), file=self._process.stdin, flush=True)
-        child = int(self._process.stdout.readline())
-        while moment is not None and _alive(child):
-            if moment():
-                with suppress(ProcessLookupError):  # it came to its end just now
-                    os.killpg(child, signal.SIGKILL)
-                break
-            time.sleep(0.001)
-        return int(self._process.stdout.readline())
+        with socket.socket(socket.AF_UNIX) as connection, self.log.open("a") as log, open(os.devnull) as nothing:
+            connection.connect(self._address)
+            message = json.dumps([command, os.getcwd(), dict(os.environ)])
+            socket.send_fds(connection, [message.encode()], [nothing.fileno(), log.fileno(), log.fileno()])
+            answer = b""
+            while not answer.endswith(b" "):
+                answer += connection.recv(1)
+            child = int(answer)
+            while moment is not None and _alive(child):
+                if moment():
+                    with suppress(ProcessLookupError):  # it came to its end just now
+                        os.killpg(child, signal.SIGKILL)
+                    break
+                time.sleep(0.001)
+            return int(connection.makefile().read())
+
+    def program(self, folder: Path) -> Path:
+        """Write a `secateur` that runs here into a folder; return the folder, for a PATH."""
+        path = folder / "secateur"
+        path.write_text(PROGRAM.format(python=sys.executable, address=self._address))
+        path.chmod(0o755)
+        return folder
 
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=30)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
 
 
 def _alive(process: int) -> bool:

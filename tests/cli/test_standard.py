@@ -24,7 +24,7 @@ from .conftest import archive_rows, message_of, record
 
 EPOCHS = 3
 KINDS = ("supernet", "standard")
-OPTIONS = ["--search-searcher", "moasha", "--search-precision", "float32", "--standard-save-seconds", "0"]
+OPTIONS = ["--search-searcher", "moasha", "--search-precision", "float32"]
 OPTIONS += ["--standard-epochs", str(EPOCHS), "--standard-learning-rate", "5e-3", "--standard-batch-size", "16"]
 
 
@@ -277,8 +277,9 @@ def test_killed_at_any_moment_it_is_the_same(finished, both, launcher, tmp_path)
         lambda: rows(run, "selection") == 2 and len(diary(run)["errors"]) > 0,
         lambda: rows(run, "report") == 1,
     ]
+    saving = [*command(run, 7), "--standard-save-seconds", "0"]
     for moment in moments:
-        assert launcher.run(command(run, 7), moment) == -signal.SIGKILL, launcher.log.read_text()
+        assert launcher.run(saving, moment) == -signal.SIGKILL, launcher.log.read_text()
         print(f"killed at {rows(run, 'selection')} candidates, {diary(run)}, step {steps(run)}")
     assert launcher.run(command(run, 7)) == 0, launcher.log.read_text()
     assert archive_rows(run, "selection") == archive_rows(both, "selection")

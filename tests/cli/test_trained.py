@@ -13,11 +13,12 @@ from secateur.run.folder import RunFolder
 
 from .conftest import archive_rows
 
-COFI = ["--cofi-least-steps", "150", "--cofi-mask-learning-rate", "0.5", "--cofi-save-seconds", "0"]
+COFI = ["--cofi-least-steps", "150", "--cofi-mask-learning-rate", "0.5"]
 LASSO = ["--block-lasso-width", "8", "--block-lasso-least-steps", "0", "--block-lasso-epochs", "2"]
-LASSO += ["--block-lasso-retraining-epochs", "2", "--block-lasso-save-seconds", "0"]
+LASSO += ["--block-lasso-retraining-epochs", "2"]
 DENSITIES = {"cofi": ("0.8", "0.5"), "block_lasso": ("0.7", "0.4")}
 OPTIONS = {"cofi": COFI, "block_lasso": LASSO}
+SAVING = {"cofi": ["--cofi-save-seconds", "0"], "block_lasso": ["--block-lasso-save-seconds", "0"]}  # after each step
 
 
 def prune(run: Path, method: str) -> list[str]:
@@ -42,9 +43,10 @@ def steps(run: Path) -> int:
 def test_killed_at_any_moment_it_is_the_same(finished, trained, launcher, tmp_path, method):
     run = shutil.copytree(finished, tmp_path / "run")
     killed_at = []
+    saving = [*prune(run, method), *SAVING[method]]
     for _ in range(3):
         begin = steps(run)
-        code = launcher.run(prune(run, method), lambda begin=begin: steps(run) > begin + 1)
+        code = launcher.run(saving, lambda begin=begin: steps(run) > begin + 1)
         assert code == -signal.SIGKILL, launcher.log.read_text()
         killed_at.append(steps(run))
     assert killed_at == sorted(set(killed_at))
