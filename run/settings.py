@@ -368,7 +368,8 @@ def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
         except (ValueError, ZeroDivisionError):
             share = Fraction(0)
         if not 0 < share <= 1:
-            raise InputError(f"--{name} needs numbers above 0 and at most 1, such as 3/4,1/2,0.1; got {part.strip()!r}")
+            such = "3/4,1/2,0.1" if name == "shares" else "0.9,0.6"
+            raise InputError(f"--{name} needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
         shares.append(share)
     return tuple(dict.fromkeys(shares))
 
