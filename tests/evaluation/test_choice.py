@@ -1,17 +1,8 @@
 import numpy as np
 import pytest
 from scipy.stats import binomtest
-from secateur.evaluation.choice import (
-    Answers,
-    candidates,
-    cost_names,
-    difference_interval,
-    error_interval,
-    in_order,
-    nearest,
-    neighbours,
-    tied,
-)
+from secateur.evaluation.answers import Answers, difference_interval, error_interval, tied
+from secateur.evaluation.choice import candidates, cost_names, in_order, nearest, neighbours
 from secateur.evaluation.evaluation import Evaluation
 from secateur.evaluation.objectives import Objective
 from secateur.search_space import EncoderShape, SubnetMask

@@ -108,9 +108,9 @@ def test_macs_of_bert_base(tokens, encoder, ratio):
 def test_every_objective_is_finite_and_known_by_name(tiny_models):
     supernet = Supernet(tiny_models["bert"])
     part = {"sizes": (1, 4), "milliseconds": (0.1, 0.4)}
-    table = LatencyTable.model_validate(
-        {"target": TARGET, "hidden_sizes": (16,), "base": (0.2,), "attention": (part,), "ffn": (part,)}
-    )
+    parts = {"target": TARGET, "hidden_sizes": (16,), "base": (0.2,), "attention": (part,), "ffn": (part,)}
+    accuracy = {"networks": 8, "worst": 0.1, "tau": 1.0, "whole_p50": 1.0, "whole_p95": 1.1, "spread": 0, "seconds": 1}
+    table = LatencyTable.model_validate({**parts, "reference": 1.0, "error": 0.1, "accuracy": accuracy})
     for name, make in OBJECTIVES.items():
         objective = make(supernet, table)
         assert objective.name == name == resolve_objective(name)
