@@ -7,7 +7,7 @@ from ..run.latency import latency_table_path
 from ..run.run import Run
 from ..run.settings import LatencyVerb
 from ..run.telling import duration
-from .console import TERMINAL, out
+from .console import TERMINAL, out, print_text
 from .settings import LatencyCommand, fields_of
 
 
@@ -20,7 +20,7 @@ def latency(settings: LatencyCommand) -> None:
     table = run.latency(**fields_of(settings, LatencyVerb))
     path = latency_table_path(run.folder, table.target)
     for line in facts(table):
-        out.print(line, markup=False)
+        print_text(line)
     out.print(f"kept in {path}; --again measures it again", markup=False)
 
 

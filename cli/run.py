@@ -12,8 +12,8 @@ from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming
 from ..supernet.stored.storage import load_config
 from ..supernet.training.tracking import parse_trackers
-from .console import TERMINAL, out, say
-from .front import front_table
+from .console import TERMINAL, say
+from .front import end_with_front
 from .settings import RunCommand, fields_of
 
 
@@ -38,7 +38,7 @@ def run(settings: RunCommand) -> None:
         supernet=stages["supernet"] | told,
         search=stages["search"] | farm | {"standard": settings.standard},
     )
-    out.print(front_table(job.front()))
-    say(f"the best with half of the encoder's parameters, {best.key}, is in {best.folder}")
+    end_with_front(job)
+    but = "" if best.note is None else f", {best.note}"
+    say(f"the best with half of the encoder's parameters, {best.key}{but}, is in {best.folder}")
     say(f"report: {job.path / 'report.html'}")
-    say(f"next: secateur pick {job.path} --latency-ms 10")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _DIGITS = 6  # of numbers in JSON: the error of a timing lies in the third, that of an error in the fourth
 
+_PREDICTED = {"latency_ms": "latency_predicted_ms", "memory_mb": "memory_predicted_mb"}
+
 
 class Home(Protocol):
     """The run that a model belongs to, which can make a checkpoint of it."""
@@ -59,7 +61,8 @@ class Model:
     `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
     split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
-    with zeros instead of fewer units. `scores` has what the task's other metrics say of the report split.
+    with zeros instead of fewer units. `scores` has what the task's other metrics say of the report split. It is
+    `constant` if it is no better than a constant answer on one of the splits.
     """
 
     key: str
@@ -90,6 +93,7 @@ class Model:
     difference_low: float | None = None
     difference_high: float | None = None
     tied: bool | None = None
+    constant: bool = False
     scores: dict[str, float] = field(default_factory=dict, hash=False)
     home: Home | None = field(default=None, repr=False, compare=False)
 
@@ -97,6 +101,15 @@ class Model:
     def layers(self) -> int:
         """How many layers keep anything."""
         return sum(1 for heads, neurons in zip(self.heads, self.neurons, strict=True) if heads or neurons)
+
+    def cost(self, name: str) -> float | None:
+        """Return a cost; latency and memory as measured, else as predicted."""
+        value = getattr(self, name)
+        return getattr(self, _PREDICTED[name]) if value is None and name in _PREDICTED else value
+
+    def is_predicted(self, name: str) -> bool:
+        """Tell whether a cost was not measured, but could be."""
+        return name in _PREDICTED and getattr(self, name) is None and self.cost(name) is not None
 
     def facts(self) -> dict[str, Any]:
         """Return all that is known, JSON-ready, numbers with six digits."""

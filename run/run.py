@@ -12,6 +12,7 @@ from ..errors import InputError, unknown_name
 from .choice.front import Front, front_models, open_archive, whole_model, within_shares
 from .choice.pick import Answer, pick
 from .choice.stored import stored_candidates
+from .constant import judged, notes_of
 from .folder import RunFolder
 from .model import Model
 from .settings import (
@@ -219,7 +220,9 @@ class Run:
             else:
                 whole = whole_model(archive, given.weights, self)
                 models = [whole, *within_shares(archive, whole, against, parse_shares(given.shares), given.weights)]
-        return Front(models, f"{self.folder.project.task}: {self.path.name}", against)
+            models = judged(self.folder, models)
+            notes = notes_of(self.folder, archive, models)
+        return Front(models, f"{self.folder.project.task}: {self.path.name}", against, notes)
 
     def pick(self, **settings: Any) -> Answer:
         """Name the best model within budgets, measured here and now, with its neighbours on the front.

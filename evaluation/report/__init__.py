@@ -1,11 +1,11 @@
 """A run as a page to explore and as a picture to show; all its methods in one."""
 
+from ..yardstick import Yardstick
 from .comparison import Comparison
 from .comparison_picture import write_comparison_picture
 from .facts import Approach, Curve, Point, ReportFacts, StageCost
 from .page import write_page
 from .picture import write_picture
-from .yardstick import Yardstick
 
 __all__ = [
     "Approach",

@@ -32,6 +32,7 @@ class Answer:
         budgets: by objective.
         target: how models are served.
         spread: how much the machine's speed varied while it was measured; NaN if nothing was.
+        notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
     """
 
     chosen: Model
@@ -40,6 +41,7 @@ class Answer:
     budgets: dict[str, float]
     target: LatencyTarget
     spread: float
+    notes: tuple[str, ...] = ()
 
     @property
     def roles(self) -> dict[str, Model]:

@@ -25,11 +25,12 @@ class Front(Sequence[Model]):
     Attributes:
         title: what they are of.
         against: the cost beside the error.
+        notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
     """
 
-    def __init__(self, models: Sequence[Model], title: str, against: str) -> None:
+    def __init__(self, models: Sequence[Model], title: str, against: str, notes: Sequence[str] = ()) -> None:
         self._models = tuple(models)
-        self.title, self.against = title, against
+        self.title, self.against, self.notes = title, against, tuple(notes)
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -52,6 +53,7 @@ class Front(Sequence[Model]):
     def _repr_html_(self) -> str:
         shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
         frame = self.to_dataframe().dropna(axis="columns", how="all")
+        shown += ["constant"] if frame["constant"].any() else []
         shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
         caption = f"{self.title}: error over {self.against}"
         return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
@@ -62,9 +64,7 @@ class Front(Sequence[Model]):
 
         axes = plt.gca() if axes is None else axes
         for split, marker in (("selection", "o"), ("report", "x")):
-            drawn = [
-                (cost, getattr(m, f"error_{split}")) for m in self if (cost := cost_of(m, self.against)) is not None
-            ]
+            drawn = [(cost, getattr(m, f"error_{split}")) for m in self if (cost := m.cost(self.against)) is not None]
             drawn = [(cost, error) for cost, error in drawn if error is not None]
             axes.plot([cost for cost, _ in drawn], [error for _, error in drawn], marker, label=f"{split} split")
         axes.set_xlabel(self.against.replace("_", " "))
@@ -72,13 +72,6 @@ class Front(Sequence[Model]):
         axes.set_title(self.title)
         axes.legend()
         return axes
-
-
-def cost_of(model: Model, name: str) -> float | None:
-    """Return a cost of a model; its latency as measured, else as predicted."""
-    if name == "latency_ms" and model.latency_ms is None:
-        return model.latency_predicted_ms
-    return getattr(model, name)
 
 
 def open_archive(folder: RunFolder) -> Archive:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +34,7 @@ from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, quiet
 from ...tasks import Task
 from ..choice.front import open_archive
+from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
 from ..model import evaluations_of, open_subnet, rounded
@@ -85,6 +87,7 @@ class Exported:
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
         known = {"folder": str(self.checkpoint.folder), "key": self.facts.key, "parameters": self.facts.parameters}
+        known["constant"] = self.facts.constant is not None
         steps = [rounded(asdict(row)) for row in self.rows]
         return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
 
@@ -129,12 +132,12 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     assert served.latency is not None
     scores = {"report": {"report": served.score}, "parent_report": {"report": rows[0].score}}
     if recovers:  # what was scored on the selection split is the model before it
-        facts = replace(facts, selection=None)
+        facts = replace(facts, selection=None, constant=constant_note(folder, -math.inf, 1 - served.score))
     measured = {"latency_ms": served.latency.median, "latency_conditions": str(target)}
     write_card(to, replace(facts, **scores, **measured, sections=sections))
     shutil.rmtree(state, ignore_errors=True)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
-    return Exported(Extracted(to, selection.key, form, facts.head, address), tuple(rows), facts, target)
+    return Exported(Extracted(to, selection.key, form, facts.head, address, facts.constant), tuple(rows), facts, target)
 
 
 def _check(settings: ExportSettings) -> None:

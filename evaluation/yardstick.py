@@ -1,4 +1,7 @@
-"""What errors of a run are held against: the best constant answer, and chance in the draw of the report split."""
+"""What errors of a run are held against: the best constant answer, and chance in the draw of the report split.
+
+The one rule for "no better than a constant answer": `front`, `pick`, the report and model cards go by it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,6 @@ import math
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
-
-from scipy.stats import binomtest
 
 CONSTANT = "no better than a constant answer"
 
@@ -39,6 +40,8 @@ class Yardstick:
         """
         if error is None or not math.isfinite(error) or not self.rows:
             return None
+        from scipy.stats import binomtest  # here: who reads numbers only does without a second of importing
+
         found = binomtest(round(error * self.rows), self.rows).proportion_ci(method="wilson")
         return float(found.low), float(found.high)
 
