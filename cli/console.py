@@ -33,9 +33,9 @@ def say(text: str) -> None:
         err.print(text, markup=False)
 
 
-def print_text(text: str) -> None:
+def print_text(text: str, console: Console = out) -> None:
     """Print a sentence, folded at spaces; what is to be copied, such as a path or a command, is printed unfolded."""
-    out.print(Text(text), soft_wrap=False, no_wrap=False, overflow="fold")
+    console.print(Text(text), soft_wrap=False, no_wrap=False, overflow="fold")
 
 
 def print_json(facts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:

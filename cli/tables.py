@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -43,17 +44,18 @@ class Column:
         return min(self.width, max(_NARROW, *map(len, self.head.split()))) if folds else self.width
 
 
-def show(title: str, columns: Sequence[Column], labels: int = 1) -> None:
+def show(title: str, columns: Sequence[Column], labels: int = 1, console: Console = out) -> None:
     """Print columns as one table, or as several where the terminal is too narrow; nothing is cut.
 
     Args:
         title: above it.
         columns: of equally many cells.
         labels: so many of the first columns say which row it is, and stand in each of the tables.
+        console: where to; it decides the width.
     """
-    print_text(title)
-    for part in _parts(columns, labels, out.width):
-        out.print(_table(part))
+    print_text(title, console)
+    for part in _parts(columns, labels, console.width):
+        console.print(_table(part))
 
 
 def _parts(columns: Sequence[Column], labels: int, width: int) -> list[dict[Column, int]]:
