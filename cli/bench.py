@@ -58,19 +58,21 @@ def _targets(settings: BenchCommand) -> list[LatencyTarget]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     runtimes = _chosen("runtime", settings.runtime, RUNTIMES)
     precisions = [_PRECISIONS[name] for name in _chosen("precision", settings.precision, _PRECISIONS)]
-    ways = [(runtime, one) for runtime in runtimes for one in (precisions if runtime == "torch" else ["float32"])]
+    ways = [
+        {"runtime": name, "device": device, "precision": precision, **RUNTIMES[name].restricts}
+        for name in runtimes
+        for precision in (["float32"] if RUNTIMES[name].restricts else precisions)
+    ]
     return [
         LatencyTarget(
-            machine=machine_name(device if runtime == "torch" else "cpu"),
-            device=device if runtime == "torch" else "cpu",
+            machine=machine_name(way["device"]),
             threads=settings.threads or torch.get_num_threads(),
             batch_size=batch_size,
             sequence_length=settings.sequence_length,
-            precision=precision,
-            runtime=runtime,
+            **way,
         )
         for batch_size in _batch_sizes(settings.batch_size)
-        for runtime, precision in ways
+        for way in ways
     ]
 
 

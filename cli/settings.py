@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..run.settings import (
     CompareSettings,
     ExportSettings,
@@ -132,9 +133,7 @@ class BenchCommand(_Settings):
     checkpoints: Annotated[
         list[str], Field(description="folders, or names on the Hugging Face hub", json_schema_extra=ARGUMENT)
     ]
-    runtime: Annotated[
-        str, Field(description="what runs them, comma-separated: torch, onnxruntime, onnxruntime-int8")
-    ] = "torch"
+    runtime: Annotated[str, Field(description=f"what runs them, comma-separated: {', '.join(RUNTIMES)}")] = TORCH
     precision: Annotated[str, Field(description="in PyTorch, comma-separated: float32, bfloat16")] = "float32"
     batch_size: Annotated[str, Field(description="texts per batch, comma-separated")] = "1,32"
     sequence_length: Annotated[int, Field(ge=1, description="tokens per text")] = 128

@@ -21,7 +21,7 @@ from ..evaluation.latency import (
     machine_name,
     padded_lengths,
 )
-from ..evaluation.latency.target import TASK, TORCH
+from ..evaluation.latency.target import TASK
 from ..supernet import Supernet
 from ..supernet.stored.storage import model_positions
 from .folder import RunFolder
@@ -57,7 +57,7 @@ def latency_target(
         raise unknown_name("runtime", settings.runtime, RUNTIMES)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError(f"{prefix}device is cuda, but PyTorch finds no CUDA device here; give cpu")
-    auto = "cuda" if torch.cuda.is_available() and settings.runtime == TORCH else "cpu"
+    auto = "cuda" if torch.cuda.is_available() and not RUNTIMES[settings.runtime].onnx else "cpu"
     device = auto if settings.device == "auto" else settings.device
     positions = model_positions(config)
     length = settings.sequence_length or str(min(128, positions))
@@ -210,8 +210,7 @@ def latency_table_here(folder: RunFolder, runtime: str | None = None) -> Latency
     there = table.target
     wanted = there
     if runtime not in (None, there.runtime):
-        own = {} if runtime == TORCH else {"device": "cpu", "precision": "float32"}
-        wanted = there.model_copy(update={"runtime": runtime, **own})
+        wanted = there.model_copy(update={"runtime": runtime, **RUNTIMES[runtime].restricts})
     here = machine_name("cuda" if wanted.device == "cuda" and torch.cuda.is_available() else "cpu")
     if there == wanted.model_copy(update={"machine": here}):
         return table
@@ -227,7 +226,7 @@ def latency_table_here(folder: RunFolder, runtime: str | None = None) -> Latency
         "precision": wanted.precision,
         "device": wanted.device,
     }
-    options |= {} if wanted.runtime == TORCH else {"runtime": wanted.runtime}
+    options |= {"runtime": wanted.runtime} if wanted.runtime != LatencySettings().runtime else {}
     command = " ".join(f"--{name} {value}" for name, value in options.items())
     problem = f"the latencies in {folder.path} were measured on {there.machine}, this is {here}"
     otherwise = ", or add --as-measured to choose by those"

@@ -25,7 +25,7 @@ from ..evaluation.evaluation import (
     Evaluation,
     other_scores,
 )
-from ..evaluation.objectives import ERROR
+from ..evaluation.objectives import ERROR, OBJECTIVES
 from .folder import RunFolder
 
 if TYPE_CHECKING:
@@ -61,8 +61,8 @@ class Model:
     `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
     split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
-    with zeros instead of fewer units. `scores` has what the task's other metrics say of the report split. It is
-    `constant` if it is no better than a constant answer on one of the splits.
+    with zeros instead of fewer units. `values` are of objectives that have no field here, `scores` what the task's other
+    metrics say of the report split. It is `constant` if it is no better than a constant answer on one of the splits.
     """
 
     key: str
@@ -94,6 +94,7 @@ class Model:
     difference_high: float | None = None
     tied: bool | None = None
     constant: bool = False
+    values: dict[str, float] = field(default_factory=dict, hash=False)
     scores: dict[str, float] = field(default_factory=dict, hash=False)
     home: Home | None = field(default=None, repr=False, compare=False)
 
@@ -104,7 +105,7 @@ class Model:
 
     def cost(self, name: str) -> float | None:
         """Return a cost; latency and memory as measured, else as predicted."""
-        value = getattr(self, name)
+        value = getattr(self, name) if name in _FIELDS else self.values.get(name)
         return getattr(self, _PREDICTED[name]) if value is None and name in _PREDICTED else value
 
     def is_predicted(self, name: str) -> bool:
@@ -113,8 +114,8 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """Return all that is known, JSON-ready, numbers with six digits."""
-        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "home"}
-        return {"layers": self.layers} | {name: rounded(value) for name, value in known.items()}
+        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("home", "values")}
+        return {"layers": self.layers} | rounded(known | self.values)
 
     def export(self, to: str | Path, **settings: Any) -> Any:
         """Write it as a checkpoint to serve; for the settings see :meth:`Run.export`.
@@ -140,6 +141,9 @@ class Model:
             "weights": self.weights,
             **({"method": self.method, "density": self.density} if pruned else {}),
         }
+
+
+_FIELDS = {one.name for one in fields(Model)}
 
 
 def rounded(value: Any) -> Any:
@@ -185,6 +189,7 @@ def model_of(selection: Evaluation, report: Evaluation | None, home: Home | None
         density=selection.recipe.get("density"),
         nonzero=values.get(NONZERO),
         error_int8=reported.get(ERROR_INT8),
+        values={name: values[name] for name in OBJECTIVES if name in values and name not in _FIELDS},
         scores={} if report is None else other_scores(report),
         home=home,
     )

@@ -2,9 +2,10 @@
 
 from .calibration import calibrate
 from .measure import Bench, Latency, measure
-from .runtimes import RUNTIMES, check_runs
+from .runtime import INT8, RUNTIMES, Runtime
+from .runtimes import check_runs
 from .table import LatencyTable
-from .target import INT8, LatencyTarget, busy, machine_name, padded_lengths
+from .target import LatencyTarget, busy, machine_name, padded_lengths
 
 __all__ = [
     "INT8",
@@ -13,6 +14,7 @@ __all__ = [
     "Latency",
     "LatencyTable",
     "LatencyTarget",
+    "Runtime",
     "busy",
     "calibrate",
     "check_runs",

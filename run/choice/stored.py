@@ -13,11 +13,9 @@ from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import Home, model_of, on_report, own_weights
-from ..settings import Budgets, PickSettings
+from ..settings import BUDGETS, Budgets, PickSettings
 from .answer import Answer, Roles
 
-# Kinds of budgets; the neighbours are ordered by the first cost that has one.
-_NAMES = ("latency_ms", "memory_mb", "disk_mb", "parameters", "encoder_parameters", "macs", "error")
 MEASURED = ("latency_ms", "memory_mb")  # those that are held against measurements, not against what is known exactly
 
 
@@ -27,9 +25,9 @@ def given_budgets(settings: Budgets) -> dict[str, float]:
     Raises:
         InputError: none was.
     """
-    found = {name: getattr(settings, name) for name in _NAMES if getattr(settings, name) is not None}
+    found = {name: getattr(settings, name) for name in BUDGETS if getattr(settings, name) is not None}
     if not found:
-        raise InputError(f"give a budget: one or more of {', '.join('--' + n.replace('_', '-') for n in _NAMES)}")
+        raise InputError(f"give a budget: one or more of {', '.join('--' + n.replace('_', '-') for n in BUDGETS)}")
     return found
 
 

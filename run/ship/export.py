@@ -17,8 +17,8 @@ from transformers import PreTrainedModel
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
-from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
-from ...evaluation.latency.target import ONNXRUNTIME, TORCH
+from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
+from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
@@ -46,7 +46,6 @@ from .recovery import recovered, recovery_line
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, RECOVERED = "whole model", "cut out", "recovered"
-_RUNTIME_NAMES = {TORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime", INT8: "ONNX Runtime, int8"}
 
 
 @dataclass(frozen=True)
@@ -235,11 +234,10 @@ def _timed(
     folder: RunFolder, whole: PreTrainedModel, model: PreTrainedModel, runtime: str, target: LatencyTarget
 ) -> tuple[Latency, ...]:
     """Time both models in turn, as the run's target has it but in a runtime."""
-    own = {} if runtime == TORCH else {"device": "cpu", "precision": "float32"}
-    bench = Bench(whole, target.model_copy(update={"runtime": runtime, **own}))
+    bench = Bench(whole, target.model_copy(update={"runtime": runtime, **RUNTIMES[runtime].restricts}))
     places = bench.add(whole, model, seconds=_SECONDS, rounds=_ROUNDS)
     if warning := busy(bench.spread):
-        folder.tell.say(f"warning: {_RUNTIME_NAMES[runtime]}: {warning}")
+        folder.tell.say(f"warning: {RUNTIMES[runtime]}: {warning}")
     return tuple(bench.latency(place) for place in places)
 
 
@@ -251,7 +249,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """Return a step's cells in a table."""
     size = "" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}"
     middle = "" if row.latency is None else f"{row.latency.median:.2f} ({row.latency.low:.2f}-{row.latency.high:.2f})"
-    return row.model, _RUNTIME_NAMES[row.runtime], f"{row.score:.4f}", size, middle
+    return row.model, str(RUNTIMES[row.runtime]), f"{row.score:.4f}", size, middle
 
 
 def header(metric: str) -> tuple[str, ...]:
