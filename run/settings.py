@@ -11,9 +11,9 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from ..errors import InputError
 from ..evaluation.latency.target import TORCH
 from ..pruners import PRUNERS
-from ..pruners.block_lasso import BlockLassoSettings
-from ..pruners.cofi import CoFiSettings
-from ..pruners.deepcuts import DeepCutsSettings
+from ..pruners.block_lasso.settings import BlockLassoSettings
+from ..pruners.cofi.settings import CoFiSettings
+from ..pruners.deepcuts_settings import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...search_space import SubnetMask
-from ...supernet import Supernet
-from ..latency import LatencyTarget
 from ..latency.target import INT8, ONNXRUNTIME, TORCH
 from .disk import MB
 from .objective import Objective
 from .parameters import parameters
+
+if TYPE_CHECKING:
+    from ...supernet import Supernet
+    from ..latency.target import LatencyTarget
 
 # A Python process that has imported torch and transformers and run a model once, before weights and activations: as
 # measured with torch 2.13 on Linux. `pick` measures the real one (`evaluation.serving`).
