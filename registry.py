@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
 from typing import Any, Generic, TypeVar
@@ -17,17 +17,18 @@ class Place:
 
     Attributes:
         path: module and name, `pruners.kcm:KCM`, within this package.
-        arguments: its first ones, if the value is that function or class with these.
+        arguments, options: its first arguments and its keywords, if the value is that function or class with these.
     """
 
     path: str
     arguments: tuple[Any, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def load(self) -> Any:
         """Import the value."""
         module, name = self.path.split(":")
         value = getattr(import_module(f"secateur.{module}"), name)
-        return partial(value, *self.arguments) if self.arguments else value
+        return partial(value, *self.arguments, **self.options) if self.arguments or self.options else value
 
 
 class Registry(MutableMapping[str, T], Generic[T]):

@@ -17,11 +17,7 @@ from .settings import CompareCommand, fields_of
 
 
 def compare(settings: CompareCommand) -> None:
-    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
-
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    With --recover the second layer is made, from models of all methods.
-    """
+    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder."""
     run = Run(settings.run, tell=TERMINAL)
     facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:

@@ -23,7 +23,7 @@ Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recov
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ProjectSettings(_Settings):

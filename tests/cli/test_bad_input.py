@@ -99,7 +99,10 @@ def test_bad_options(fails, inputs, out, options, expected):
 
 
 def test_a_missing_option_and_a_missing_command(fails, inputs, out):
-    assert re.search(r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model))
+    assert re.search(
+        r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model, "--out", out)
+    )
+    assert re.search(r"[Mm]issing option '--model'.*secateur run --help", fails("run", "--out", out))
     assert re.match("No such command 'shrink'.*secateur --help", fails("shrink", out))
     assert "Missing argument 'run'; see `secateur front --help`" in fails("front")
 
