@@ -7,10 +7,10 @@ extracted models.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .registration import register
+from .registry import importer
 
 if TYPE_CHECKING:
     from .evaluation.archive import Archive
@@ -79,10 +79,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'secateur' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"secateur.{_PLACES[name]}"), name)
-
+__getattr__ = importer(__name__, _PLACES)
 
 register()

@@ -26,12 +26,13 @@ def run_command(arguments: list[str]) -> int:
 
     from ..errors import InputError
     from ..files import disk_is_full
-    from .app import make_app
+    from .app import COMMANDS, make_app
     from .console import fail
 
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # its place differs between typer's versions
     try:
-        code = make_app()(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
+        app = make_app(arguments[:1] if {*arguments[:1]} & {*COMMANDS} else COMMANDS)  # quicker than all
+        code = app(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
         if code == 130:  # what newer versions of typer make of a KeyboardInterrupt
             raise KeyboardInterrupt
     except InputError as error:

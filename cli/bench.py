@@ -20,10 +20,7 @@ Row = tuple[LatencyTarget, list[Served], float]  # the last is the spread of the
 
 
 def bench(settings: BenchCommand) -> None:
-    """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
-
-    One table for each runtime, precision and batch size.
-    """
+    """Measure latency, throughput and memory of checkpoints, in turn with one another."""
     targets = _targets(settings)
     models = [load_any(name) for name in settings.checkpoints]
     for name, model in zip(settings.checkpoints, models, strict=True):

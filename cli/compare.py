@@ -9,7 +9,7 @@ from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
-from ..evaluation.yardstick import CONSTANT
+from ..evaluation.report.yardstick import CONSTANT
 from ..run.constant import MARK
 from ..run.run import Run
 from ..run.settings import CompareSettings
@@ -19,11 +19,7 @@ from .tables import Column, show
 
 
 def compare(settings: CompareCommand) -> None:
-    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
-
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    With --recover the second layer is made, from models of all methods.
-    """
+    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder."""
     run = Run(settings.run, tell=TERMINAL)
     facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:

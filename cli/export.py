@@ -12,10 +12,7 @@ from .tables import Column, amount, show
 
 
 def export(settings: ExportCommand) -> None:
-    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split.
-
-    The model is given by its key, or by budgets as in `pick`. An export that was killed goes on where it was.
-    """
+    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split."""
     done = Run(settings.run, tell=TERMINAL).export(**fields_of(settings, ExportSettings))
     if settings.as_json:
         print_json(done.to_json())

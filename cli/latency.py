@@ -12,10 +12,7 @@ from .settings import LatencyCommand, fields_of
 
 
 def latency(settings: LatencyCommand) -> None:
-    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
-
-    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
-    """
+    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts."""
     run = Run(settings.run, tell=TERMINAL)
     table = run.latency(**fields_of(settings, LatencyVerb))
     path = latency_table_path(run.folder, table.target)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..evaluation.evaluation import STANDARD
-from ..evaluation.yardstick import CONSTANT
+from ..evaluation.report.yardstick import CONSTANT
 from ..run.choice.stored import budgets_text
 from ..run.run import Run
 from ..run.settings import PickSettings
@@ -13,11 +13,7 @@ from .settings import PickCommand, fields_of
 
 
 def pick(settings: PickCommand) -> None:
-    """Name the best subnetwork within the budgets, measured now, with the next cheaper and the next dearer one.
-
-    Of all models that the search evaluated: the one of the lowest error on the selection split whose latency's upper
-    quartile, measured in turn with others, keeps the budget. With --error alone, the one of the smallest encoder.
-    """
+    """Name the best subnetwork within the budgets, measured now, with the next cheaper and the next dearer one."""
     run = Run(settings.run, tell=TERMINAL)
     found = run.pick(**fields_of(settings, PickSettings))
     if settings.as_json:

@@ -21,11 +21,7 @@ from .settings import RecoverCommand
 
 
 def recover(settings: RecoverCommand) -> None:
-    """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states.
-
-    The smaller model is a checkpoint of the run's task that Secateur wrote; the report split's score is printed before
-    and after. A recovery that was killed goes on where it was.
-    """
+    """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states."""
     folder, checkpoint = RunFolder.open(settings.run, TERMINAL), settings.checkpoint
     to = settings.to or checkpoint.with_name(f"{checkpoint.name}-recovered")
     check_replaceable(to)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ..errors import InputError
+from ..run.folder import RunFolder
 from ..run.latency import latency_target
 from ..run.processes import check_alone
 from ..run.project import model_source, open_project
 from ..run.run import Run
-from ..run.settings import FarmSettings
+from ..run.settings import FarmSettings, ProjectSettings
 from ..run.stages.search import check as check_search
 from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming
@@ -18,18 +20,16 @@ from .settings import RunCommand, fields_of
 
 
 def run(settings: RunCommand) -> None:
-    """Do all stages; what is complete is skipped, what was interrupted goes on.
-
-    Ends with the report page and with an extracted model: the best one with half of the whole network's encoder.
-    """
+    """Do all stages; what is complete is skipped, what was interrupted goes on."""
     check_alone("run")
     check_search(settings.search)
     check_farming(settings, settings.search.searcher)
     check_supernet(settings.supernet)
+    project = _project(settings)
     if settings.latency_tag is None:
-        latency_target(load_config(model_source(settings)), settings.search.latency)
+        latency_target(load_config(model_source(project)), settings.search.latency)
     parse_trackers(settings.report_to)
-    open_project(settings, TERMINAL)
+    open_project(project, TERMINAL)
     job, told = Run(settings.out, tell=TERMINAL), {"report_to": settings.report_to}
     stages = {name: fields_of(own, type(own)) for name, own in settings if name in ("finetune", "supernet", "search")}
     farm = fields_of(settings, FarmSettings)
@@ -42,3 +42,18 @@ def run(settings: RunCommand) -> None:
     but = "" if best.note is None else f", {best.note}"
     say(f"the best with half of the encoder's parameters, {best.key}{but}, is in {best.folder}")
     say(f"report: {job.path / 'report.html'}")
+
+
+def _project(settings: RunCommand) -> ProjectSettings:
+    """Return what the run is about: what was given, beside what the folder says if neither model nor task was.
+
+    Raises:
+        InputError: one of them is missing, and there is no run to go on with.
+    """
+    given = fields_of(settings, ProjectSettings)
+    if not {"model", "task"} & given.keys() and (settings.out / "run.json").is_file():
+        return RunFolder.open(settings.out).project.model_copy(update=given)
+    for name in ("model", "task"):
+        if name not in given:
+            raise InputError(f"Missing option '--{name}'; see `secateur run --help`")
+    return ProjectSettings.model_validate(given)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..evaluation.numbers import number
+from ..evaluation.report.parts import number
 from .console import out, print_text
 
 _GAP = 2  # characters between columns

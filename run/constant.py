@@ -1,42 +1,24 @@
-"""What a constant answer gets in a run, kept in its run.json: models that are no better are called so."""
+"""Models held against the best constant answer, which the run.json knows: those that are no better are called so."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import SELECTION
 from ..evaluation.objectives import ERROR
-from ..evaluation.yardstick import CONSTANT, Yardstick
+from ..evaluation.report.yardstick import CONSTANT, Yardstick
+from .data_facts import data_facts
 from .folder import RunFolder
 from .model import Model
 
-if TYPE_CHECKING:
-    from ..tasks import Task
-
 MARK = "*"  # beside what is no better
-_SELECTION, _REPORT = "constant_selection", "constant_report"
-
-
-def keep_constants(folder: RunFolder, task: Task) -> None:
-    """Write down what the best constant answers get on both splits, unless it is there."""
-    from .comparison import yardstick  # here: who reads them needs neither models nor tasks
-
-    with folder.writing():
-        known = folder.record.setdefault("data", {})
-        if _SELECTION not in known:
-            errors = yardstick(task)
-            known |= {_SELECTION: errors.constant, _REPORT: errors.constant_report}
-            folder._write()
 
 
 def stored_yardstick(folder: RunFolder) -> Yardstick:
-    """Return what errors are held against; NaN where nothing was scored on the report split yet."""
-    known = folder.record.get("data", {})
-    return Yardstick(known.get(_SELECTION, math.nan), known.get(_REPORT, math.nan))
+    """Return what errors of a run are held against; one that calls nothing constant if it does not know its data."""
+    return data_facts(folder).yardstick if "data" in folder.record else Yardstick()
 
 
 def judged(folder: RunFolder, models: Iterable[Model]) -> list[Model]:

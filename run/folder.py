@@ -13,12 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from ..errors import InputError
-from ..evaluation.latency import machine_name
+from ..evaluation.latency.target import machine_name
 from ..files import replace_text
 from .processes import is_first_process
 from .settings import ProjectSettings
@@ -60,12 +59,15 @@ class RunFolder:
         self._lock = FileLock(path / _LOCK, is_singleton=True)  # reentrant, also through another object
 
     @classmethod
-    def create(cls, project: ProjectSettings, facts: dict[str, Any], tell: Teller = SILENT) -> RunFolder:
+    def create(
+        cls, project: ProjectSettings, facts: dict[str, Any], data: dict[str, Any], tell: Teller = SILENT
+    ) -> RunFolder:
         """Make a run folder, or open the one there if it is of the same project.
 
         Args:
             project: what it is about.
             facts: what was found out about model and task; must be the same when the folder is used again.
+            data: what pages say of the data, see :mod:`.data_facts`.
             tell: as the attribute.
 
         Raises:
@@ -90,15 +92,18 @@ class RunFolder:
                     )
             with folder.writing():
                 folder._tidy()
+                if folder.record.get("data") != data:
+                    folder.record["data"] = data
+                    folder._write()
             return folder
         if path.exists() and (not path.is_dir() or not all(any(map(item.match, _FIRST)) for item in path.iterdir())):
             raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
-        record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
+        record = {"project": wanted, "facts": facts, "data": data, "environment": environment(), "stages": {}}
         folder = cls(path, record, tell)
         try:
             with folder.writing():
                 if (path / "run.json").exists():  # another process was faster
-                    return cls.create(project, facts, tell)
+                    return cls.create(project, facts, data, tell)
                 folder._write()
         except (NotADirectoryError, FileExistsError, PermissionError) as error:
             raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
@@ -246,6 +251,8 @@ class RunFolder:
 
 def environment() -> dict[str, str]:
     """Name what results depend on beside the settings: library versions, Python, machine."""
+    import torch  # here: a folder is read without it
+
     names = ("secateur", "torch", "transformers", "accelerate", "numpy", "optuna", "pymoo")
     return {
         **{name: importlib.metadata.version(name) for name in names},

@@ -5,28 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
-
-import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError, unknown_name
-from ..evaluation.latency import (
-    RUNTIMES,
-    LatencyTable,
-    LatencyTarget,
-    busy,
-    calibrate,
-    check_runs,
-    machine_name,
-    padded_lengths,
-)
-from ..evaluation.latency.target import TASK
-from ..supernet import Supernet
-from ..supernet.stored.storage import model_positions
+from ..evaluation.latency.table import LatencyTable
+from ..evaluation.latency.target import TASK, LatencyTarget, busy, machine_name, padded_lengths
 from .folder import RunFolder
-from .project import open_task
 from .settings import LatencySettings, SearchSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel
+
+    from ..supernet import Supernet
 
 OnMachine = Callable[..., Any]
 UNASKED = LatencySettings()
@@ -53,6 +43,11 @@ def latency_target(
         InputError: texts longer than the model's positions, no such device here, no such runtime, or one that is not
             installed or does not run on that device or in that precision.
     """
+    import torch  # here and below: what a table says is read without it
+
+    from ..evaluation.latency.runtimes import RUNTIMES, check_runs
+    from ..supernet.stored.storage import model_positions
+
     if settings.runtime not in RUNTIMES:
         raise unknown_name("runtime", settings.runtime, RUNTIMES)
     if settings.device == "cuda" and not torch.cuda.is_available():
@@ -80,6 +75,8 @@ def latency_target(
 
 def with_lengths(target: LatencyTarget, folder: RunFolder) -> LatencyTarget:
     """Complete a target whose lengths are the task's with those of the run's selection split."""
+    from .project import open_task
+
     if target.sequence_length != TASK or target.lengths:
         return target
     lengths = padded_lengths(open_task(folder).selection.lengths, target.batch_size)
@@ -122,6 +119,8 @@ def measure_table(
     on_machine: OnMachine = here,
 ) -> LatencyTable:
     """Calibrate a table for a target of this machine, or of another; store it, and say how good it is."""
+    from ..evaluation.latency.calibration import calibrate
+
     elastic = _elastic_hidden(folder)
     with folder.writing():
         if on_machine is here:
@@ -181,6 +180,9 @@ def searched_settings(folder: RunFolder) -> SearchSettings | None:
 
 
 def _calibrated(model: PreTrainedModel, target: LatencyTarget, elastic: bool, seconds: float) -> LatencyTable:
+    from ..evaluation.latency.calibration import calibrate
+    from ..supernet import Supernet
+
     return calibrate(Supernet(model), target, elastic_hidden=elastic, seconds=seconds)
 
 
@@ -204,6 +206,10 @@ def latency_table_here(folder: RunFolder, runtime: str | None = None) -> Latency
         InputError: no such runtime; or there is only another machine's or runtime's table: the message says whose, and
             how to make one.
     """
+    import torch
+
+    from ..evaluation.latency.runtimes import RUNTIMES, check_runs
+
     if runtime is not None and runtime not in RUNTIMES:
         raise unknown_name("runtime", runtime, RUNTIMES)
     table = searched_latency_table(folder)

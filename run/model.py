@@ -61,8 +61,8 @@ class Model:
     `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
     split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
-    with zeros instead of fewer units. `values` are of objectives that have no field here, `scores` what the task's other
-    metrics say of the report split. It is `constant` if it is no better than a constant answer on one of the splits.
+    with zeros instead of fewer units. `values` are of objectives that have no field here, `scores` of the task's other
+    metrics on the report split. It is `constant` if it is no better than a constant answer on one of the splits.
     """
 
     key: str

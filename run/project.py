@@ -11,10 +11,12 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from ..errors import InputError
 from ..search_space import SPACES, SearchSpace
 from ..supernet import Supernet
+from ..supernet.families import family_of
 from ..supernet.heads import stored_head
 from ..supernet.stored.labels import check_labels, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
 from .settings import ProjectSettings
 from .telling import SILENT, Teller
@@ -74,7 +76,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         "data": task.fingerprint,
         "metric": task.metric.name,
     }
-    folder = RunFolder.create(project, facts, tell)
+    shape = family_of(config).shape(config)
+    folder = RunFolder.create(project, facts, collect(task, shape), tell)
     folder.own_task = own
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""

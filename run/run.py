@@ -269,7 +269,7 @@ class Run:
         from .report.report import write_report
 
         with self.archive() as archive:
-            return write_report(self.folder, archive, self.task())
+            return write_report(self.folder, archive)
 
     def all(
         self,

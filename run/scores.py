@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from ..evaluation.answers import Answers
 from ..evaluation.evaluation import ERROR_INT8, SCORE
-from ..evaluation.latency import RUNTIMES, LatencyTarget, measure
+from ..evaluation.latency import RUNTIMES, LatencyTarget
+from ..evaluation.latency.measure import measure
 from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask

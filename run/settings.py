@@ -13,9 +13,9 @@ from ..evaluation.evaluation import NONZERO
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..pruners import PRUNERS
-from ..pruners.block_lasso import BlockLassoSettings
-from ..pruners.cofi import CoFiSettings
-from ..pruners.deepcuts import DeepCutsSettings
+from ..pruners.block_lasso.settings import BlockLassoSettings
+from ..pruners.cofi.settings import CoFiSettings
+from ..pruners.deepcuts_settings import DeepCutsSettings
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
@@ -25,7 +25,7 @@ Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recov
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ProjectSettings(_Settings):

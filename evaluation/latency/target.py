@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import numpy as np
 import psutil
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -96,6 +95,8 @@ def padded_lengths(lengths: NDArray[np.int64], batch_size: int, count: int = LEN
 def machine_name(device: str = "cpu") -> str:
     """Name this machine's processor (or its accelerator) and cores: a table of another machine is told apart by it."""
     if device.startswith("cuda"):
+        import torch  # here: a stored table is read without it
+
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

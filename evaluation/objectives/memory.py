@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...search_space import SubnetMask
-from ...supernet import Supernet
-from ..latency import LatencyTarget
 from ..latency.runtime import RUNTIMES
 from .disk import MB
 from .objective import Objective
 from .parameters import parameters
+
+if TYPE_CHECKING:
+    from ...supernet import Supernet
+    from ..latency.target import LatencyTarget
 
 _BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -16,9 +20,9 @@ _BYTES = {"float32": 4, "bfloat16": 2}
 def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     """Predict the peak resident memory of a process that loads the model and answers batches, in MB of 1e6 bytes.
 
-    The runtime's base, the weights, and the larger of two things that are not there at the same time: what loading needs
-    beside them, and some copies of the activations of the largest layer. These are, with h heads of size s, u neurons,
-    residual width d, B texts of T tokens (the longest of the target's lengths) and e bytes each:
+    The runtime's base, the weights, and the larger of two things that are not there at the same time: what loading
+    needs beside them, and some copies of the activations of the largest layer. These are, with h heads of size s, u
+    neurons, residual width d, B texts of T tokens (the longest of the target's lengths) and e bytes each:
     `e B T (4 h s + 2 u + 4 d)`.
 
     PyTorch has the weights in the target's precision, and while it loads those of the file as well if they are cast.

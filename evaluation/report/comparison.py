@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from itertools import groupby
 
 from ..pareto import normalised_hypervolume
-from ..yardstick import Yardstick
 from .parts import duration
+from .yardstick import Yardstick
 
 # How much training followed the cut; models of different layers are never in one table or panel.
 NONE, RECOVERED, NATIVE = "none", "recovered", "native"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from ..yardstick import CONSTANT
 from .comparison import NONZERO, Comparison, Entry, Winner
 from .parts import duration, error, number, percent, table
+from .yardstick import CONSTANT
 
 _NAMES = ("Method", "Density", "Kept", "Error, selection", "Error, report", "Latency (ms)", "Took", "Labels")
 

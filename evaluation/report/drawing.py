@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...files import replace_file
-from ..yardstick import CONSTANT, Yardstick
 from .looks import Look
+from .yardstick import CONSTANT, Yardstick
 
 _ARROW = r"$\uparrow$"
 INK, SOFT, LINE = "#1b1e22", "#5a626c", "#e3e6ea"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..evaluation import SEARCHED, SUPERNET
-from ..yardstick import Yardstick
 from .comparison import NONE, Comparison
+from .yardstick import Yardstick
 
 
 @dataclass(frozen=True)

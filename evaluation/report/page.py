@@ -10,12 +10,12 @@ from string import Template
 from plotly.offline import get_plotlyjs
 
 from ...files import replace_text
-from ..yardstick import CONSTANT
 from .comparison_tables import comparison_notes, comparison_section
 from .facts import ReportFacts
 from .parts import DASH, error, part, percent, table
 from .payload import payload
 from .tables import cost_tables, hypervolumes_table, methods_table, models_table
+from .yardstick import CONSTANT
 
 _SCRIPTS = ("state.js", "chart.js", "architecture.js", "panel.js", "plots.js", "page.js")
 

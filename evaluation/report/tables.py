@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from html import escape
 
-from ..yardstick import CONSTANT
 from .comparison import NONZERO
 from .facts import Point, ReportFacts, StageCost
 from .looks import Look, glyph, looks
 from .parts import DASH, duration, error, finite, number, percent, small, table
 from .payload import measured, quoted
+from .yardstick import CONSTANT
 
 _MODELS = (
     "Key",

@@ -25,8 +25,8 @@ from ...evaluation.evaluation import (
 )
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.pareto import is_front
-from ...evaluation.report import Point
 from ...evaluation.report import comparison as layers
+from ...evaluation.report.facts import Point
 from ...search_space import EncoderShape
 from ..model import model_name
 from ..recipes import label

@@ -5,21 +5,14 @@ from __future__ import annotations
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
-from ...evaluation.report import Comparison, write_comparison_picture
-from ...search_space import EncoderShape
-from ...supernet.families import family_of
-from ...supernet.stored.storage import load_config
+from ...evaluation.report.comparison import Comparison
+from ...evaluation.report.comparison_picture import write_comparison_picture
 from ...supernet.training.settings import RecoverySettings
-from ...supernet.training.tracking import parse_trackers
-from ...tasks import Task
 from ..comparison import Budgets, Compared, budgets_of, comparison
 from ..folder import RunFolder
 from ..processes import check_alone
-from ..project import open_task
 from ..report.report import write_report
-from ..scoring import Scorer
 from ..settings import CompareSettings, parse_densities
-from .equal_recovery import recover_all, recovered_row
 
 PICTURE = "compare.png"
 
@@ -35,23 +28,24 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
     """
     check_alone("compare")
     asked = None if settings.densities is None else parse_densities(settings.densities, "densities")
-    trackers = parse_trackers(settings.report_to)
+    trackers: tuple[str, ...] = ()
+    if settings.report_to is not None:
+        from ...supernet.training.tracking import parse_trackers  # here and below: who only compares needs no torch
+
+        trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with Archive(folder.archive) as archive:
         budgets = budgets_of(archive, asked)
-        config = load_config(folder.finetuned)
-        shape, task = family_of(config).shape(config), open_task(folder)
         if not len(archive):
             raise InputError(_nothing(folder))
         if settings.recover is not None:
-            recipe = RecoverySettings(epochs=settings.recover)
             with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe, trackers)
-        facts = comparison(folder, archive, task, shape, budgets, settings.recover)
+                _recover(folder, archive, budgets, settings.recover, trackers)
+        facts = comparison(folder, archive, budgets, settings.recover)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
-        write_report(folder, archive, task, facts)
+        write_report(folder, archive, facts)
     write_comparison_picture(folder.path / PICTURE, facts)
     return facts
 
@@ -72,20 +66,16 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 
-def _recover(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    settings: RecoverySettings,
-    trackers: tuple[str, ...],
-) -> None:
+def _recover(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: float, trackers: tuple[str, ...]) -> None:
     """Recover what was not: each method's models at the budgets, and the whole one."""
-    scorer = Scorer.open(folder, task)
+    from ..project import open_task
+    from ..scoring import Scorer
+    from .equal_recovery import recover_all, recovered_row
+
+    settings, scorer = RecoverySettings(epochs=epochs), Scorer.open(folder, open_task(folder))
     with folder.stage("recover", settings):
         scorer.keep_whole(archive)
-        compared = Compared(folder, archive, task, shape, budgets)
+        compared = Compared(folder, archive, budgets)
         whole = compared.whole()
         found = [] if whole is None else [whole]
         found += [one for of in compared.searched().values() for one in of] + compared.pruned()

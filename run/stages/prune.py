@@ -20,7 +20,6 @@ from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...tasks import Task
 from ..basis import precision
-from ..constant import keep_constants
 from ..folder import RunFolder
 from ..latency import run_latency_settings
 from ..model import model_name
@@ -94,7 +93,6 @@ def _prune(
 ) -> None:
     settings = settings.model_copy(update={"latency": run_latency_settings(folder, settings.latency)})
     scorer = Scorer.open(folder, task, settings.latency, settings.precision)
-    keep_constants(folder, task)
     supernet = scorer.supernet if settings.origin == "finetuned" else open_supernet(folder)[0]
     seed = folder.project.seed if settings.seed is None else settings.seed
     asked = {"cost": settings.cost, "from": settings.origin}

@@ -15,7 +15,6 @@ from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.precision import resolve_precision
 from ...tasks import Task
-from ..constant import keep_constants
 from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
@@ -58,7 +57,6 @@ def rescore(
         settings: precision of the errors.
         on_machine: calls a function with arguments on the machine whose latency counts.
     """
-    keep_constants(folder, task)
     known = {one.model for one in archive.evaluations(split=REPORT)}
     models = front_models(archive, SubnetMask.full(supernet.shape).key)
     todo = [one for one in models if one.model not in known]

@@ -62,7 +62,7 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
             _search(folder, archive, trainer, space, costs, search)
             rescore(folder, archive, supernet, task, table, search)
             shutil.rmtree(trainer.state, ignore_errors=True)
-        page = write_report(folder, archive, task)
+        page = write_report(folder, archive)
     folder.tell.say(f"standard: {duration(folder.seconds(STAGE))}, in {folder.archive}; report: {page}")
 
 

@@ -135,14 +135,13 @@ def test_what_was_searched_for_is_shown_as_before(pruned, finished, call):
     for arguments in (["front", "--json"], ["pick", "--error", "0.6", "--as-measured", "--json"]):
         before, after = (call(arguments[0], run, *arguments[1:]).out for run in (finished, pruned))
         assert json.loads(before) == json.loads(after)
-    from secateur.run.project import open_task
     from secateur.run.report.report import report_facts
 
     found = []
     for run in (finished, pruned):
         folder = RunFolder.open(run)
         with Archive(run / "archive.db") as archive:
-            facts = report_facts(folder, archive, open_task(folder))
+            facts = report_facts(folder, archive)
         searched = [point for point in facts.points if point.weights == "supernet"]
         found.append((searched, facts.hypervolumes, facts.curves, facts.approaches, facts.stages))
     assert found[0] == found[1]

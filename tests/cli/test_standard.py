@@ -195,12 +195,11 @@ def test_a_run_may_be_standard_from_the_start(inputs, finished, tmp_path, call):
 
 def test_the_report_draws_both_fronts_with_what_they_cost(both):
     from secateur.run.folder import RunFolder
-    from secateur.run.project import open_task
     from secateur.run.report.report import report_facts
 
     folder = RunFolder.open(both)
     with Archive(both / "archive.db") as archive:
-        facts = report_facts(folder, archive, open_task(folder))
+        facts = report_facts(folder, archive)
         fronts = {w: {p.key for c in OBJECTIVES for p in archive.front(("error", c), weights=w)} for w in KINDS}
     sharing, standard = facts.approaches
     assert (sharing.weights, standard.weights) == KINDS

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 CONSTANT = "no better than a constant answer"
+_Z = statistics.NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ class Yardstick:
         """
         if error is None or not math.isfinite(error) or not self.rows:
             return None
-        from scipy.stats import binomtest  # here: who reads numbers only does without a second of importing
-
-        found = binomtest(round(error * self.rows), self.rows).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        rows, share = self.rows, round(error * self.rows) / self.rows
+        centre = share + _Z**2 / (2 * rows)
+        half = _Z * math.sqrt(share * (1 - share) / rows + (_Z / (2 * rows)) ** 2)
+        scale = 1 + _Z**2 / rows
+        return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
     def top(self, whole: float | None, errors: Iterable[float | None], *, report: bool = True) -> float:
         """Return the highest error that a picture shows; what lies beyond is said at its edge.
