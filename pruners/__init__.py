@@ -46,6 +46,15 @@ PRUNERS: Registry[Callable[..., Pruner]] = Registry(
     }
 )
 
+# The settings of methods that train, by their names or what those begin with; `prune` takes them under that name.
+RECIPES: Registry[type[BaseModel]] = Registry(
+    {
+        "cofi": Place("pruners.cofi.settings:CoFiSettings"),
+        "block_lasso": Place("pruners.block_lasso.settings:BlockLassoSettings"),
+        "deepcuts": Place("pruners.deepcuts_settings:DeepCutsSettings"),
+    }
+)
+
 
 def make_pruner(name: str, *, cost: Cost | None = None, settings: BaseModel | None = None) -> Pruner:
     """Return the pruner of that name.
@@ -85,6 +94,7 @@ __getattr__ = importer(
 __all__ = [
     "KCM",
     "PRUNERS",
+    "RECIPES",
     "BlockLasso",
     "CoFi",
     "Cost",

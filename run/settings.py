@@ -12,10 +12,7 @@ from ..errors import InputError
 from ..evaluation.evaluation import NONZERO
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..evaluation.objectives import ERROR, OBJECTIVES
-from ..pruners import PRUNERS
-from ..pruners.block_lasso.settings import BlockLassoSettings
-from ..pruners.cofi.settings import CoFiSettings
-from ..pruners.deepcuts_settings import DeepCutsSettings
+from ..pruners import PRUNERS, RECIPES
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
@@ -192,7 +189,9 @@ def _budget(name: str) -> Any:
     return Annotated[float | None, Field(gt=0, description=text)], None
 
 
-Budgets = create_model("Budgets", __base__=_BudgetSettings, **{name: _budget(name) for name in BUDGETS})
+Budgets = create_model(
+    "Budgets", __base__=_BudgetSettings, __doc__=_BudgetSettings.__doc__, **{name: _budget(name) for name in BUDGETS}
+)
 
 
 def _objective(name: str) -> str:
@@ -205,7 +204,7 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-class PruneSettings(_Settings):
+class _PruneSettings(_Settings):
     """How subnetworks are pruned."""
 
     method: Annotated[str, Field(description=f"one or several, comma-separated: {', '.join(PRUNERS)}")]
@@ -226,9 +225,14 @@ class PruneSettings(_Settings):
         "auto"
     )
     latency: LatencySettings = LatencySettings()
-    cofi: CoFiSettings = CoFiSettings()
-    block_lasso: BlockLassoSettings = BlockLassoSettings()
-    deepcuts: DeepCutsSettings = DeepCutsSettings()
+
+
+PruneSettings = create_model(
+    "PruneSettings",
+    __base__=_PruneSettings,
+    __doc__=_PruneSettings.__doc__,
+    **{name: (recipe, recipe()) for name, recipe in RECIPES.items()},
+)
 
 
 class RecoverOptions(_Settings):
