@@ -2,8 +2,8 @@
 
     python -m secateur.benchmarks.startup RUN [--rounds 5]
 
-CPU seconds of a process, as a ratio to `python -c "import torch"`: medians over rounds, all in turn. RUN is a run that was
-searched; its report and picture are drawn anew.
+CPU seconds of a process, as a ratio to `python -c "import torch"`: medians over rounds, all in turn. RUN is a run that
+was searched; its report and picture are drawn anew.
 """
 
 from __future__ import annotations
