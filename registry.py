@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import import_module
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class Registry(MutableMapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         entry = self._entries[name]
-        return entry.load() if isinstance(entry, Place) else entry
+        return entry.load() if isinstance(entry, Place) else cast("T", entry)
 
     def __setitem__(self, name: str, value: T) -> None:
         self._entries[name] = value

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
 
 from ..errors import InputError
 
+Values = dict[tuple[str, ...], Any]  # of settings by their paths, `("search", "budget")`
 _WIDE = 1_000_000  # characters, so that no value is broken into lines
 
 
-def group_of(field: FieldInfo) -> type[BaseModel] | None:
-    """Return the model of a field that is a group of settings; None for a setting."""
-    kind = field.annotation
-    return kind if inspect.isclass(kind) and issubclass(kind, BaseModel) else None
-
-
 def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
-    """Return a tree of values by their paths, `("search", "budget")`."""
+    """Return values as a tree."""
     tree: dict[str, Any] = {}
     for (*parents, name), value in values.items():
         node = tree
@@ -32,8 +25,8 @@ def nested(values: Mapping[tuple[str, ...], Any]) -> dict[str, Any]:
     return tree
 
 
-def read_config(file: Path, model: type[BaseModel]) -> Iterable[tuple[tuple[str, ...], Any]]:
-    """Return a file's settings for a model, by their paths; what is empty there is not given.
+def read_config(file: Path, model: type[BaseModel]) -> Values:
+    """Return a file's settings for a model; what is empty there is not given.
 
     Raises:
         InputError: no such file, no YAML, a key that is no setting, or a value that is refused; names file and key.
@@ -45,53 +38,37 @@ def read_config(file: Path, model: type[BaseModel]) -> Iterable[tuple[tuple[str,
     except OSError as error:
         raise InputError(f"cannot read {file}: {error.strerror}; --config needs a YAML file of settings") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"{file} is no YAML file: {' '.join(str(error).split())}") from error
-    given = dict(_settings(file, model, tree, ()))
+        raise InputError(f"{file} is no YAML file: {error}") from error
+    if not isinstance(tree, dict | None):
+        raise InputError(f"{file} must be a mapping of settings to values, got {tree!r}")
+    given = dict(_flat(tree or {}, ()))
     try:
         model.model_validate(nested(given))
     except ValidationError as error:
         for wrong in error.errors():
             if wrong["type"] != "missing":  # which the command line may have
-                key = ".".join(str(part) for part in wrong["loc"])
-                raise InputError(f"{file}: {key}: {wrong['msg']}, got {wrong['input']!r}") from error
-    return given.items()
+                told = "no setting of this command" if wrong["type"] == "extra_forbidden" else wrong["msg"]
+                key = ".".join(map(str, wrong["loc"]))
+                raise InputError(f"{file}: {key}: {told}, got {wrong['input']!r}") from error
+    return given
 
 
-def _settings(
-    file: Path, model: type[BaseModel], tree: Any, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if tree is None:
-        return
-    if not isinstance(tree, dict):
-        raise InputError(f"{file}: {'.'.join(path) or 'it'} must be a mapping of settings to values, got {tree!r}")
+def _flat(tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, value in tree.items():
-        here = (*path, str(name))
-        if name not in model.model_fields:
-            known = ", ".join(model.model_fields)
-            raise InputError(f"{file}: {'.'.join(here)} is no setting of this command; known here: {known}")
-        field = model.model_fields[name]
-        if (group := group_of(field)) is not None:
-            yield from _settings(file, group, value, here)
-        elif isinstance(value, list) and get_origin(field.annotation) is not list:
-            yield here, ",".join(map(str, value))
+        if isinstance(value, dict):
+            yield from _flat(value, (*path, name))
         elif value is not None:
-            yield here, value
+            yield (*path, name), value
 
 
-def as_yaml(settings: BaseModel) -> str:
-    """Write settings as a file for --config; what was not given is a comment with its default."""
-    return "\n".join(_lines(settings, settings.model_dump(mode="json"), ""))
-
-
-def _lines(settings: BaseModel, values: dict[str, Any], indent: str) -> Iterator[str]:
+def as_yaml(settings: BaseModel, indent: str = "") -> Iterator[str]:
+    """Yield the lines of a file for --config; what was not given is a comment with its default."""
     import yaml
 
-    for name, value in values.items():
-        own = getattr(settings, name)
-        if isinstance(own, BaseModel):
+    for name, value in settings.model_dump(mode="json").items():
+        if isinstance(group := getattr(settings, name), BaseModel):
             yield f"{indent}{name}:"
-            yield from _lines(own, value, f"{indent}  ")
+            yield from as_yaml(group, f"{indent}  ")
         else:
             text = yaml.safe_dump(value, default_flow_style=True, width=_WIDE, allow_unicode=True)
-            mark = "" if name in settings.model_fields_set else "# "
-            yield f"{indent}{mark}{name}: {text.splitlines()[0]}"
+            yield f"{indent}{'' if name in settings.model_fields_set else '# '}{name}: {text.splitlines()[0]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,42 +15,48 @@ from typer.core import TyperCommand, TyperGroup
 
 from ..errors import InputError
 from ..run.settings import ALSO, Budgets, FarmSettings, ProjectSettings, TrackingSettings
-from .config import as_yaml, group_of, nested, read_config
+from .config import Values, as_yaml, nested, read_config
 
 Settings = TypeVar("Settings", bound=BaseModel)
 # In a field's json_schema_extra: the field is a positional argument rather than an option.
 ARGUMENT: dict[str, JsonValue] = {"argument": True}
-# Sections of a command's help: of fields that it has from these, and in which order; a group's lies between.
+# Sections of a command's help: of fields that it has from these, and their order; those of groups lie in the middle.
 _SECTIONS = {ProjectSettings: "Project", Budgets: "Budgets", FarmSettings: "Workers", TrackingSettings: "Tracking"}
+_CONFIG = "a YAML file of settings, as --print-config prints it; options that are given come first"
+_PRINT = "print the settings as such a file, and do no more"
 _ORDER = {"Arguments": -3, "Project": -2, "Options": -1, "Workers": 1, "Tracking": 2, "General": 3}
+
+
+Rows = Iterable[tuple[str, tuple[str, str] | None]]
+
+
+def _write(formatter: Any, rows: Rows) -> None:
+    """Write a help's rows, each whole, by the section that stands before them."""
+    sections: dict[str, list[tuple[str, str]]] = {}
+    for title, row in rows:
+        if row is not None:
+            sections.setdefault(title, []).append(row)
+    for title in sorted(sections, key=lambda title: _ORDER.get(title, 0)):
+        with formatter.section(title):
+            formatter.write_dl(sections[title])
 
 
 class Command(TyperCommand):
     """Shows its options in sections."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the help's sections, each option whole."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            if (record := parameter.get_help_record(ctx)) is not None:
-                sections.setdefault(getattr(parameter, "rich_help_panel", None) or "General", []).append(record)
-        for title in sorted(sections, key=lambda title: _ORDER.get(title, 0)):
-            with formatter.section(title):
-                formatter.write_dl(sections[title])
+        """Write the options' part of the help."""
+        of = self.get_params(ctx)
+        _write(formatter, ((getattr(p, "rich_help_panel", None) or "General", p.get_help_record(ctx)) for p in of))
 
 
 class Group(TyperGroup):
-    """Shows its commands in sections."""
+    """Shows its commands in sections, with the first line of their help."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section of commands for each panel, with the first line of their help."""
-        sections: dict[str, list[tuple[str, str]]] = {}
-        for name in self.list_commands(ctx):
-            panel = getattr(self.commands[name], "rich_help_panel", None) or "Commands"
-            sections.setdefault(panel, []).append((name, (self.commands[name].help or "").partition("\n")[0]))
-        for title, rows in sections.items():
-            with formatter.section(title):
-                formatter.write_dl(rows)
+        """Write the commands' part of the help."""
+        of = [self.commands[name] for name in self.list_commands(ctx)]
+        _write(formatter, ((str(c.rich_help_panel), (str(c.name), (c.help or "").partition("\n")[0])) for c in of))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def command(
@@ -70,65 +76,42 @@ def command(
 
     def read(context: typer.Context, config: Path | None) -> None:
         if config is not None:
-            context.default_map = {"_".join(path): value for path, value in read_config(config, model)}
+            context.default_map = {"_".join(path): value for path, value in read_config(config, model).items()}
 
     def wrapper(context: typer.Context, **values: Any) -> None:
-        given = {leaves[name][0]: value for name, value in values.items() if name in leaves and _given(context, name)}
+        sources = {name: context.get_parameter_source(name) for name in leaves}
+        given = {
+            leaves[name][0]: values[name] for name, source in sources.items() if source and source.name != "DEFAULT"
+        }
         settings = _filled(model, given)
         if values["print_config"]:
-            typer.echo(as_yaml(settings))
+            typer.echo("\n".join(as_yaml(settings)))
         else:
             function(settings)
 
+    none = inspect.Parameter.empty
+    parameters: list[tuple[str, Any, Any]] = [("context", typer.Context, none)]
+    for parameter, (path, field) in leaves.items():
+        default = none if field.is_required() else field.get_default(call_default_factory=True)
+        parameters.append((parameter, _annotation(parameter, field, own=name, section=_section(model, path)), default))
+    config, printed = (
+        typer.Option(callback=read, is_eager=True, help=_CONFIG),
+        typer.Option("--print-config", help=_PRINT),
+    )
+    parameters += [("config", Annotated[Path | None, config], None), ("print_config", Annotated[bool, printed], False)]
     wrapper.__signature__ = inspect.Signature(  # pyright: ignore[reportFunctionMemberAccess]
-        [
-            _parameter("context", typer.Context),
-            *(
-                _parameter(
-                    parameter,
-                    _annotation(parameter, field, own=name, section=_section(model, path)),
-                    inspect.Parameter.empty if field.is_required() else field.get_default(call_default_factory=True),
-                )
-                for parameter, (path, field) in leaves.items()
-            ),
-            _parameter(
-                "config",
-                Annotated[
-                    Path | None,
-                    typer.Option(
-                        callback=read,
-                        is_eager=True,
-                        help="a YAML file of settings, as --print-config prints it; options that are given come first",
-                    ),
-                ],
-                None,
-            ),
-            _parameter(
-                "print_config",
-                Annotated[bool, typer.Option("--print-config", help="print the settings as such a file, do no more")],
-                False,
-            ),
-        ]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for name, a, d in parameters]
     )
     wrapper.__name__ = name
     wrapper.__doc__ = inspect.getdoc(model)
     app.command(name, cls=Command, rich_help_panel=panel)(wrapper)
 
 
-def _parameter(name: str, annotation: Any, default: Any = inspect.Parameter.empty) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _given(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)  # an enum whose place differs between typer's versions
-    return source is not None and source.name != "DEFAULT"
-
-
 def _leaves(model: type[BaseModel], path: tuple[str, ...]) -> list[tuple[str, tuple[tuple[str, ...], FieldInfo]]]:
     found = []
     for name, field in model.model_fields.items():
-        if (group := group_of(field)) is not None:
-            found += _leaves(group, (*path, name))
+        if inspect.isclass(field.annotation) and issubclass(field.annotation, BaseModel):
+            found += _leaves(field.annotation, (*path, name))
         else:
             found.append(("_".join((*path, name)), ((*path, name), field)))
     return found
@@ -158,7 +141,7 @@ def _annotation(parameter: str, field: FieldInfo, own: str, section: str) -> Any
     return Annotated[field.annotation, option]
 
 
-def _filled(model: type[Settings], given: Mapping[tuple[str, ...], Any]) -> Settings:
+def _filled(model: type[Settings], given: Values) -> Settings:
     try:
         return model.model_validate(nested(given))
     except ValidationError as error:

@@ -27,13 +27,11 @@ from ..run.settings import (
 from ..supernet.training.settings import FinetuneSettings, SupernetSettings
 from .options import ARGUMENT
 
-RunArgument = Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
-
 
 class OfRun(_Settings):
     """A command on a run."""
 
-    run: RunArgument
+    run: Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
 
 
 class JsonOption(_Settings):
@@ -50,28 +48,24 @@ class FinetuneCommand(ProjectSettings, TrackingSettings):
     finetune: FinetuneSettings = FinetuneSettings()
 
 
-class SupernetCommand(TrackingSettings):
+class SupernetCommand(TrackingSettings, OfRun):
     """Train the supernet of a run."""
 
-    run: RunArgument
     supernet: SupernetSettings = SupernetSettings()
 
 
-class SearchCommand(FarmSettings):
+class SearchCommand(FarmSettings, OfRun):
     """Search the trained supernet; every evaluation is kept, and a later search adds to the same archive."""
 
-    run: RunArgument
     search: SearchSettings = SearchSettings()
     standard: StandardSettings = StandardSettings()
 
 
-class LatencyCommand(LatencyVerb):
+class LatencyCommand(LatencyVerb, OfRun):
     """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
 
     Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
     """
-
-    run: RunArgument
 
 
 class FrontCommand(FrontSettings, JsonOption, OfRun):
@@ -86,13 +80,11 @@ class PickCommand(PickSettings, JsonOption, OfRun):
     """
 
 
-class PruneCommand(PruneSettings, TrackingSettings):
+class PruneCommand(PruneSettings, TrackingSettings, OfRun):
     """Prune the fine-tuned model by methods that need no search; every model is kept in the run's archive.
 
     A model that is there already is not made again.
     """
-
-    run: RunArgument
 
 
 class CompareCommand(CompareSettings, JsonOption, OfRun):
@@ -103,10 +95,8 @@ class CompareCommand(CompareSettings, JsonOption, OfRun):
     """
 
 
-class ReportCommand(_Settings):
+class ReportCommand(OfRun):
     """Draw all that the run has found: report.html to explore, front.png to show."""
-
-    run: RunArgument
 
 
 class ExtractCommand(ExtractSettings, OfRun):
@@ -136,14 +126,13 @@ class ConvertCommand(_Settings):
     to: Annotated[Path | None, Field(description="the folder of the files; the checkpoint's own if not given")] = None
 
 
-class RecoverCommand(_Settings):
+class RecoverCommand(OfRun):
     """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states.
 
     The smaller model is a checkpoint of the run's task that Secateur wrote; the report split's score is printed before
     and after. A recovery that was killed goes on where it was.
     """
 
-    run: RunArgument
     checkpoint: Annotated[
         Path, Field(description="the model's folder, as `extract` wrote it", json_schema_extra=ARGUMENT)
     ]
@@ -151,7 +140,7 @@ class RecoverCommand(_Settings):
     to: Annotated[Path | None, Field(description="the folder to write; CHECKPOINT-recovered if not given")] = None
 
 
-class BenchCommand(_Settings):
+class BenchCommand(JsonOption):
     """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
 
     One table for each runtime, precision and batch size.
@@ -170,9 +159,6 @@ class BenchCommand(_Settings):
     )
     seconds: Annotated[float, Field(gt=0, description="of timing, for each checkpoint and way of serving")] = 3.0
     memory: Annotated[bool, Field(description="also measure the memory of a new process that serves it")] = True
-    as_json: Annotated[
-        bool, Field(description="print JSON instead of tables", json_schema_extra={"flag": "--json"})
-    ] = False
 
 
 def _described(name: str) -> Any:
