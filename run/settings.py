@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
@@ -189,9 +189,15 @@ def _budget(name: str) -> Any:
     return Annotated[float | None, Field(gt=0, description=text)], None
 
 
-Budgets = create_model(
-    "Budgets", __base__=_BudgetSettings, __doc__=_BudgetSettings.__doc__, **{name: _budget(name) for name in BUDGETS}
-)
+if TYPE_CHECKING:
+    Budgets = _BudgetSettings
+else:  # a field for each objective, those of plug-ins too
+    Budgets = create_model(
+        "Budgets",
+        __base__=_BudgetSettings,
+        __doc__=_BudgetSettings.__doc__,
+        **{name: _budget(name) for name in BUDGETS},
+    )
 
 
 def _objective(name: str) -> str:
@@ -227,12 +233,15 @@ class _PruneSettings(_Settings):
     latency: LatencySettings = LatencySettings()
 
 
-PruneSettings = create_model(
-    "PruneSettings",
-    __base__=_PruneSettings,
-    __doc__=_PruneSettings.__doc__,
-    **{name: (recipe, recipe()) for name, recipe in RECIPES.items()},
-)
+if TYPE_CHECKING:
+    PruneSettings = _PruneSettings
+else:  # with a group for each recipe
+    PruneSettings = create_model(
+        "PruneSettings",
+        __base__=_PruneSettings,
+        __doc__=_PruneSettings.__doc__,
+        **{name: (recipe, recipe()) for name, recipe in RECIPES.items()},
+    )
 
 
 class RecoverOptions(_Settings):

@@ -160,7 +160,7 @@ def within_shares(
     # The latency is what was measured, and only on the report split; all else is known on both.
     costs = {one.model: (reported[one.model] if against == "latency_ms" else one).values[against] for one in rows}
     known = [Candidate(one, {ERROR: one.values[ERROR], against: costs[one.model]}) for one in rows]
-    found, all_of_it = [], getattr(whole, against)
+    found, all_of_it = [], whole.cost(against) or 0.0
     for share in shares:
         chosen = choose(known, {against: float(share * Fraction(all_of_it))})
         if chosen is None:
