@@ -24,12 +24,12 @@ from ..evaluation.latency import (
 from ..evaluation.latency.target import TASK, TORCH
 from ..supernet import Supernet
 from ..supernet.stored.storage import model_positions
+from .basis import Basis
 from .folder import RunFolder
 from .project import open_task
-from .settings import LatencySettings, SearchSettings
+from .settings import LatencySettings
 
 OnMachine = Callable[..., Any]
-UNASKED = LatencySettings()
 
 
 def here(function: Callable[..., Any], *arguments: object) -> Any:
@@ -87,20 +87,20 @@ def with_lengths(target: LatencyTarget, folder: RunFolder) -> LatencyTarget:
 
 
 def open_latency_table(
-    folder: RunFolder, supernet: Supernet, settings: LatencySettings, on_machine: OnMachine = here
+    folder: RunFolder, supernet: Supernet, target: LatencyTarget, on_machine: OnMachine = here
 ) -> LatencyTable:
     """Load the run's latency table for a target, or measure it.
 
     Args:
         folder: the run.
         supernet: gives the sizes.
-        settings: how the machine is used.
+        target: how models are served.
         on_machine: calls a function with arguments on the machine whose latency counts.
 
     Raises:
         InputError: the table there was measured on another machine.
     """
-    target = with_lengths(on_machine(latency_target, supernet.model.config, settings), folder)
+    target = with_lengths(target, folder)
     path = folder.latency_table(target.name)
     table = LatencyTable.load(path) if path.exists() else None
     if table is not None and not (_elastic_hidden(folder) and len(table.hidden_sizes) == 1):  # made for one width
@@ -141,43 +141,6 @@ def measure_table(
 def _elastic_hidden(folder: RunFolder) -> bool:
     """Tell whether the run's subnetworks may have other widths; what is only pruned has not."""
     return "supernet" in folder.record["stages"] and folder.settings("supernet")["elastic_hidden"]
-
-
-def run_latency_settings(folder: RunFolder, asked: LatencySettings = UNASKED) -> LatencySettings:
-    """Return how the run's models are served: as in its searches, else in its pruning, but for what is asked for."""
-    searched = searched_settings(folder)
-    pruned = folder.record["stages"].get("prune", {}).get("settings", {}).get("latency", {})
-    known = LatencySettings.model_validate(pruned) if searched is None else searched.latency
-    return known.model_copy(update=asked.model_dump(exclude_defaults=True))
-
-
-def run_latency_table(folder: RunFolder, supernet: Supernet, asked: LatencySettings = UNASKED) -> LatencyTable:
-    """Load or measure the table of the run's target.
-
-    Args:
-        folder: the run.
-        supernet: gives the sizes.
-        asked: how models are to be served; what is left at its default is as it was.
-
-    Raises:
-        InputError: the table there was measured on another machine, or the archive's latencies are of another target.
-    """
-    stages, settings = folder.record["stages"], run_latency_settings(folder, asked)
-    mine = latency_target(supernet.model.config, settings, prefix="--latency-").name
-    before = [stages[name]["target"] for name in ("search", "standard", "prune") if "target" in stages.get(name, {})]
-    if before and before[0] != mine:
-        raise InputError(
-            f"the latencies in {folder.archive} are of {before[0]}, these would be of {mine} (device, threads, batch "
-            "size, sequence length, precision, runtime); prune with those again, or move the archive away"
-        )
-    return open_latency_table(folder, supernet, settings)
-
-
-def searched_settings(folder: RunFolder) -> SearchSettings | None:
-    """Return the settings of the run's search, of whichever kind; None if there was none yet."""
-    stages = folder.record["stages"]
-    found = stages["search"]["settings"] if "search" in stages else stages.get("standard", {}).get("search")
-    return None if found is None else SearchSettings.model_validate(found)
 
 
 def _calibrated(model: PreTrainedModel, target: LatencyTarget, elastic: bool, seconds: float) -> LatencyTable:
@@ -237,18 +200,17 @@ def latency_table_here(folder: RunFolder, runtime: str | None = None) -> Latency
 
 
 def searched_latency_table(folder: RunFolder) -> LatencyTable:
-    """Load the latency table that the run's searches used, or else its pruning, whatever machine this is.
+    """Load the latency table that the archive's latencies are of, whatever machine this is.
 
     Raises:
-        InputError: nothing was searched or pruned, or the table is gone or damaged.
+        InputError: there are none, or the table is gone or damaged.
     """
-    stages = folder.record["stages"]
-    user = next((name for name in ("search", "standard", "prune") if name in stages), "search")
-    folder.settings(user)
-    path = folder.latency_table(stages[user]["target"])
+    basis = Basis.of(folder)
+    if basis is None:
+        raise InputError(f"{folder.path} has no archive yet; run `secateur search {folder.path}` first")
+    path = folder.latency_table(basis.target)
     if not path.exists():
-        again = "prune" if user == "prune" else "search"
-        raise InputError(f"the latency table {path} is gone; run `secateur {again}` again, and it is measured again")
+        raise InputError(f"the latency table {path} is gone; search or prune again, and it is measured again")
     return LatencyTable.load(path)
 
 

@@ -60,6 +60,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     Raises:
         InputError: a model or data that cannot be used, or a folder of another run.
     """
+    project = _remembered(project)
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
@@ -80,6 +81,13 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
     return folder, task
+
+
+def _remembered(project: ProjectSettings) -> ProjectSettings:
+    """Return what a project is about, with what is not given as the run that is there has it."""
+    given = project.model_dump(include=set(ProjectSettings.model_fields), exclude_unset=True)
+    there = RunFolder.open(project.out).record["project"] if (project.out / "run.json").is_file() else {}
+    return ProjectSettings.model_validate({**there, **given})
 
 
 def open_task(folder: RunFolder) -> Task:

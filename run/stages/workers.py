@@ -20,7 +20,6 @@ from ...evaluation.evaluation import SELECTION
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm, LocalFarm
 from ...searchers import MOASHA
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ...tasks.split import Split
 from ..evaluators import split_errors
@@ -152,12 +151,11 @@ class _Recipe:
 
 def _recipe(folder: RunFolder, task: Task, settings: SearchSettings) -> _Recipe:
     nothing = Split([], None, np.empty(0, np.int64))
-    dtype = resolve_precision(settings.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return _Recipe(
         weights=folder.supernet.resolve(),
         digest=file_digest(folder.supernet / "model.safetensors"),
         task=replace(task, train=nothing, report={}),
-        settings=settings.model_copy(update={"precision": str(dtype).removeprefix("torch.")}),
+        settings=settings,
         versions=_versions(),
     )
 
