@@ -256,7 +256,7 @@ class Run:
         """Return every method at equal budgets, in three layers that are never mixed; also drawn into the run folder.
 
         Args:
-            **settings: fields of CompareSettings: `densities`; `recover`, epochs of the same short training for all.
+            **settings: fields of CompareSettings: `density`; `recover`, steps of the same short training for all.
         """
         from .stages.compare import compare
 

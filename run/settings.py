@@ -263,18 +263,18 @@ class PickSettings(Budgets):
 class CompareSettings(TrackingSettings):
     """At which sizes methods are compared, and after how much training."""
 
-    densities: Annotated[
+    density: Annotated[
         str | None,
         BeforeValidator(_text),
         Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
     ] = None
     recover: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            description="train the models within these budgets, of every method, for so many epochs of distillation",
-        ),
+        int | None,
+        Field(ge=1, description="distil the models within these budgets, of every method, for so many steps"),
     ] = None
+    recover_epochs: Annotated[float | None, Field(gt=0, description="or for so many passes over the training split")] = (
+        None
+    )
 
 
 class ModelChoice(Budgets):
@@ -374,6 +374,6 @@ def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
     return tuple(dict.fromkeys(shares))
 
 
-def parse_densities(text: str, name: str = "density") -> tuple[float, ...]:
+def parse_densities(text: str) -> tuple[float, ...]:
     """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
-    return tuple(float(share) for share in parse_shares(text, name))
+    return tuple(float(share) for share in parse_shares(text, "density"))

@@ -133,7 +133,7 @@ def _maker(weights: str, archive: Archive) -> str:
     if weights in SEARCHED:
         return f"search {run}{' --search-searcher moasha' if weights == STANDARD else ''}"
     if weights == RECOVERED:
-        return f"compare {run} --recover 1"
+        return f"compare {run} --recover-epochs 1"
     method = "deepcuts_cam" if weights == NATIVE else "mask_tuning"
     origin = " --from supernet" if weights == SUPERNET_PRUNED else ""
     return f"prune {run} --method {method} --density 0.8,0.6,0.4{origin}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
@@ -34,7 +36,9 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         InputError: nothing was searched or pruned yet, or not at these densities.
     """
     check_alone("compare")
-    asked = None if settings.densities is None else parse_densities(settings.densities, "densities")
+    asked = None if settings.density is None else parse_densities(settings.density)
+    if settings.recover is not None and settings.recover_epochs is not None:
+        raise InputError("`recover` and `recover_epochs` are two ways to say how long; give one")
     trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
@@ -44,11 +48,13 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         shape, task = family_of(config).shape(config), open_task(folder)
         if not len(archive):
             raise InputError(_nothing(folder))
+        epochs = settings.recover_epochs
         if settings.recover is not None:
-            recipe = RecoverySettings(epochs=settings.recover)
+            epochs = settings.recover / math.ceil(len(task.train) / RecoverySettings().batch_size)
+        if epochs is not None:
             with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe, trackers)
-        facts = comparison(folder, archive, task, shape, budgets, settings.recover)
+                _recover(folder, archive, task, shape, budgets, RecoverySettings(epochs=epochs), trackers)
+        facts = comparison(folder, archive, task, shape, budgets, epochs)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
         write_report(folder, archive, task, facts)

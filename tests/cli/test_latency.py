@@ -49,7 +49,7 @@ def test_lengths_of_the_task_and_a_search_that_uses_them(copied, call):
     prefixed = [word.replace("--", "--search-latency-", 1) for word in ("--threads", "1", *options)]
     objectives = ["--search-objectives", "error,latency,memory"]
     assert call("search", copied, *SEARCH, "--search-budget", "2", *prefixed, *objectives).code == 0
-    assert record(copied)["stages"]["search"]["target"] == "cpu-t1-b2-stask-float32"
+    assert record(copied)["basis"]["target"] == "cpu-t1-b2-stask-float32"
     assert tables(copied)["cpu-t1-b2-stask-float32.json"] == table  # found, not measured again
 
 
