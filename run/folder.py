@@ -82,20 +82,20 @@ class RunFolder:
                 there = folder.record["project"].get(name)
                 if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
-                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
+                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another `out` "
                         "for another run"
                     )
             for name, value in facts.items():
                 if folder.record["facts"].get(name) != value:
                     raise InputError(
                         f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
-                        "another --out"
+                        "another `out`"
                     )
             with folder.writing():
                 folder.tidy()
             return folder
         if path.exists() and (not path.is_dir() or not all(any(map(item.match, _FIRST)) for item in path.iterdir())):
-            raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
+            raise InputError(f"{path} exists and is no run folder; choose a new folder for `out`")
         record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}, "asked": {}}
         folder = cls(path, record, tell)
         try:
@@ -104,7 +104,7 @@ class RunFolder:
                     return cls.create(project, facts, tell)
                 folder._write()
         except (NotADirectoryError, FileExistsError, PermissionError) as error:
-            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another `out`") from error
         return folder
 
     @classmethod
@@ -115,7 +115,7 @@ class RunFolder:
             InputError: there is none, or its run.json is damaged.
         """
         if not (path / "run.json").is_file():
-            raise InputError(f"{path} is no run folder (it has no run.json); `secateur run --out {path}` makes one")
+            raise InputError(f'{path} is no run folder (it has no run.json); `Run.create("{path}", ...)` makes one')
         try:
             folder = cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")), tell)
             for stage in folder.record["stages"].values():
@@ -124,7 +124,7 @@ class RunFolder:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path / 'run.json'} is damaged ({type(error).__name__}); put back a copy of it, or choose another "
-                "--out and run again"
+                "`out` and run again"
             ) from error
         return folder
 
@@ -186,7 +186,7 @@ class RunFolder:
             if before != value:
                 raise InputError(
                     f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
-                    f"{value!r}; choose another --out for another run"
+                    f"{value!r}; choose another `out` for another run"
                 )
         return self.complete(stage)
 

@@ -28,6 +28,7 @@ from .basis import Basis
 from .folder import RunFolder
 from .project import open_task
 from .settings import LatencySettings
+from .telling import call_of
 
 OnMachine = Callable[..., Any]
 
@@ -37,9 +38,7 @@ def here(function: Callable[..., Any], *arguments: object) -> Any:
     return function(*arguments)
 
 
-def latency_target(
-    config: PreTrainedConfig, settings: LatencySettings, *, prefix: str = "--search-latency-"
-) -> LatencyTarget:
+def latency_target(config: PreTrainedConfig, settings: LatencySettings) -> LatencyTarget:
     """Complete the latency settings with this machine and with the positions of the model of this configuration.
 
     A task's lengths are left open, for that its data must be read.
@@ -47,7 +46,6 @@ def latency_target(
     Args:
         config: the model's.
         settings: what was asked for.
-        prefix: of the options that it was asked with.
 
     Raises:
         InputError: texts longer than the model's positions, no such device here, no such runtime, or one that is not
@@ -56,15 +54,13 @@ def latency_target(
     if settings.runtime not in RUNTIMES:
         raise unknown_name("runtime", settings.runtime, RUNTIMES)
     if settings.device == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"{prefix}device is cuda, but PyTorch finds no CUDA device here; give cpu")
+        raise InputError("`device` is cuda, but PyTorch finds no CUDA device here; give cpu")
     auto = "cuda" if torch.cuda.is_available() and settings.runtime == TORCH else "cpu"
     device = auto if settings.device == "auto" else settings.device
     positions = model_positions(config)
     length = settings.sequence_length or str(min(128, positions))
     if length != TASK and int(length) > positions:
-        raise InputError(
-            f"{prefix}sequence-length is {length}, but the model has {positions} positions; give at most that"
-        )
+        raise InputError(f"`sequence_length` is {length}, but the model has {positions} positions; give at most that")
     target = LatencyTarget(
         machine=machine_name(device),
         device=device,
@@ -185,18 +181,18 @@ def latency_table_here(folder: RunFolder, runtime: str | None = None) -> Latency
         return LatencyTable.load(path)
     options = {
         "threads": wanted.threads,
-        "batch-size": wanted.batch_size,
-        "sequence-length": wanted.sequence_length,
+        "batch_size": wanted.batch_size,
+        "sequence_length": wanted.sequence_length,
         "precision": wanted.precision,
         "device": wanted.device,
     }
     options |= {} if wanted.runtime == TORCH else {"runtime": wanted.runtime}
-    command = " ".join(f"--{name} {value}" for name, value in options.items())
+    command = call_of(folder.path, "latency", **options)
     problem = f"the latencies in {folder.path} were measured on {there.machine}, this is {here}"
-    otherwise = ", or add --as-measured to choose by those"
+    otherwise = ", or add `as_measured` to choose by those"
     if there.runtime != wanted.runtime:
         problem, otherwise = f"{folder.path} has no latency table of {wanted.runtime} on this machine", ""
-    raise InputError(f"{problem}; run `secateur latency {folder.path} {command}` here and pick again{otherwise}")
+    raise InputError(f"{problem}; run {command} here and pick again{otherwise}")
 
 
 def searched_latency_table(folder: RunFolder) -> LatencyTable:
@@ -207,7 +203,7 @@ def searched_latency_table(folder: RunFolder) -> LatencyTable:
     """
     basis = Basis.of(folder)
     if basis is None:
-        raise InputError(f"{folder.path} has no archive yet; run `secateur search {folder.path}` first")
+        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
     path = folder.latency_table(basis.target)
     if not path.exists():
         raise InputError(f"the latency table {path} is gone; search or prune again, and it is measured again")
@@ -226,7 +222,7 @@ def table_of(
         seconds: about so long it may take.
         again: measure although there is a table.
     """
-    target = with_lengths(latency_target(supernet.model.config, settings, prefix="--"), folder)
+    target = with_lengths(latency_target(supernet.model.config, settings), folder)
     path = latency_table_path(folder, target)
     table = LatencyTable.load(path) if path.exists() and not again else None
     if table is not None and table.target == target:

@@ -108,7 +108,7 @@ def open_task(folder: RunFolder) -> Task:
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
-            "another --out"
+            "another `out`"
         )
     return task
 

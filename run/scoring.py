@@ -70,7 +70,7 @@ class Scorer:
             raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
         supernet, before = on_device(load_supernet(folder.finetuned)), Basis.of(folder)
         latency = latency or (LatencySettings() if before is None else before.latency)
-        target = latency_target(supernet.model.config, latency, prefix="--latency-")
+        target = latency_target(supernet.model.config, latency)
         dtype = Basis.join(folder, target, precision).dtype
         table = open_latency_table(folder, supernet, target)
         return cls(folder, supernet, task, table, resolve_precision(dtype, supernet.device))

@@ -21,6 +21,7 @@ from ..project import open_task
 from ..report.report import write_report
 from ..scoring import Scorer
 from ..settings import CompareSettings, parse_densities
+from ..telling import call_of
 from .equal_recovery import recover_all, recovered_row
 
 PICTURE = "compare.png"
@@ -63,10 +64,8 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
 
 
 def _nothing(folder: RunFolder) -> str:
-    return (
-        f"{folder.path} has nothing to compare yet; run `secateur prune {folder.path} --method kcm,mask_tuning "
-        f"--density 0.8,0.6` or `secateur search {folder.path}` first"
-    )
+    prune = call_of(folder.path, "prune", method="kcm,mask_tuning", density="0.8,0.6")
+    return f"{folder.path} has nothing to compare yet; run {prune} or {call_of(folder.path, 'search')} first"
 
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
@@ -74,7 +73,7 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
+    there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 

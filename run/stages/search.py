@@ -35,7 +35,7 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
         raise unknown_name("searcher", settings.searcher, SEARCHERS)
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
-        raise InputError(f"--search-objectives needs at least two different objectives, got {settings.objectives!r}")
+        raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")
     return names
 
 

@@ -86,7 +86,7 @@ def _check_same_recipe(folder: RunFolder, search: SearchSettings, standard: Stan
         if there[name] != value:
             raise InputError(
                 f"{folder.archive} holds candidates with {name.replace('_', ' ')} {there[name]!r}, these would have "
-                f"{value!r}; search with that again, or choose another --out for another run"
+                f"{value!r}; search with that again, or choose another `out` for another run"
             )
 
 

@@ -42,11 +42,11 @@ def check_farming(settings: FarmSettings, searcher: str) -> None:
             them, or dask.distributed is not installed.
     """
     if settings.workers and settings.scheduler:
-        raise InputError("--workers starts workers here, --scheduler uses those of a cluster; give one of the two")
+        raise InputError("`workers` starts workers here, `scheduler` uses those of a cluster; give one of the two")
     if searcher == MOASHA.name and (settings.workers or settings.scheduler):
-        raise InputError("standard NAS (moasha) trains in one process; leave --workers and --scheduler out")
+        raise InputError("standard NAS (moasha) trains in one process; leave `workers` and `scheduler` out")
     if settings.latency_tag and not settings.scheduler:
-        raise InputError("--latency-tag names workers of a cluster; give its --scheduler too, or leave the tag out")
+        raise InputError("`latency_tag` names workers of a cluster; give its `scheduler` too, or leave the tag out")
     if (settings.workers or settings.scheduler) and importlib.util.find_spec("distributed") is None:
         raise InputError("workers need dask.distributed; install it with: pip install 'secateur[distributed]'")
 

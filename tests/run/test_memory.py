@@ -53,7 +53,7 @@ def test_another_supernet_is_refused(copied):  # noqa: F811
     content[-1] ^= 1
     weights.write_bytes(content)
     for stage in (lambda run: run.search(budget=20), lambda run: run.prune("rank_magnitude", density=0.8)):
-        with pytest.raises(InputError, match="holds evaluations of another supernet than .*; move the archive away"):
+        with pytest.raises(InputError, match=r"holds evaluations of another supernet than .*; move the archive away"):
             stage(secateur.Run(copied))
     (copied / "archive.db").rename(copied / "archive-1.db")
     secateur.Run(copied).search(budget=2)
@@ -79,7 +79,7 @@ def test_all_refuses_names_before_it_remembers_them(copied):  # noqa: F811
     before = record(copied)
     with pytest.raises(InputError, match="unknown searcher 'luck'"):
         secateur.Run(copied).all(search={"searcher": "luck"})
-    with pytest.raises(InputError, match="was run with epochs 8.0, not 2.0"):
+    with pytest.raises(InputError, match=r"was run with epochs 8\.0, not 2\.0"):
         secateur.Run(copied).all(finetune={"epochs": 2})
     assert record(copied) == before
 
