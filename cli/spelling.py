@@ -12,7 +12,7 @@ _CALL = re.compile(r'`Run\("(.*?)"\)\.(\w+)\((.*?)\)`')
 _CREATE = re.compile(r'`Run\.create\("(.*?)", .*?\)`')
 _ARGUMENT = re.compile(r'(\w+)=(?:"(.*?)"|(\S+?))(?:, |$)')
 _COMMANDS = {"train_supernet": "supernet"}  # of verbs that have another's name
-_OPTIONS = {"origin": "from"}
+_OPTIONS: dict[str, str] = {"origin": "from"}
 _KNOWN = {name for own in vars(settings).values() for name in getattr(own, "model_fields", ())}
 
 
@@ -30,7 +30,7 @@ def spelled(message: str, options: Mapping[str, str]) -> str:
 
 def _command(run: str, verb: str, arguments: str) -> str:
     given = [(name, text or plain) for name, text, plain in _ARGUMENT.findall(arguments)]
-    words = [f" --{_OPTIONS.get(name, name).replace('_', '-')} {value}" for name, value in given]
+    words = [f" --{_dashed(_OPTIONS.get(name, name))} {value}" for name, value in given]
     return f"secateur {_COMMANDS.get(verb, verb)} {run}{''.join(words)}"
 
 
@@ -39,4 +39,8 @@ def _option(name: str, options: Mapping[str, str]) -> str | None:
     own = [parameter for parameter in options if parameter == name or parameter.endswith(f"_{name}")]
     if own and name in _KNOWN:
         return options[min(own, key=len)]
-    return f"--{name.replace('_', '-')}" if name in _KNOWN else None
+    return f"--{_dashed(name)}" if name in _KNOWN else None
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -35,7 +35,8 @@ class Basis:
         stored: dict[str, Any] | None = folder.record.get("basis")
         if stored is None or not folder.archive.exists():
             return None
-        return cls(**stored | {"latency": LatencySettings.model_validate(stored["latency"])})
+        latency = LatencySettings.model_validate(stored["latency"])
+        return cls(stored["supernet"], stored["target"], stored["dtype"], latency)
 
     @classmethod
     def join(cls, folder: RunFolder, target: LatencyTarget, precision: str = "auto") -> Basis:
