@@ -463,7 +463,7 @@ def test_a_damaged_latency_table(fails, call, inputs, copied):
         for command in (longer, ["extract", copied, "--error", "0.5"]):
             assert fails(*command) == f"the latency table {table} is damaged; delete it and it is measured again"
     table.unlink()
-    assert f"the latency table {table} is gone; run `secateur search` again" in fails("extract", copied, "--error", 0.5)
+    assert f"the latency table {table} is gone; search or prune again" in fails("extract", copied, "--error", 0.5)
     assert call(*longer).code == 0
 
 
