@@ -26,7 +26,7 @@ from ..evaluation.report import comparison as layers
 from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
-from .basis import precision
+from .basis import Basis
 from .data_facts import DataFacts, data_facts
 from .folder import RunFolder
 from .recipes import is_own, label
@@ -82,8 +82,10 @@ def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: fl
 
 def _facts(folder: RunFolder, data: DataFacts, epochs: float | None) -> dict[str, str]:
     report = ", ".join(f"{name} {count:,}" for name, count in data.report_examples.items())
+    basis = Basis.of(folder)
+    assert basis is not None
     found = {
-        "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
+        "Evaluator": f"one for all: whole passes of each model over each split, {basis.dtype} precision",
         "Splits": f"training {data.train_examples:,} texts; selection {data.selection_examples:,}, held out of it, "
         f"which all choices are made on; report: {report} ({data.report_origin}), looked at once per model",
     }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
@@ -9,10 +11,12 @@ from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.comparison_picture import write_comparison_picture
 from ...supernet.training.settings import RecoverySettings
 from ..comparison import Budgets, Compared, budgets_of, comparison
+from ..data_facts import data_facts
 from ..folder import RunFolder
 from ..processes import check_alone
 from ..report.report import write_report
 from ..settings import CompareSettings, parse_densities
+from ..telling import call_of
 
 PICTURE = "compare.png"
 
@@ -27,7 +31,9 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         InputError: nothing was searched or pruned yet, or not at these densities.
     """
     check_alone("compare")
-    asked = None if settings.densities is None else parse_densities(settings.densities, "densities")
+    asked = None if settings.density is None else parse_densities(settings.density)
+    if settings.recover is not None and settings.recover_epochs is not None:
+        raise InputError("`recover` and `recover_epochs` are two ways to say how long; give one")
     trackers: tuple[str, ...] = ()
     if settings.report_to is not None:
         from ...supernet.training.tracking import parse_trackers  # here and below: who only compares needs no torch
@@ -39,10 +45,13 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         budgets = budgets_of(archive, asked)
         if not len(archive):
             raise InputError(_nothing(folder))
+        epochs = settings.recover_epochs
         if settings.recover is not None:
+            epochs = settings.recover / math.ceil(data_facts(folder).train / RecoverySettings().batch_size)
+        if epochs is not None:
             with folder.writing():
-                _recover(folder, archive, budgets, settings.recover, trackers)
-        facts = comparison(folder, archive, budgets, settings.recover)
+                _recover(folder, archive, budgets, epochs, trackers)
+        facts = comparison(folder, archive, budgets, epochs)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
         write_report(folder, archive, facts)
@@ -51,10 +60,8 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
 
 
 def _nothing(folder: RunFolder) -> str:
-    return (
-        f"{folder.path} has nothing to compare yet; run `secateur prune {folder.path} --method kcm,mask_tuning "
-        f"--density 0.8,0.6` or `secateur search {folder.path}` first"
-    )
+    prune = call_of(folder.path, "prune", method="kcm,mask_tuning", density="0.8,0.6")
+    return f"{folder.path} has nothing to compare yet; run {prune} or {call_of(folder.path, 'search')} first"
 
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
@@ -62,7 +69,7 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
+    there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 
