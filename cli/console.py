@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 
+from ..run.bars import bar_columns
 from ..run.processes import is_first_process
 from ..run.telling import duration
 
@@ -60,15 +61,7 @@ def progress(title: str) -> Iterator[Ticker]:
     if not (err.is_terminal and is_first_process()):
         yield Ticker(title, None)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bar:
+    with Progress(*bar_columns(), console=err) as bar:
         yield Ticker(title, bar)
 
 

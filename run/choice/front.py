@@ -13,6 +13,7 @@ from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECT
 from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..model import Home, Model, model_of, on_report
+from .html import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,11 +51,8 @@ class Front(Sequence[Model]):
         return pd.DataFrame([model.facts() for model in self])
 
     def _repr_html_(self) -> str:
-        shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
-        frame = self.to_dataframe().dropna(axis="columns", how="all")
-        shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
-        caption = f"{self.title}: error over {self.against}"
-        return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
+        models = {str(row): model for row, model in enumerate(self)}
+        return html_table(models, f"{self.title}: error over {self.against}")
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the error of both splits over the cost; returns matplotlib's axes."""
