@@ -81,6 +81,27 @@ def test_a_notebook_keeps_to_the_python_api(name):
     assert not [part for part in parts if part.startswith("_")]
 
 
+def test_a_bar_is_drawn_over_itself_and_left_as_it_ended():
+    source = """
+import secateur
+
+bars = secateur.Bars()
+with bars.progress("count") as tick:
+    for i in range(1, 101):
+        tick(i, 100, f"step {i}")
+bars.say("done")
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    bar, line = notebook.cells[0].outputs
+    drawn = bar.data["text/plain"]
+    assert len(drawn.splitlines()) == 1
+    assert drawn.startswith("count ")
+    assert "100/100" in drawn
+    assert drawn.endswith("step 100")
+    assert line.text == "done\n"
+
+
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_notebook_is_kept_with_outputs(name):
     """As it was executed, from top to bottom, with pictures, and without errors."""

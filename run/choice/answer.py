@@ -55,7 +55,9 @@ class Answer:
 
     def _repr_html_(self) -> str:
         limits = ", ".join(f"{name} <= {limit:.4g}" for name, limit in self.budgets.items())
-        return html_table(self.roles, f"the best within {limits}, with its neighbours on the front; {self.target}")
+        return html_table(
+            [*self.roles.items()], f"the best within {limits}, with its neighbours on the front; {self.target}"
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""

@@ -51,8 +51,7 @@ class Front(Sequence[Model]):
         return pd.DataFrame([model.facts() for model in self])
 
     def _repr_html_(self) -> str:
-        models = {str(row): model for row, model in enumerate(self)}
-        return html_table(models, f"{self.title}: error over {self.against}")
+        return html_table([("", model) for model in self], f"{self.title}: error over {self.against}")
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the error of both splits over the cost; returns matplotlib's axes."""
@@ -65,7 +64,7 @@ class Front(Sequence[Model]):
             ]
             drawn = [(cost, error) for cost, error in drawn if error is not None]
             axes.plot([cost for cost, _ in drawn], [error for _, error in drawn], marker, label=f"{split} split")
-        axes.set_xlabel(self.against.replace("_", " "))
+        axes.set_xlabel(self.against.replace("_ms", " (ms)").replace("_", " "))
         axes.set_ylabel("error")
         axes.set_title(self.title)
         axes.legend()

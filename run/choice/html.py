@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from html import escape
 
 from ..model import Model
 
+_TIED = "against the chosen"
 
-def html_table(models: Mapping[str, Model], caption: str) -> str:
+
+def html_table(models: Sequence[tuple[str, Model]], caption: str) -> str:
     """Return a table with a row for each model, and the columns that say something of any.
 
     Args:
-        models: by what their row is called; nothing where all names are numbers.
+        models: each with its role, which may be empty; what is `chosen` is what the others are compared with.
         caption: above it.
     """
-    rows = [{"": "" if name.isdecimal() else name, **_cells(model)} for name, model in models.items()]
+    rows = [{"": role, **_cells(model), **({_TIED: ""} if role == "chosen" else {})} for role, model in models]
     names = [name for name in (rows[0] if rows else {}) if any(row[name] for row in rows)]
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
     body = "\n".join(f"<tr>{''.join(f'<td>{escape(row[name])}</td>' for name in names)}</tr>" for row in rows)
@@ -38,7 +40,7 @@ def _cells(model: Model) -> dict[str, str]:
         "ms": _number(typical, 2) + _range(model.latency_low_ms, model.latency_high_ms, 2),
         "ms, p95": _number(model.latency_p95_ms, 2),
         "MB of memory": _number(model.memory_mb, 0),
-        "against the chosen": {None: "", True: "tied", False: "not tied"}[model.tied],
+        _TIED: {None: "", True: "tied", False: "not tied"}[model.tied],
     }
 
 
