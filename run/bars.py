@@ -63,6 +63,6 @@ class _Bar:
         return self._drawn != before
 
     def __repr__(self) -> str:
-        drawing = Console(file=io.StringIO(), width=WIDTH, force_jupyter=False)
+        drawing = Console(file=io.StringIO(), width=WIDTH, force_jupyter=False, force_terminal=False, color_system=None)
         drawing.print(self._progress.get_renderable(), end="")
         return drawing.file.getvalue().rstrip()  # pyright: ignore[reportAttributeAccessIssue]
