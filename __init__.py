@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluation.latency import LatencyTable, LatencyTarget
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
+    from .run.bars import Bars
     from .run.run import Run
     from .search_space import SPACES, EncoderShape, SubnetMask
     from .searchers import SEARCHERS, Box, make_searcher
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Archive": "evaluation.archive",
+    "Bars": "run.bars",
     "Box": "searchers",
     "EncoderShape": "search_space",
     "Evaluation": "evaluation.evaluation",
@@ -60,6 +62,7 @@ __all__ = [
     "SEARCHERS",
     "SPACES",
     "Archive",
+    "Bars",
     "Box",
     "EncoderShape",
     "Evaluation",

@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
 from rich.text import Text
 
+from ..run.bars import bar_columns
 from ..run.model import rounded
 from ..run.processes import is_first_process
 from ..run.telling import duration
@@ -76,15 +77,7 @@ def progress(title: str) -> Iterator[Ticker]:
     if not (err.is_terminal and is_first_process()):
         yield Ticker(title, None)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bar:
+    with Progress(*bar_columns(), console=err) as bar:
         yield Ticker(title, bar)
 
 

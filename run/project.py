@@ -33,7 +33,7 @@ def model_source(project: ProjectSettings) -> str | Path:
 
 
 def stored_data(path: Path, data: DatasetDict) -> Path:
-    """Copy data of the user's into a run folder that is about to be made, as parquet files; return their folder.
+    """Copy data of the user's into a run folder that is about to be made, as parquet files; return what is to be read.
 
     Raises:
         InputError: no `train` split, or the folder holds something else.
@@ -48,7 +48,7 @@ def stored_data(path: Path, data: DatasetDict) -> Path:
         for split in ("train", "validation"):
             if split in data:
                 data[split].to_parquet(folder / f"{split}.parquet")
-    return folder
+    return folder if "validation" in data else folder / "train.parquet"
 
 
 def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | None = None) -> tuple[RunFolder, Task]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from ..evaluation.archive import Archive
     from ..evaluation.latency.table import LatencyTable
     from ..evaluation.report.comparison import Comparison
+    from ..search_space import SearchSpace
     from ..supernet import Supernet
     from ..tasks import Task
     from .ship.checkpoint import Extracted
@@ -127,6 +128,12 @@ class Run:
         from .project import open_supernet
 
         return open_supernet(self.folder)[0]
+
+    def space(self) -> SearchSpace:
+        """Return the search space that the supernet was trained for."""
+        from .project import open_supernet
+
+        return open_supernet(self.folder)[1]
 
     def finetune(self, **settings: Any) -> None:
         """Fine-tune the model; a model that is fine-tuned already is taken as it is.

@@ -14,6 +14,7 @@ from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..model import Home, Model, model_of, on_report
 from ..telling import call_of
+from .html import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +53,7 @@ class Front(Sequence[Model]):
         return pd.DataFrame([model.facts() for model in self])
 
     def _repr_html_(self) -> str:
-        shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
-        frame = self.to_dataframe().dropna(axis="columns", how="all")
-        shown += ["constant"] if frame["constant"].any() else []
-        shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
-        caption = f"{self.title}: error over {self.against}"
-        return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
+        return html_table([("", model) for model in self], f"{self.title}: error over {self.against}")
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the error of both splits over the cost; returns matplotlib's axes."""
@@ -68,7 +64,7 @@ class Front(Sequence[Model]):
             drawn = [(cost, getattr(m, f"error_{split}")) for m in self if (cost := m.cost(self.against)) is not None]
             drawn = [(cost, error) for cost, error in drawn if error is not None]
             axes.plot([cost for cost, _ in drawn], [error for _, error in drawn], marker, label=f"{split} split")
-        axes.set_xlabel(self.against.replace("_", " "))
+        axes.set_xlabel(self.against.replace("_ms", " (ms)").replace("_", " "))
         axes.set_ylabel("error")
         axes.set_title(self.title)
         axes.legend()
