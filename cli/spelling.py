@@ -29,7 +29,8 @@ def spelled(message: str, options: Mapping[str, str]) -> str:
 
 
 def _command(run: str, verb: str, arguments: str) -> str:
-    given = [(name, text or plain) for name, text, plain in _ARGUMENT.findall(arguments)]
+    found: list[tuple[str, str, str]] = _ARGUMENT.findall(arguments)
+    given = [(name, text or plain) for name, text, plain in found]
     words = [f" --{_dashed(_OPTIONS.get(name, name))} {value}" for name, value in given]
     return f"secateur {_COMMANDS.get(verb, verb)} {run}{''.join(words)}"
 

@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from .basis import Basis
 from .folder import RunFolder
-from .settings import FarmSettings
+from .settings import FarmSettings, TrackingSettings
+
+_EACH_TIME = {*FarmSettings.model_fields, *TrackingSettings.model_fields}  # where to: it decides nothing
 
 
 def remembered(folder: RunFolder, verb: str) -> dict[str, Any]:
@@ -26,8 +28,8 @@ def remembered(folder: RunFolder, verb: str) -> dict[str, Any]:
 
 
 def given(settings: BaseModel) -> dict[str, Any]:
-    """Return the settings that were given, JSON-ready, but for where a search runs, which is told each time."""
-    return settings.model_dump(mode="json", exclude_unset=True, exclude=set(FarmSettings.model_fields))
+    """Return the settings that were given, JSON-ready, but for where a search runs and where curves go."""
+    return settings.model_dump(mode="json", exclude_unset=True, exclude=_EACH_TIME)
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -239,7 +239,7 @@ def test_bad_input_is_named(finished, fails):
     message = fails("front", finished, "--weights", "standard")
     assert message == (
         f"{finished / 'archive.db'} has no model with standard weights; run `secateur search {finished} "
-        "--search-searcher moasha` for them"
+        "--searcher moasha` for them"
     )
     assert "'own'" in fails("front", finished, "--weights", "own")
 
