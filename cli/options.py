@@ -79,7 +79,9 @@ def _filled(
 ) -> Settings:
     tree: dict[str, Any] = {}
     for parameter, value in values.items():
-        *parents, name = leaves[parameter][0]
+        (*parents, name), field = leaves[parameter]
+        if not field.is_required() and value == field.get_default(call_default_factory=True):
+            continue  # not given
         node = tree
         for parent in parents:
             node = node.setdefault(parent, {})

@@ -31,7 +31,7 @@ from ..pruners import PRUNERS
 from ..search_space import EncoderShape
 from ..supernet.training.settings import RecoverySettings
 from ..tasks import Task
-from .basis import precision
+from .basis import Basis
 from .folder import RunFolder
 from .recipes import is_own, label
 
@@ -105,8 +105,10 @@ def yardstick(task: Task) -> Yardstick:
 
 def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str]:
     report = ", ".join(f"{name} {split.examples:,}" for name, split in task.report.items())
+    basis = Basis.of(folder)
+    assert basis is not None
     found = {
-        "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
+        "Evaluator": f"one for all: whole passes of each model over each split, {basis.dtype} precision",
         "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
         f"which all choices are made on; report: {report} ({task.report_origin}), looked at once per model",
     }

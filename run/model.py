@@ -27,6 +27,7 @@ from ..evaluation.evaluation import (
 )
 from ..evaluation.objectives import ERROR
 from .folder import RunFolder
+from .telling import call_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -202,14 +203,14 @@ def evaluations_of(
     kinds = list(dict.fromkeys(one.weights for one in found))
     kind = weights or (SUPERNET if SUPERNET in kinds else kinds[0])
     if kind not in kinds:
-        raise InputError(f"{key} was not evaluated with {kind} weights, only with {', '.join(kinds)}; drop --weights")
+        raise InputError(f"{key} was not evaluated with {kind} weights, only with {', '.join(kinds)}; drop `weights`")
     found = [one for one in found if one.weights == kind]
     if kind not in SEARCHED:
         known = ", ".join(dict.fromkeys(_maker(one) for one in found))
         found = [one for one in found if method in (None, one.method)]
         found = [one for one in found if density in (None, one.recipe.get("density"))]
         if not found:
-            raise InputError(f"{key} with {kind} weights was made by {known}; give --method and --density of those")
+            raise InputError(f"{key} with {kind} weights was made by {known}; give `method` and `density` of those")
     chosen = min(found, key=lambda one: one.values[ERROR])
     return chosen, on_report(archive, chosen)
 
@@ -272,6 +273,6 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
         who = "standard NAS keeps" if evaluation.weights == STANDARD else "kept are"
         raise InputError(
             f"the weights of {evaluation.key} are not in {path}; {who} those of the models on a front, "
-            f"which `secateur front {folder.path} --weights {evaluation.weights}` lists"
+            f"which {call_of(folder.path, 'front', weights=evaluation.weights)} lists"
         )
     return load_model(path).to(supernet.device)  # pyright: ignore[reportArgumentType]

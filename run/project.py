@@ -60,6 +60,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     Raises:
         InputError: a model or data that cannot be used, or a folder of another run.
     """
+    project = _remembered(project)
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
@@ -82,6 +83,13 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     return folder, task
 
 
+def _remembered(project: ProjectSettings) -> ProjectSettings:
+    """Return what a project is about, with what is not given as the run that is there has it."""
+    given = project.model_dump(include=set(ProjectSettings.model_fields), exclude_unset=True)
+    there = RunFolder.open(project.out).record["project"] if (project.out / "run.json").is_file() else {}
+    return ProjectSettings.model_validate({**there, **given})
+
+
 def open_task(folder: RunFolder) -> Task:
     """Load the task of a run, tokenised as before.
 
@@ -100,7 +108,7 @@ def open_task(folder: RunFolder) -> Task:
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
-            "another --out"
+            "another `out`"
         )
     return task
 

@@ -77,7 +77,7 @@ class ProjectSettings(_Settings):
 def _length(value: object) -> object:
     if value is None or value == "task" or (str(value).isdecimal() and int(str(value)) > 0):
         return None if value is None else str(value)
-    raise ValueError("expected a number of tokens above 0, or `task`")
+    raise ValueError("expected a number of tokens above 0, or 'task'")
 
 
 class LatencySettings(_Settings):
@@ -263,17 +263,17 @@ class PickSettings(Budgets):
 class CompareSettings(TrackingSettings):
     """At which sizes methods are compared, and after how much training."""
 
-    densities: Annotated[
+    density: Annotated[
         str | None,
         BeforeValidator(_text),
         Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
     ] = None
     recover: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            description="train the models within these budgets, of every method, for so many epochs of distillation",
-        ),
+        int | None,
+        Field(ge=1, description="distil the models within these budgets, of every method, for so many steps"),
+    ] = None
+    recover_epochs: Annotated[
+        float | None, Field(gt=0, description="or for so many passes over the training split")
     ] = None
 
 
@@ -296,7 +296,7 @@ class ModelChoice(Budgets):
     push: Annotated[
         str | None, Field(description="upload it with its card to this name on the Hugging Face hub as well")
     ] = None
-    private: Annotated[bool, Field(description="a repository that --push makes is seen by its owner only")] = False
+    private: Annotated[bool, Field(description="a repository that is made for it is seen by its owner only")] = False
 
 
 class ExtractSettings(ModelChoice):
@@ -369,11 +369,11 @@ def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
             share = Fraction(0)
         if not 0 < share <= 1:
             such = "3/4,1/2,0.1" if name == "shares" else "0.9,0.6"
-            raise InputError(f"--{name} needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
+            raise InputError(f"`{name}` needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
         shares.append(share)
     return tuple(dict.fromkeys(shares))
 
 
-def parse_densities(text: str, name: str = "density") -> tuple[float, ...]:
+def parse_densities(text: str) -> tuple[float, ...]:
     """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
-    return tuple(float(share) for share in parse_shares(text, name))
+    return tuple(float(share) for share in parse_shares(text, "density"))

@@ -13,6 +13,7 @@ from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECT
 from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..model import Home, Model, model_of, on_report
+from ..telling import call_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,7 +89,7 @@ def open_archive(folder: RunFolder) -> Archive:
         InputError: nothing has been searched yet.
     """
     if not folder.archive.exists():
-        raise InputError(f"{folder.path} has no archive yet; run `secateur search {folder.path}` first")
+        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
     return Archive(folder.archive)
 
 
@@ -110,14 +111,12 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
         if archive.evaluations(split=SELECTION, weights=weights):
             known = {name for one in archive.evaluations(split=SELECTION, weights=weights) for name in one.values}
             raise InputError(
-                f"no model with {weights} weights in {archive.path} has {against}; add --against "
+                f"no model with {weights} weights in {archive.path} has {against}; add `against` "
                 f"{'nonzero' if 'nonzero' in known else 'encoder_parameters'}"
             )
-        raise InputError(
-            f"{archive.path} has no model with {weights} weights; run `secateur {_maker(weights, archive)}` for them"
-        )
+        raise InputError(f"{archive.path} has no model with {weights} weights; run {_maker(weights, archive)} for them")
     if not chosen:
-        raise InputError(f"{archive.path} is empty; run `secateur search {archive.path.parent}` first")
+        raise InputError(f"{archive.path} is empty; run {call_of(archive.path.parent, 'search')} first")
     missing = [one.key for one in chosen if one.model not in reported]
     if missing:
         raise InputError(
@@ -128,15 +127,15 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
 
 
 def _maker(weights: str, archive: Archive) -> str:
-    """Return the command that makes models with these weights."""
+    """Return the call that makes models with these weights."""
     run = archive.path.parent
     if weights in SEARCHED:
-        return f"search {run}{' --search-searcher moasha' if weights == STANDARD else ''}"
+        return call_of(run, "search", **({"searcher": "moasha"} if weights == STANDARD else {}))
     if weights == RECOVERED:
-        return f"compare {run} --recover 1"
+        return call_of(run, "compare", recover_epochs=1)
     method = "deepcuts_cam" if weights == NATIVE else "mask_tuning"
-    origin = " --from supernet" if weights == SUPERNET_PRUNED else ""
-    return f"prune {run} --method {method} --density 0.8,0.6,0.4{origin}"
+    origin = {"origin": "supernet"} if weights == SUPERNET_PRUNED else {}
+    return call_of(run, "prune", method=method, density="0.8,0.6,0.4", **origin)
 
 
 def whole_model(archive: Archive, weights: str | None = None, home: Home | None = None) -> Model:

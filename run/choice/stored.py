@@ -14,6 +14,7 @@ from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import Home, model_of, on_report, own_weights
 from ..settings import Budgets, PickSettings
+from ..telling import call_of
 from .answer import Answer, Roles
 
 # Kinds of budgets; the neighbours are ordered by the first cost that has one.
@@ -29,7 +30,7 @@ def given_budgets(settings: Budgets) -> dict[str, float]:
     """
     found = {name: getattr(settings, name) for name in _NAMES if getattr(settings, name) is not None}
     if not found:
-        raise InputError(f"give a budget: one or more of {', '.join('--' + n.replace('_', '-') for n in _NAMES)}")
+        raise InputError(f"give a budget: one or more of {', '.join(f'`{name}`' for name in _NAMES)}")
     return found
 
 
@@ -54,7 +55,7 @@ def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -
     rows = archive.evaluations(split=SELECTION, weights=weights or SEARCHED)
     found = [one for one in rows if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()]
     if not found:
-        raise InputError(f"{archive.path} is empty; run `secateur search {folder.path}` first")
+        raise InputError(f"{archive.path} is empty; run {call_of(folder.path, 'search')} first")
     return found
 
 
@@ -94,7 +95,7 @@ def stored_answer(
     if settings.runtime not in (None, target.runtime):
         raise InputError(
             f"the latencies in {folder.archive} are of {target.runtime}, not of {settings.runtime}; leave out "
-            "--as-measured and they are measured, or leave out --runtime"
+            "`as_measured` and they are measured, or leave out `runtime`"
         )
     known = stored_candidates(folder, archive, budgets)
     chosen = choose(known, budgets)

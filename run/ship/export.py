@@ -106,7 +106,7 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
         supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
     recovers = settings.recover is not None or settings.recover_minutes is not None
     if recovers and selection.values.get("nonzero", 1.0) < 1:
-        raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave --recover out")
+        raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
     task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
     model = open_subnet(folder, supernet, selection).float()
     rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
@@ -141,7 +141,7 @@ def _check(settings: ExportSettings) -> None:
     """Refuse what would fail in the end, before anything is computed."""
     check_replaceable(settings.to)
     if settings.recover is not None and settings.recover_minutes is not None:
-        raise InputError("--recover and --recover-minutes are two ways to say how long; give one")
+        raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
     if settings.onnx or settings.int8:
         for module in ("onnx", "onnxruntime"):
             needed(module)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
@@ -19,6 +21,7 @@ from ..project import open_task
 from ..report.report import write_report
 from ..scoring import Scorer
 from ..settings import CompareSettings, parse_densities
+from ..telling import call_of
 from .equal_recovery import recover_all, recovered_row
 
 PICTURE = "compare.png"
@@ -34,7 +37,9 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         InputError: nothing was searched or pruned yet, or not at these densities.
     """
     check_alone("compare")
-    asked = None if settings.densities is None else parse_densities(settings.densities, "densities")
+    asked = None if settings.density is None else parse_densities(settings.density)
+    if settings.recover is not None and settings.recover_epochs is not None:
+        raise InputError("`recover` and `recover_epochs` are two ways to say how long; give one")
     trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
@@ -44,11 +49,13 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         shape, task = family_of(config).shape(config), open_task(folder)
         if not len(archive):
             raise InputError(_nothing(folder))
+        epochs = settings.recover_epochs
         if settings.recover is not None:
-            recipe = RecoverySettings(epochs=settings.recover)
+            epochs = settings.recover / math.ceil(len(task.train) / RecoverySettings().batch_size)
+        if epochs is not None:
             with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe, trackers)
-        facts = comparison(folder, archive, task, shape, budgets, settings.recover)
+                _recover(folder, archive, task, shape, budgets, RecoverySettings(epochs=epochs), trackers)
+        facts = comparison(folder, archive, task, shape, budgets, epochs)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
         write_report(folder, archive, task, facts)
@@ -57,10 +64,8 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
 
 
 def _nothing(folder: RunFolder) -> str:
-    return (
-        f"{folder.path} has nothing to compare yet; run `secateur prune {folder.path} --method kcm,mask_tuning "
-        f"--density 0.8,0.6` or `secateur search {folder.path}` first"
-    )
+    prune = call_of(folder.path, "prune", method="kcm,mask_tuning", density="0.8,0.6")
+    return f"{folder.path} has nothing to compare yet; run {prune} or {call_of(folder.path, 'search')} first"
 
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
@@ -68,7 +73,7 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
+    there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 

@@ -228,8 +228,9 @@ def test_what_cannot_be_compared_is_refused(both, fails):
         "choose another --out for another run"
     )
     assert "holds candidates with objectives" in fails(*command(both, 8), "--search-objectives", "error,macs")
-    assert "holds candidates with precision" in fails(*command(both, 8), "--search-precision", "bfloat16")
-    assert "holds candidates with target" in fails(*command(both, 8), "--search-latency-batch-size", "2")
+    message = fails(*command(both, 8), "--search-precision", "bfloat16")
+    assert "were computed in float32, these would be in bfloat16" in message
+    assert "these would be of" in fails(*command(both, 8), "--search-latency-batch-size", "2")
 
 
 def test_bad_input_is_named(finished, fails):
@@ -239,7 +240,7 @@ def test_bad_input_is_named(finished, fails):
     message = fails("front", finished, "--weights", "standard")
     assert message == (
         f"{finished / 'archive.db'} has no model with standard weights; run `secateur search {finished} "
-        "--search-searcher moasha` for them"
+        "--searcher moasha` for them"
     )
     assert "'own'" in fails("front", finished, "--weights", "own")
 
