@@ -53,7 +53,7 @@ class Front(Sequence[Model]):
     def _repr_html_(self) -> str:
         shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
         frame = self.to_dataframe().dropna(axis="columns", how="all")
-        shown += ["constant"] if frame["constant"].any() else []
+        shown += ["constant"] if any(m.constant for m in self) else []
         shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
         caption = f"{self.title}: error over {self.against}"
         return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
