@@ -78,7 +78,7 @@ def run(outside):
         ["front", out, "--against", "kept_heads", "--json"],
         ["pick", out, "--kept-heads", 7, "--as-measured"],
         ["pick", out, "--kept-heads", 7, "--as-measured", "--json"],
-        ["extract", out, "--kept-heads", 7, "--to", outside / "small"],
+        ["extract", out, "--kept-heads", 7, "--to", outside / "small", "--form", "secateur"],
         ["report", out],
         ["pick", "--help"],
         ["prune", "--help"],
