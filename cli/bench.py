@@ -66,7 +66,9 @@ def _targets(settings: BenchCommand) -> list[LatencyTarget]:
             threads=settings.threads or torch.get_num_threads(),
             batch_size=batch_size,
             sequence_length=settings.sequence_length,
-            **way,
+            device=way["device"],
+            precision=way["precision"],
+            runtime=way["runtime"],
         )
         for batch_size in _batch_sizes(settings.batch_size)
         for way in ways

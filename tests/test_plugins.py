@@ -78,7 +78,7 @@ def run(outside):
         ["front", out, "--against", "kept_heads", "--json"],
         ["pick", out, "--kept-heads", 7, "--as-measured"],
         ["pick", out, "--kept-heads", 7, "--as-measured", "--json"],
-        ["extract", out, "--kept-heads", 7, "--to", outside / "small"],
+        ["extract", out, "--kept-heads", 7, "--to", outside / "small", "--form", "secateur"],
         ["report", out],
         ["pick", "--help"],
         ["prune", "--help"],
@@ -125,7 +125,7 @@ def test_a_trained_pruner_with_settings_of_its_own(run):
     assert row.weights == "native"
     assert row.recipe["halving_epochs"] == 2
     assert row.values["epochs"] == 2
-    assert '"halving (epochs 2)"' in (out / "report.html").read_text()
+    assert '"halving (epochs 2.0)"' in (out / "report.html").read_text()
     assert "--halving-epochs" in prune_help
     assert "passes after the halving" in prune_help
 
