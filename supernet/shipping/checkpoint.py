@@ -121,7 +121,7 @@ def chosen_form(model: PreTrainedModel, form: Form) -> Written:
 
 
 def _drop_code(folder: Path) -> None:
-    """Remove the modelling file, which saving an extracted model of most families copies along, and what refers to it."""
+    """Remove the modelling file, which saving a model of most families copies along, and what refers to it."""
     (folder / f"{modeling_secateur.__name__.rpartition('.')[2]}.py").unlink(missing_ok=True)
     path = folder / "config.json"
     config = json.loads(path.read_bytes())
