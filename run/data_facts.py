@@ -73,6 +73,6 @@ def data_facts(folder: RunFolder) -> DataFacts:
         return TypeAdapter(DataFacts).validate_python(folder.record.get("data"))
     except ValidationError as error:
         raise InputError(
-            f"{folder.path / 'run.json'} does not say what the run's data are; `secateur finetune` with its --model, "
-            "--task and --out adds that"
+            f"{folder.path / 'run.json'} does not say what the run's data are; begin the run once more, with the same "
+            "`model`, `task` and `out`, and it will"
         ) from error

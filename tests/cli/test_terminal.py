@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
 import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 from rich.console import Console
@@ -22,6 +19,10 @@ WIDTHS = (80, 200, 48)
 
 def shown(columns: int, folder, *arguments: str) -> list[str]:
     """Return the lines that a command prints on a terminal of that many columns and 24 lines."""
+    import fcntl  # here: the file can be imported on Windows, too
+    import pty
+    import termios
+
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
