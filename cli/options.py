@@ -119,9 +119,10 @@ def _leaves(model: type[BaseModel], path: tuple[str, ...]) -> list[tuple[str, tu
 
 def _section(model: type[BaseModel], path: tuple[str, ...]) -> str:
     """Name the section of a field: its group, or else the class that a command has it from."""
-    if len(path) > 1:
-        return " ".join(path[:-1]).replace("_", " ").capitalize()
-    owner = next(base for base in reversed(model.__mro__) if path[0] in getattr(base, "__annotations__", {}))
+    *groups, name = path
+    if groups:
+        return " ".join(groups).replace("_", " ").capitalize()
+    owner = next(base for base in reversed(model.__mro__) if name in getattr(base, "__annotations__", {}))
     return _SECTIONS.get(owner, "Options")
 
 

@@ -98,6 +98,11 @@ def test_bad_options(fails, inputs, out, options, expected):
     assert not out.exists()
 
 
+def test_a_run_that_is_there_says_what_it_is_about(fails, finished):
+    assert "is a run with seed 0, not 5" in fails("run", "--out", finished, "--seed", 5)
+    assert "Missing option '--task'" in fails("run", "--out", finished, "--model", "other")
+
+
 def test_a_missing_option_and_a_missing_command(fails, inputs, out):
     assert re.search(
         r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model, "--out", out)
