@@ -13,7 +13,8 @@ from .. import __version__
 from . import settings
 from .options import Group, command
 
-# By name: the section of the help, and what it can be told. The function of that name is in the file of that name.
+# By name: the section of the help, and what it can be told. The function of that name is in the file of that name, or
+# among the stages.
 COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
     "run": ("Stages of a run", settings.RunCommand),
     "finetune": ("Stages of a run", settings.FinetuneCommand),
@@ -33,9 +34,12 @@ COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
 }
 
 
+_STAGES = ("finetune", "supernet", "search", "prune", "report")  # in one file
+
+
 def function_of(name: str) -> Callable[[Any], None]:
     """Import what carries a command out."""
-    return getattr(import_module(f".{name}", __package__), name)
+    return getattr(import_module(f".{'stages' if name in _STAGES else name}", __package__), name)
 
 
 def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:

@@ -10,12 +10,13 @@ from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
 from ..evaluation.report.yardstick import CONSTANT
+from ..run.choice.columns import Column
 from ..run.constant import MARK
 from ..run.run import Run
 from ..run.settings import CompareSettings
 from .console import TERMINAL, out, print_json, print_text
 from .settings import CompareCommand, fields_of
-from .tables import Column, show
+from .tables import show
 
 
 def compare(settings: CompareCommand) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from ..run.choice.columns import Column, amount
 from ..run.run import Run
 from ..run.settings import ExportSettings
 from ..run.ship.export import cells, header
 from .console import TERMINAL, print_json
 from .extract import say_how_to_load
 from .settings import ExportCommand, fields_of
-from .tables import Column, amount, show
+from .tables import show
 
 
 def export(settings: ExportCommand) -> None:

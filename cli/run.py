@@ -31,7 +31,7 @@ def run(settings: RunCommand) -> None:
     parse_trackers(settings.report_to)
     open_project(project, TERMINAL)
     job, told = Run(settings.out, tell=TERMINAL), {"report_to": settings.report_to}
-    stages = {name: fields_of(own, type(own)) for name, own in settings if name in ("finetune", "supernet", "search")}
+    stages = {name: fields_of(own) for name, own in settings if name in ("finetune", "supernet", "search")}
     farm = fields_of(settings, FarmSettings)
     best = job.all(
         finetune=stages["finetune"] | told,

@@ -179,6 +179,7 @@ class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
     standard: StandardSettings = StandardSettings()
 
 
-def fields_of(settings: BaseModel, model: type[BaseModel]) -> dict[str, Any]:
-    """Return the fields of a verb's settings that a command was given, as keywords."""
-    return {name: getattr(settings, name) for name in settings.model_fields_set & set(model.model_fields)}
+def fields_of(settings: BaseModel, model: type[BaseModel] | None = None) -> dict[str, Any]:
+    """Return the settings that a command was given, as keywords of a verb: those that `model` has, or all."""
+    own = settings.model_fields_set & set((model or type(settings)).model_fields)
+    return {name: getattr(settings, name) for name in own}

@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import cycle
 
-import numpy as np
 from rich.console import Console
 from rich.text import Text
 from uniplot import plot_to_string
 
-from ..evaluation.evaluation import Evaluation
-from ..evaluation.objectives import ERROR
+from ..run.choice.front import Cloud
 
 LEAST_WIDTH, MOST_WIDTH = 60, 100
 _HEIGHT = 14
 _MARGIN = 12  # characters beside the points: frame and numbers
 _MARKS, _COLOURS = "o^x#", ("cyan", "magenta", "green", "yellow")  # shapes too: colours are not for everyone
 _DOT, _FAINT = ".", (128, 128, 128)
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """Points that are drawn alike.
-
-    Attributes:
-        title: in the legend; not there if empty.
-        points: `(n, 2)` costs and errors, finite.
-        faint: dots, rather than a shape of their own.
-    """
-
-    title: str
-    points: Sequence[tuple[float, float]]
-    faint: bool = False
-
-
-def front_clouds(evaluations: Sequence[Evaluation], front: Sequence[Evaluation], cost: str) -> list[Cloud]:
-    """Return what a drawing of a front shows: the front by whose weights its models have, over all else evaluated.
-
-    Args:
-        evaluations: everything, on the selection split.
-        front: some of it.
-        cost: the value that the error is drawn against; a model without it is left out.
-    """
-
-    def placed(rows: Sequence[Evaluation]) -> list[tuple[float, float]]:
-        points = [(one.values.get(cost, np.nan), one.values[ERROR]) for one in rows]
-        return [point for point in points if np.isfinite(point).all()]
-
-    kinds = list(dict.fromkeys(one.weights for one in front))
-    clouds = [Cloud("evaluated", placed([one for one in evaluations if one.weights in kinds]), faint=True)]
-    for kind in kinds:
-        title = "front" if len(kinds) == 1 else f"front, {kind} weights"
-        clouds.append(Cloud(title, placed([one for one in front if one.weights == kind])))
-    return clouds
 
 
 def draw(clouds: Sequence[Cloud], x_name: str, y_name: str, console: Console) -> list[Text]:

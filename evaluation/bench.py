@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 import transformers
 from transformers import AutoConfig, PreTrainedModel
 
-from ..errors import InputError
+from ..errors import InputError, unknown_name
 from ..supernet.families import FAMILIES
 from ..supernet.heads import stored_head
 from ..supernet.stored.extracted import is_extracted
 from ..supernet.stored.storage import find_source, load_model, model_positions, one_line_errors, quiet
-from .latency import Bench, Latency, LatencyTarget
+from .latency import RUNTIMES, Bench, Latency, LatencyTarget, machine_name
 from .objectives.disk import MB
 from .serving import peak_memory
+
+_PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,62 @@ class Served:
     latency: Latency
     texts: float
     memory_mb: float | None
+
+
+def ways_to_serve(
+    runtimes: str, precisions: str, batch_sizes: str, *, sequence_length: int, threads: int | None, device: str
+) -> list[LatencyTarget]:
+    """Return all ways of serving on this machine that are meant; of the texts each has commas between its parts.
+
+    Args:
+        runtimes: names of RUNTIMES; one that restricts the device and the precision is meant once.
+        precisions: of the others.
+        batch_sizes: texts per batch.
+        sequence_length: tokens per text.
+        threads: PyTorch's own number if None.
+        device: `cpu`, `cuda`, or `auto`: CUDA where there is one.
+
+    Raises:
+        InputError: no such runtime, precision, batch size, or device.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("`device` is cuda, but PyTorch finds no CUDA device here; give cpu")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    names = _names("runtime", runtimes, RUNTIMES)
+    free = [{"device": device, "precision": _PRECISIONS[name]} for name in _names("precision", precisions, _PRECISIONS)]
+    return [
+        LatencyTarget(
+            machine=machine_name(way["device"]),
+            device=way["device"],
+            threads=threads or torch.get_num_threads(),
+            batch_size=batch_size,
+            sequence_length=sequence_length,
+            precision=way["precision"],
+            runtime=name,
+        )
+        for batch_size in _batch_sizes(batch_sizes)
+        for name in names
+        for way in ([RUNTIMES[name].restricts] if RUNTIMES[name].restricts else free)
+    ]
+
+
+def _names(what: str, text: str, known: Iterable[str]) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return names
+
+
+def _batch_sizes(text: str) -> list[int]:
+    try:
+        sizes = [int(size) for size in text.split(",")]
+    except ValueError:
+        sizes = [0]
+    if min(sizes) < 1:
+        raise InputError(f"`batch_size` is one or several numbers of texts, comma-separated, got {text!r}; give 1,32")
+    return sizes
 
 
 def load_any(name: str) -> PreTrainedModel:

@@ -223,14 +223,17 @@ class Run:
         """
         told = made(FrontSettings, {"against": against, **settings})
         with self.archive() as archive:
+            titles: list[str] = []
             if told.shares is None:
                 models = front_models(archive, against, told.weights, self)
             else:
+                shares = {parse_shares(part)[0]: part.strip() for part in told.shares.split(",")}  # as it was written
                 whole = whole_model(archive, told.weights, self)
-                models = [whole, *within_shares(archive, whole, against, parse_shares(told.shares), told.weights)]
+                models = [whole, *within_shares(archive, whole, against, [*shares], told.weights)]
+                titles = ["all", *shares.values()]
             models = judged(self.folder, models)
             notes = notes_of(self.folder, archive, models)
-        return Front(models, f"{self.folder.project.task}: {self.path.name}", against, notes)
+        return Front(models, f"{self.folder.project.task}: {self.path.name}", against, notes, titles)
 
     def pick(self, **settings: Any) -> Answer:
         """Name the best model within budgets, measured here and now, with its neighbours on the front.

@@ -16,9 +16,11 @@ from ...evaluation.latency.target import LatencyTarget, busy
 from ...files import replace_text
 from ..folder import RunFolder
 from ..model import Model, rounded
+from .columns import Column, answer_columns
 from .html import html_table
 
 _ANSWERS = "answers.json"
+_TIED = {None: "", True: "tied", False: "not tied"}
 
 Roles = dict[str, Candidate]  # "chosen", and "cheaper" and "dearer" where there are such
 
@@ -55,11 +57,27 @@ class Answer:
         """What is to be said of a machine that did something else meanwhile; None if it seems not to have."""
         return busy(self.spread)
 
+    @property
+    def columns(self) -> list[Column]:
+        """The models as a table, the cheapest first."""
+        return answer_columns(self.roles, self.budgets)
+
+    @property
+    def ties(self) -> list[str]:
+        """What is to be said of each neighbour that was compared with the chosen model: whether they are tied."""
+        return [
+            f"the next {role} one {'is statistically' if model.tied else 'is not'} tied with it: its error less the "
+            f"chosen one's lies in {model.difference_low:+.4f} to {model.difference_high:+.4f} (95 %, report split)"
+            for role, model in self.roles.items()
+            if role != "chosen" and model.difference_low is not None and model.difference_high is not None
+        ]
+
     def _repr_html_(self) -> str:
         limits = ", ".join(f"{name} <= {limit:.4g}" for name, limit in self.budgets.items())
-        return html_table(
-            [*self.roles.items()], f"the best within {limits}, with its neighbours on the front; {self.target}"
-        )
+        caption = f"the best within {limits}, with its neighbours on the front; {self.target}"
+        tied = {role: "" if role == "chosen" else _TIED[model.tied] for role, model in self.roles.items()}
+        verdicts = [Column("against the chosen", list(tied.values()))] if any(tied.values()) else []
+        return html_table([*self.columns, *verdicts], caption, self.notes)
 
     def facts(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, overload
+
+import numpy as np
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, choose
-from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECTION, STANDARD, SUPERNET_PRUNED
+from ...evaluation.evaluation import (
+    NATIVE,
+    RECOVERED,
+    REPORT,
+    SEARCHED,
+    SELECTION,
+    STANDARD,
+    SUPERNET_PRUNED,
+    Evaluation,
+)
 from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..model import Home, Model, model_of, on_report
 from ..telling import call_of
+from .columns import Column, front_columns
 from .html import html_table
 
 if TYPE_CHECKING:
@@ -28,11 +41,19 @@ class Front(Sequence[Model]):
         title: what they are of.
         against: the cost beside the error.
         notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
+        shares: what they are the best within, of a front of shares.
     """
 
-    def __init__(self, models: Sequence[Model], title: str, against: str, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        models: Sequence[Model],
+        title: str,
+        against: str,
+        notes: Sequence[str] = (),
+        shares: Sequence[str] = (),
+    ) -> None:
         self._models = tuple(models)
-        self.title, self.against, self.notes = title, against, tuple(notes)
+        self.title, self.against, self.notes, self.shares = title, against, tuple(notes), tuple(shares)
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -46,6 +67,11 @@ class Front(Sequence[Model]):
     def __len__(self) -> int:
         return len(self._models)
 
+    @property
+    def columns(self) -> list[Column]:
+        """The models as a table."""
+        return front_columns(self, self.against, self.shares)
+
     def to_dataframe(self) -> pd.DataFrame:
         """Return a row for each model, a column for each fact."""
         import pandas as pd  # here and below: who prints a table needs neither
@@ -53,7 +79,7 @@ class Front(Sequence[Model]):
         return pd.DataFrame([model.facts() for model in self])
 
     def _repr_html_(self) -> str:
-        return html_table([("", model) for model in self], f"{self.title}: error over {self.against}")
+        return html_table(self.columns, f"{self.title}: error over {self.against}", self.notes)
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the error of both splits over the cost; returns matplotlib's axes."""
@@ -69,6 +95,44 @@ class Front(Sequence[Model]):
         axes.set_title(self.title)
         axes.legend()
         return axes
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """Points that are drawn alike.
+
+    Attributes:
+        title: in the legend; not there if empty.
+        points: `(n, 2)` costs and errors, finite.
+        faint: dots, rather than a shape of their own.
+    """
+
+    title: str
+    points: Sequence[tuple[float, float]]
+    faint: bool = False
+
+
+def front_clouds(evaluations: Sequence[Evaluation], models: Iterable[Model], cost: str) -> list[Cloud]:
+    """Return what a drawing of a front shows: the front by whose weights its models have, over all else evaluated.
+
+    Args:
+        evaluations: everything, on the selection split.
+        models: the front's.
+        cost: the value that the error is drawn against; an evaluation without it is left out.
+    """
+
+    def points(rows: Iterable[Evaluation]) -> list[tuple[float, float]]:
+        places = [(one.values.get(cost, np.nan), one.values[ERROR]) for one in rows]
+        return [place for place in places if np.isfinite(place).all()]
+
+    shown = {(model.key, model.weights) for model in models}
+    front = [one for one in evaluations if (one.key, one.weights) in shown]
+    kinds = dict.fromkeys(one.weights for one in front)
+    clouds = [Cloud("evaluated", points(one for one in evaluations if one.weights in kinds), faint=True)]
+    for kind in kinds:
+        title = "front" if len(kinds) == 1 else f"front, {kind} weights"
+        clouds.append(Cloud(title, points(one for one in front if one.weights == kind)))
+    return clouds
 
 
 def open_archive(folder: RunFolder) -> Archive:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +19,20 @@ from ...errors import InputError
 from ...evaluation.objectives import ERROR
 from ...files import replace_text
 from ...supernet.heads import head_of
+from ...supernet.shipping.checkpoint import card_of, write_checkpoint
+from ...supernet.stored.labels import check_labels
+from ...supernet.stored.record import PICTURE, read_record
+from ...supernet.stored.replacing import check_replaceable
+from ...supernet.stored.storage import load_model, load_tokenizer
 from ...supernet.training.recovery import recover as distil
 from ...supernet.training.settings import RecoverySettings
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.teacher import Teacher
 from ...tasks import Task
 from ...tasks.batches import collate
+from ..constant import constant_note
 from ..folder import RunFolder
-from ..project import load_supernet
+from ..project import load_supernet, open_task
 from ..scores import report_errors
 from ..settings import RecoverOptions
 from ..stopwatch import Stopwatch
@@ -48,6 +55,42 @@ class Recovered:
     after: dict[str, float]
     steps: int
     seconds: float
+
+
+def recover_checkpoint(folder: RunFolder, checkpoint: Path, to: Path, settings: RecoverOptions) -> str:
+    """Recover a model that Secateur wrote and write it with its card; return a line that says what it brought.
+
+    A recovery that was killed goes on where it was.
+
+    Args:
+        folder: the run, whose fine-tuned model teaches.
+        checkpoint: the model's folder.
+        to: the folder to write.
+        settings: how long, and the recipe.
+
+    Raises:
+        InputError: a model of another task, one that Secateur did not write, or a place that holds something else.
+    """
+    check_replaceable(to)
+    facts = card_of(checkpoint)
+    model, tokenizer, task = load_model(checkpoint), load_tokenizer(checkpoint), open_task(folder)
+    check_labels(model.config, task)
+    state = to.absolute().with_name(f".{to.name}.recover")
+    done = recovered(folder, task, model, settings, state)
+    line = recovery_line(folder, done)
+    facts = replace(
+        facts,
+        name=to.name,
+        selection=None,
+        report={"report": 1 - done.after[ERROR]},
+        constant=constant_note(folder, -math.inf, done.after[ERROR]),
+        sections={**facts.sections, "Recovery": line},
+    )
+    picture, record = checkpoint / PICTURE, read_record(checkpoint)
+    form = "auto" if record is None or record.form == "packed" else record.form
+    write_checkpoint(model, tokenizer, to, facts, form=form, picture=picture if picture.is_file() else None)
+    shutil.rmtree(state, ignore_errors=True)
+    return line
 
 
 def recovered(

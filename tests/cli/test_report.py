@@ -7,9 +7,10 @@ import shlex
 
 import pytest
 from rich.console import Console
-from secateur.cli.terminal import Cloud, draw, front_clouds
+from secateur.cli.terminal import draw
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.evaluation import Evaluation
+from secateur.run.choice.front import Cloud, front_clouds
 from secateur.run.folder import RunFolder
 from secateur.run.report.growth import Box, growth
 from secateur.run.report.report import report_facts

@@ -11,7 +11,8 @@ import sys
 
 import pytest
 from rich.console import Console
-from secateur.cli.tables import Column, show
+from secateur.cli.tables import show
+from secateur.run.choice.columns import Column
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 WIDTHS = (80, 200, 48)

@@ -1,0 +1,129 @@
+"""Models, column by column: the tables that terminals and notebooks draw."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...evaluation.choice import cost_names
+from ...evaluation.report.parts import number
+from ..constant import MARK
+from ..model import Model
+
+_UNKNOWN = "-"
+_COSTS = {"encoder_parameters": "encoder", "latency_ms": "ms", "memory_mb": "MB of memory", "disk_mb": "MB on disk"}
+_COSTS |= {"nonzero": "non-zero"}
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column.
+
+    Attributes:
+        head: its name.
+        cells: one for each row.
+        left: aligned to the left.
+    """
+
+    head: str
+    cells: Sequence[str]
+    left: bool = False
+
+
+def front_columns(models: Sequence[Model], against: str, shares: Sequence[str] = ()) -> list[Column]:
+    """Return a front as a table.
+
+    Args:
+        models: a row each.
+        against: the cost that is shown whatever it is.
+        shares: what the rows are called, of a front of shares.
+    """
+    costs = dict.fromkeys(("encoder_parameters", against, "latency_ms", "nonzero"))
+    columns = [Column("share", shares, left=True), *_identity(models), *_structure(models), *_errors(models)]
+    return _telling([*columns, *_costs(models, costs)])
+
+
+def answer_columns(roles: Mapping[str, Model], budgets: Mapping[str, float]) -> list[Column]:
+    """Return the models that `pick` names as a table, with each budgeted cost.
+
+    Args:
+        roles: the models by their role, a row each.
+        budgets: by objective.
+    """
+    models = list(roles.values())
+    p50 = [m.latency_ms if m.latency_p50_ms is None else m.latency_p50_ms for m in models]
+    timing = [
+        Column("ms, p50", [amount(typical) for typical in p50]),
+        Column("(quartiles)", [between(m.latency_low_ms, m.latency_high_ms, amount) for m in models]),
+        Column("p95", [amount(m.latency_p95_ms) for m in models]),
+    ]
+    costs = [name for name in dict.fromkeys((*cost_names(budgets), "memory_mb")) if name != "latency_ms"]
+    columns = [Column("", list(roles), left=True), *_identity(models), *_structure(models), *_errors(models)]
+    return _telling([*columns, *timing, *_costs(models, costs)])
+
+
+def _telling(columns: Iterable[Column]) -> list[Column]:
+    """Leave out the columns that would say nothing."""
+    return [column for column in columns if any(cell != _UNKNOWN for cell in column.cells)]
+
+
+def _identity(models: Sequence[Model]) -> list[Column]:
+    """Return what tells the models from one another: whose weights and which method only where they differ."""
+    weights = [m.weights for m in models]
+    methods = [m.method if m.density is None else f"{m.method} {m.density:g}" for m in models]
+    return [
+        Column("key", [m.key for m in models], left=True),
+        Column("weights", weights if len({*weights}) > 1 else (), left=True),
+        Column("method", methods if any(m.density is not None for m in models) else (), left=True),
+    ]
+
+
+def _structure(models: Sequence[Model]) -> list[Column]:
+    return [
+        Column("layers", [str(m.layers) for m in models]),
+        Column("heads", [_counts(m.heads) for m in models]),
+        Column("neurons", [_counts(m.neurons) for m in models]),
+    ]
+
+
+def _errors(models: Sequence[Model]) -> list[Column]:
+    """Return the errors, those of models that are no better than a constant answer marked."""
+    selection = [f"{m.error_selection:.4f}{f' {MARK}' if m.constant else ''}" for m in models]
+    return [
+        Column("error, selection", selection),
+        Column("error, report", [_error(m.error_report) for m in models]),
+        Column("(95 %)", [between(m.error_low, m.error_high, lambda error: f"{error:.3f}") for m in models]),
+        Column("error, int8", [_error(m.error_int8) for m in models]),
+    ]
+
+
+def _costs(models: Sequence[Model], names: Iterable[str]) -> list[Column]:
+    """Return the costs; latency and memory as measured, or about what is predicted."""
+    return [Column(_COSTS.get(name, name.replace("_", " ")), [_cost(m, name) for m in models]) for name in names]
+
+
+def _cost(model: Model, name: str) -> str:
+    value = model.cost(name)
+    if name == "nonzero":
+        return _UNKNOWN if value is None else f"{value:.1%}"
+    return f"{'about ' if model.is_predicted(name) else ''}{amount(value)}"
+
+
+def _counts(counts: tuple[int, ...]) -> str:
+    """Write what the layers keep: one number if all that keep anything agree, else one per layer."""
+    used = {count for count in counts if count}
+    return str(used.pop()) if len(used) == 1 else "/".join(map(str, counts)) if used else _UNKNOWN
+
+
+def _error(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.4f}"
+
+
+def amount(value: float | None) -> str:
+    """Write a number with three digits, a dash if it is not known."""
+    return _UNKNOWN if value is None else number(value)
+
+
+def between(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
+    """Write an interval."""
+    return _UNKNOWN if low is None or high is None else f"{write(low)}-{write(high)}"
