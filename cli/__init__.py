@@ -36,7 +36,7 @@ def run_command(arguments: list[str]) -> int:
         if code == 130:  # what newer versions of typer make of a KeyboardInterrupt
             raise KeyboardInterrupt
     except InputError as error:
-        return fail(_in_options(str(error), arguments))
+        return fail(str(error))
     except usage_error as error:
         context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
         message = error.format_message().rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
@@ -55,18 +55,6 @@ def run_command(arguments: list[str]) -> int:
             )
         raise
     return 0
-
-
-def _in_options(message: str, arguments: list[str]) -> str:
-    """Return a message of the library in the words of the command that was given."""
-    import typer
-
-    from .app import make_app
-    from .spelling import spelled
-
-    commands = getattr(typer.main.get_command(make_app()), "commands", {})
-    parameters = commands[arguments[0]].params if arguments and arguments[0] in commands else ()
-    return spelled(message, {one.name: one.opts[0] for one in parameters if one.opts[0].startswith("--")})
 
 
 def _value_of(arguments: list[str], names: list[str]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..evaluation.bench import Served, check_positions, load_any, serve, sizes_of, ways_to_serve
+from ..evaluation.bench import Served, load_any, serve, sizes_of, ways_to_serve
 from ..evaluation.latency import LatencyTarget, busy
 from ..run.choice.columns import Column, amount, between
 from .console import print_json, progress, say
@@ -20,9 +20,7 @@ def bench(settings: BenchCommand) -> None:
     names, length = settings.checkpoints, settings.sequence_length
     ways = settings.runtime, settings.precision, settings.batch_size
     targets = ways_to_serve(*ways, sequence_length=length, threads=settings.threads, device=settings.device)
-    models = [load_any(name) for name in names]
-    for name, model in zip(names, models, strict=True):
-        check_positions(name, model, length)
+    models = [load_any(name, length) for name in names]
     rows: list[Row] = []
     with progress("bench") as tick:
         for done, target in enumerate(targets):

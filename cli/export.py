@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from ..run.choice.columns import Column, amount
+from ..run.choice.columns import amount
 from ..run.run import Run
 from ..run.settings import ExportSettings
-from ..run.ship.export import cells, header
 from .console import TERMINAL, print_json
 from .extract import say_how_to_load
 from .settings import ExportCommand, fields_of
@@ -18,9 +17,6 @@ def export(settings: ExportCommand) -> None:
     if settings.as_json:
         print_json(done.to_json())
         return
-    columns = zip(*map(cells, done.rows), strict=True)
-    table = [
-        Column(name, column, left=i < 2) for i, (name, column) in enumerate(zip(header(done.facts.metric), columns))
-    ]
-    show(f"{done.checkpoint.folder}: {amount(done.facts.parameters)} parameters\n{done.target}", table, labels=2)
+    title = f"{done.checkpoint.folder}: {amount(done.facts.parameters)} parameters\n{done.target}"
+    show(title, done.columns, labels=2)
     say_how_to_load(done.checkpoint)

@@ -30,7 +30,7 @@ def front(settings: FrontCommand) -> None:
 
 def show_front(models: Front) -> None:
     """Print the front as a table, with what must be known of it."""
-    show(f"{models.title}, error = 1 - metric", models.columns, labels=2 if models.shares else 1)
+    show(f"{models.title}, error = 1 - metric", models.columns, 2 if models.shares else 1, out)
     for note in models.notes:
         print_text(note)
 

@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from ..errors import InputError
 from ..run.settings import ALSO, Budgets, FarmSettings, ProjectSettings, TrackingSettings
 from .config import Values, as_yaml, nested, read_config
+from .spelling import spelled
 
 Settings = TypeVar("Settings", bound=BaseModel)
 # In a field's json_schema_extra: the field is a positional argument rather than an option.
@@ -70,7 +71,7 @@ def command(
     settings' `model_fields_set`, in groups too, is what was given: defaults are not.
 
     Raises:
-        InputError: when called with values the model refuses; names the option and the reason.
+        InputError: when called with values the model refuses, and what `function` raises; names the option.
     """
     leaves = dict(_leaves(model, ()))
 
@@ -83,11 +84,15 @@ def command(
         given = {
             leaves[name][0]: values[name] for name, source in sources.items() if source and source.name != "DEFAULT"
         }
-        settings = _filled(model, given)
-        if values["print_config"]:
-            typer.echo("\n".join(as_yaml(settings)))
-        else:
-            function(settings)
+        try:
+            settings = _filled(model, given)
+            if values["print_config"]:
+                typer.echo("\n".join(as_yaml(settings)))
+            else:
+                function(settings)
+        except InputError as error:  # of the library, which does not know how options are spelt
+            options = {p.name: p.opts[0] for p in context.command.params if p.name and p.opts[0].startswith("--")}
+            raise InputError(spelled(str(error), options)) from error
 
     none = inspect.Parameter.empty
     parameters: list[tuple[str, Any, Any]] = [("context", typer.Context, none)]

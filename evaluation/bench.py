@@ -93,33 +93,27 @@ def _batch_sizes(text: str) -> list[int]:
     return sizes
 
 
-def load_any(name: str) -> PreTrainedModel:
+def load_any(name: str, length: int) -> PreTrainedModel:
     """Load a checkpoint of any kind of encoder, with its head if it has one, in evaluation mode.
 
+    Args:
+        name: a folder, or a name on the hub.
+        length: tokens of the texts that it is to read.
+
     Raises:
-        InputError: no such model, or a damaged one.
+        InputError: no such model, a damaged one, or texts longer than it can read.
     """
     source = find_source(name)
     with quiet(progress=not source.local), one_line_errors(source):
         config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
         ours = is_extracted(config) or config.model_type in FAMILIES
+        positions = model_positions(config) if ours else int(getattr(config, "max_position_embeddings", length))
+        if length > positions:
+            raise InputError(f"`sequence_length` is {length}, but {name} has {positions} positions; give at most that")
         if ours and stored_head(config):
             return load_model(name)
         made = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
         return made.from_pretrained(source.name, dtype="auto", local_files_only=source.offline).eval()
-
-
-def check_positions(name: str, model: PreTrainedModel, length: int) -> None:
-    """Refuse texts that are longer than a model can read.
-
-    Raises:
-        InputError: they are.
-    """
-    config = model.config
-    ours = is_extracted(config) or config.model_type in FAMILIES
-    positions = model_positions(config) if ours else int(getattr(config, "max_position_embeddings", length))
-    if length > positions:
-        raise InputError(f"`sequence_length` is {length}, but {name} has {positions} positions; give at most that")
 
 
 def serve(

@@ -12,7 +12,6 @@ from ..model import Model
 
 _UNKNOWN = "-"
 _COSTS = {"encoder_parameters": "encoder", "latency_ms": "ms", "memory_mb": "MB of memory", "disk_mb": "MB on disk"}
-_COSTS |= {"nonzero": "non-zero"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,65 +30,51 @@ class Column:
 
 
 def front_columns(models: Sequence[Model], against: str, shares: Sequence[str] = ()) -> list[Column]:
-    """Return a front as a table.
+    """Return a front as a table, without columns that would say nothing.
 
     Args:
         models: a row each.
-        against: the cost that is shown whatever it is.
+        against: the cost that it is the front of.
         shares: what the rows are called, of a front of shares.
     """
-    costs = dict.fromkeys(("encoder_parameters", against, "latency_ms", "nonzero"))
-    columns = [Column("share", shares, left=True), *_identity(models), *_structure(models), *_errors(models)]
-    return _telling([*columns, *_costs(models, costs)])
+    costs = _costs(models, ("encoder_parameters", against, "latency_ms"))
+    nonzero = Column("non-zero", [_UNKNOWN if m.nonzero is None else f"{m.nonzero:.1%}" for m in models])
+    return _telling([Column("share", shares, left=True), *_columns(models), *costs, nonzero])
 
 
 def answer_columns(roles: Mapping[str, Model], budgets: Mapping[str, float]) -> list[Column]:
-    """Return the models that `pick` names as a table, with each budgeted cost.
+    """Return the models that `pick` names as a table, without columns that would say nothing, but with each budget's.
 
     Args:
         roles: the models by their role, a row each.
         budgets: by objective.
     """
     models = list(roles.values())
-    p50 = [m.latency_ms if m.latency_p50_ms is None else m.latency_p50_ms for m in models]
     timing = [
-        Column("ms, p50", [amount(typical) for typical in p50]),
+        Column("ms, p50", [amount(m.latency_ms if m.latency_p50_ms is None else m.latency_p50_ms) for m in models]),
         Column("(quartiles)", [between(m.latency_low_ms, m.latency_high_ms, amount) for m in models]),
         Column("p95", [amount(m.latency_p95_ms) for m in models]),
     ]
-    costs = [name for name in dict.fromkeys((*cost_names(budgets), "memory_mb")) if name != "latency_ms"]
-    columns = [Column("", list(roles), left=True), *_identity(models), *_structure(models), *_errors(models)]
-    return _telling([*columns, *timing, *_costs(models, costs)])
+    costs = _costs(models, [name for name in (*cost_names(budgets), "memory_mb") if name != "latency_ms"])
+    return _telling([Column("", list(roles), left=True), *_columns(models), *timing, *costs])
 
 
 def _telling(columns: Iterable[Column]) -> list[Column]:
-    """Leave out the columns that would say nothing."""
     return [column for column in columns if any(cell != _UNKNOWN for cell in column.cells)]
 
 
-def _identity(models: Sequence[Model]) -> list[Column]:
-    """Return what tells the models from one another: whose weights and which method only where they differ."""
+def _columns(models: Sequence[Model]) -> list[Column]:
+    """Return what every table has: whose weights and which method only where they differ, the constant ones marked."""
     weights = [m.weights for m in models]
     methods = [m.method if m.density is None else f"{m.method} {m.density:g}" for m in models]
+    selection = [f"{m.error_selection:.4f}{f' {MARK}' if m.constant else ''}" for m in models]
     return [
         Column("key", [m.key for m in models], left=True),
         Column("weights", weights if len({*weights}) > 1 else (), left=True),
         Column("method", methods if any(m.density is not None for m in models) else (), left=True),
-    ]
-
-
-def _structure(models: Sequence[Model]) -> list[Column]:
-    return [
         Column("layers", [str(m.layers) for m in models]),
         Column("heads", [_counts(m.heads) for m in models]),
         Column("neurons", [_counts(m.neurons) for m in models]),
-    ]
-
-
-def _errors(models: Sequence[Model]) -> list[Column]:
-    """Return the errors, those of models that are no better than a constant answer marked."""
-    selection = [f"{m.error_selection:.4f}{f' {MARK}' if m.constant else ''}" for m in models]
-    return [
         Column("error, selection", selection),
         Column("error, report", [_error(m.error_report) for m in models]),
         Column("(95 %)", [between(m.error_low, m.error_high, lambda error: f"{error:.3f}") for m in models]),
@@ -98,15 +83,15 @@ def _errors(models: Sequence[Model]) -> list[Column]:
 
 
 def _costs(models: Sequence[Model], names: Iterable[str]) -> list[Column]:
-    """Return the costs; latency and memory as measured, or about what is predicted."""
-    return [Column(_COSTS.get(name, name.replace("_", " ")), [_cost(m, name) for m in models]) for name in names]
-
-
-def _cost(model: Model, name: str) -> str:
-    value = model.cost(name)
-    if name == "nonzero":
-        return _UNKNOWN if value is None else f"{value:.1%}"
-    return f"{'about ' if model.is_predicted(name) else ''}{amount(value)}"
+    """Return costs, each once; latency and memory as measured, or about what is predicted."""
+    return [
+        Column(
+            _COSTS.get(name, name.replace("_", " ")),
+            [f"{'about ' if m.is_predicted(name) else ''}{amount(m.cost(name))}" for m in models],
+        )
+        for name in dict.fromkeys(names)
+        if name != "nonzero"
+    ]
 
 
 def _counts(counts: tuple[int, ...]) -> str:
@@ -125,5 +110,5 @@ def amount(value: float | None) -> str:
 
 
 def between(low: float | None, high: float | None, write: Callable[[float], str]) -> str:
-    """Write an interval."""
+    """Write an interval, a dash if it is not known."""
     return _UNKNOWN if low is None or high is None else f"{write(low)}-{write(high)}"

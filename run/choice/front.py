@@ -34,26 +34,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Front(Sequence[Model]):
     """Models of a run, the most accurate first.
 
     Attributes:
+        models: all of them.
         title: what they are of.
         against: the cost beside the error.
         notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
         shares: what they are the best within, of a front of shares.
     """
 
-    def __init__(
-        self,
-        models: Sequence[Model],
-        title: str,
-        against: str,
-        notes: Sequence[str] = (),
-        shares: Sequence[str] = (),
-    ) -> None:
-        self._models = tuple(models)
-        self.title, self.against, self.notes, self.shares = title, against, tuple(notes), tuple(shares)
+    models: Sequence[Model]
+    title: str
+    against: str
+    notes: Sequence[str] = ()
+    shares: Sequence[str] = ()
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -62,10 +59,10 @@ class Front(Sequence[Model]):
     def __getitem__(self, index: slice) -> Sequence[Model]: ...
 
     def __getitem__(self, index: int | slice) -> Model | Sequence[Model]:
-        return self._models[index]
+        return self.models[index]
 
     def __len__(self) -> int:
-        return len(self._models)
+        return len(self.models)
 
     @property
     def columns(self) -> list[Column]:

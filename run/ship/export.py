@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from ...supernet.shipping.session import OnnxModel
 from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, quiet
 from ...tasks import Task
+from ..choice.columns import Column
 from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
@@ -82,6 +84,11 @@ class Exported:
     rows: tuple[Row, ...]
     facts: CardFacts
     target: LatencyTarget
+
+    @property
+    def columns(self) -> list[Column]:
+        """The steps as a table."""
+        return _columns(self.rows, self.facts.metric)
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
@@ -245,20 +252,23 @@ def _weights_mb(model: PreTrainedModel) -> float:
     return sum(p.numel() * 4 for p in model.parameters()) / MB
 
 
-def cells(row: Row) -> tuple[str, ...]:
-    """Return a step's cells in a table."""
-    size = "" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}"
-    middle = "" if row.latency is None else f"{row.latency.median:.2f} ({row.latency.low:.2f}-{row.latency.high:.2f})"
-    return row.model, str(RUNTIMES[row.runtime]), f"{row.score:.4f}", size, middle
+def _columns(rows: Sequence[Row], metric: str) -> list[Column]:
+    return [
+        Column("model", [row.model for row in rows], left=True),
+        Column("runtime", [str(RUNTIMES[row.runtime]) for row in rows], left=True),
+        Column(f"{metric}, report split", [f"{row.score:.4f}" for row in rows]),
+        Column("MB", ["" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}" for row in rows]),
+        Column("latency ms (quartiles)", [_time(row.latency) for row in rows]),
+    ]
 
 
-def header(metric: str) -> tuple[str, ...]:
-    """Return the columns' names."""
-    return "model", "runtime", f"{metric}, report split", "MB", "latency ms (quartiles)"
+def _time(latency: Latency | None) -> str:
+    return "" if latency is None else f"{latency.median:.2f} ({latency.low:.2f}-{latency.high:.2f})"
 
 
 def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
-    lines = [header(metric), ("---",) * len(header(metric)), *map(cells, rows)]
+    columns = _columns(rows, metric)
+    lines = [[column.head for column in columns], ["---"] * len(columns), *zip(*(column.cells for column in columns))]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     conditions = str(target.model_copy(update={"runtime": TORCH}))
     return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."
