@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import SEARCHED, SELECTION
+from ..evaluation.evaluation import SELECTION
+from ..evaluation.model import Model
+from ..evaluation.weights import SEARCHED
 from ..run.choice.front import Front
 from ..run.constant import MARK
-from ..run.model import Model
 from ..run.run import Run
 from ..run.settings import FrontSettings, parse_shares
 from .console import TERMINAL, out, print_json, print_text, say

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..evaluation.evaluation import STANDARD
 from ..evaluation.report.yardstick import CONSTANT
 from ..run.choice.stored import budgets_text
 from ..run.run import Run
@@ -20,12 +19,11 @@ def pick(settings: PickCommand) -> None:
         print_json(found.facts())
     else:
         key = found.chosen.key
-        own = f" --weights {STANDARD}" if found.chosen.weights == STANDARD else ""
         but = f", but {CONSTANT}" if found.chosen.constant else ""
         print_text(f"{key} is the best within {budgets_text(found.budgets)}{but}; with its neighbours on the front:")
         show_answer(found, f"{run.path}: {run.folder.project.task}, error = 1 - metric\n{found.target}")
         for line in (*found.notes, *tie_lines(found)):
             print_text(line)
-        out.print(f"secateur extract {run.path} --key {key}{own}", markup=False)
+        out.print(f"secateur extract {run.path} {found.chosen.options}", markup=False)
     if warning := found.warning:
         say(f"warning: {warning}")

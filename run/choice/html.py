@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from ...evaluation.model import Model
 from ...evaluation.report.yardstick import CONSTANT
-from ..model import Model
 
 _TIED = "against the chosen"
 
