@@ -84,7 +84,7 @@ def test_points_are_what_the_archive_says(compared, points):
         )
         assert (p["key"], p["error_selection"]) == (one.key, pytest.approx(one.values["error"], rel=1e-5))
         assert p["error_report"] == report[one.model].values["error"]
-        assert (p["seconds"], p["shared_seconds"]) == (one.seconds, 0)
+        assert (p["seconds"], p["shared_seconds"]) == (pytest.approx(one.seconds, rel=1e-5), 0)
         labels = {"none": 0, "recovered": round(train / 2), "native": train}
         assert p["labels"] == labels[p["layer"]]
     searched = selection(compared, weights="supernet")
