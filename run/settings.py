@@ -12,13 +12,13 @@ from ..errors import InputError
 from ..evaluation.evaluation import NONZERO
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..evaluation.weights import Weights
 from ..pruners import PRUNERS, RECIPES
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
 
 ALSO = "also"  # in the same place: a short name of the option
-Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
 
 
 class _Settings(BaseModel):

@@ -20,6 +20,7 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
+from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
@@ -39,7 +40,7 @@ from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
-from ..model import evaluations_of, open_subnet, rounded
+from ..model import evaluations_of, open_subnet
 from ..project import load_supernet, open_task
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
