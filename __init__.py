@@ -7,10 +7,10 @@ extracted models.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .registration import register
+from .registry import importer
 
 if TYPE_CHECKING:
     from .evaluation.archive import Archive
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .evaluation.latency import LatencyTable, LatencyTarget
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
+    from .run.bars import Bars
     from .run.run import Run
     from .search_space import SPACES, EncoderShape, SubnetMask
     from .searchers import SEARCHERS, Box, make_searcher
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 
 _PLACES = {
     "Archive": "evaluation.archive",
+    "Bars": "run.bars",
     "Box": "searchers",
     "EncoderShape": "search_space",
     "Evaluation": "evaluation.evaluation",
@@ -60,6 +62,7 @@ __all__ = [
     "SEARCHERS",
     "SPACES",
     "Archive",
+    "Bars",
     "Box",
     "EncoderShape",
     "Evaluation",
@@ -79,10 +82,6 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _PLACES:
-        raise AttributeError(f"module 'secateur' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"secateur.{_PLACES[name]}"), name)
-
+__getattr__ = importer(__name__, _PLACES)
 
 register()

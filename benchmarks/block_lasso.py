@@ -40,8 +40,10 @@ from transformers import PreTrainedModel
 from ..evaluation.latency import LatencyTarget, busy, machine_name, padded_lengths
 from ..evaluation.latency.target import TASK
 from ..evaluation.model_error import model_error
-from ..pruners.block_lasso import BlockLasso, BlockLassoSettings, fastest
+from ..pruners.block_lasso.fastest import fastest
 from ..pruners.block_lasso.groups import cut, kept_groups
+from ..pruners.block_lasso.pruner import BlockLasso
+from ..pruners.block_lasso.settings import BlockLassoSettings
 from ..run.folder import RunFolder, file_digest
 from ..run.project import open_task
 from ..supernet.packed.packed import FORMS, mark_slabs

@@ -34,7 +34,8 @@ from transformers import PreTrainedModel
 from ..evaluation.latency.measure import Bench
 from ..evaluation.latency.target import TASK, LatencyTarget, busy, machine_name, padded_lengths
 from ..evaluation.model_error import model_error
-from ..pruners.cofi import CoFi, CoFiSettings
+from ..pruners.cofi.pruner import CoFi
+from ..pruners.cofi.settings import CoFiSettings
 from ..run.folder import RunFolder, file_digest
 from ..run.project import load_supernet, open_task, start_model
 from ..supernet.precision import resolve_precision

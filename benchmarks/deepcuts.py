@@ -34,7 +34,8 @@ from transformers import PreTrainedModel
 
 from ..errors import unknown_name
 from ..evaluation.model_error import model_error
-from ..pruners.deepcuts import RETRAINING, retrain_masked
+from ..pruners.deepcuts import retrain_masked
+from ..pruners.deepcuts_settings import RETRAINING
 from ..pruners.elements import STRATEGIES, Elements, jaccard, kept_elements, kept_fraction
 from ..run.folder import RunFolder, file_digest
 from ..run.project import load_supernet, on_device, open_task, start_model

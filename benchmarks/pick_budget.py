@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from ..evaluation.archive import Archive
-from ..evaluation.latency import measure
+from ..evaluation.latency.measure import measure
 from ..run.folder import RunFolder
 from ..run.latency import latency_table_here
 from ..run.model import open_subnet

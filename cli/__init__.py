@@ -26,16 +26,17 @@ def run_command(arguments: list[str]) -> int:
 
     from ..errors import InputError
     from ..files import disk_is_full
-    from .app import make_app
+    from .app import COMMANDS, make_app
     from .console import fail
 
     usage_error: type[Exception] = typer.BadParameter.__mro__[1]  # its place differs between typer's versions
     try:
-        code = make_app()(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
+        app = make_app(arguments[:1] if {*arguments[:1]} & {*COMMANDS} else COMMANDS)  # quicker than all
+        code = app(args=arguments or ["--help"], standalone_mode=False, prog_name="secateur")
         if code == 130:  # what newer versions of typer make of a KeyboardInterrupt
             raise KeyboardInterrupt
     except InputError as error:
-        return fail(str(error))
+        return fail(_in_options(str(error), arguments))
     except usage_error as error:
         context, parameter = getattr(error, "ctx", None), getattr(error, "param", None)
         message = error.format_message().rstrip(".")  # pyright: ignore[reportAttributeAccessIssue]
@@ -54,6 +55,18 @@ def run_command(arguments: list[str]) -> int:
             )
         raise
     return 0
+
+
+def _in_options(message: str, arguments: list[str]) -> str:
+    """Return a message of the library in the words of the command that was given."""
+    import typer
+
+    from .app import make_app
+    from .spelling import spelled
+
+    commands = getattr(typer.main.get_command(make_app()), "commands", {})
+    parameters = commands[arguments[0]].params if arguments and arguments[0] in commands else ()
+    return spelled(message, {one.name: one.opts[0] for one in parameters if one.opts[0].startswith("--")})
 
 
 def _value_of(arguments: list[str], names: list[str]) -> str | None:

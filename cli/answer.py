@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
+from ..evaluation.choice import cost_names
 from ..run.choice.answer import Answer
-from ..run.model import Model
-from .front import kept
+from .front import cost, errors, structure
+from .tables import Column, amount, between, show
 
 
-def answer_table(answer: Answer, title: str) -> Table:
-    """Draw the models as a table, the cheapest first; whole at 80 columns: what does not fit is folded, never cut."""
-    table = Table(title=title, title_justify="left", padding=(0, 0, 0, 1))
-    rows = {role: _cells(model) for role, model in answer.roles.items()}
-    said = [name for name in next(iter(rows.values())) if any(cells[name] != "-" for cells in rows.values())]
-    table.add_column("", no_wrap=True)
-    for name in said:
-        table.add_column(name, justify="left" if name == "key" else "right", overflow="fold", no_wrap=name == "key")
-    for role, cells in rows.items():
-        table.add_row(role, *(cells[name] for name in said))
-    return table
-
-
-def _cells(model: Model) -> dict[str, str]:
-    memory = "-" if model.memory_predicted_mb is None else f"about {model.memory_predicted_mb:.0f}"
-    return {
-        "key": model.key,
-        "layers": str(model.layers),
-        "heads": kept(model.heads),
-        "neurons": kept(model.neurons),
-        "error, selection": f"{model.error_selection:.4f}",
-        "error, report": _number(model.error_report, 4),
-        "(95 %)": _range(model.error_low, model.error_high, 4),
-        "error, int8": _number(model.error_int8, 4),
-        "ms, p50": _number(model.latency_ms if model.latency_p50_ms is None else model.latency_p50_ms, 2),
-        "(quartiles)": _range(model.latency_low_ms, model.latency_high_ms, 2),
-        "p95": _number(model.latency_p95_ms, 2),
-        "MB": memory if model.memory_mb is None else f"{model.memory_mb:.0f}",
-    }
-
-
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def _range(low: float | None, high: float | None, digits: int) -> str:
-    return "-" if low is None or high is None else f"{low:.{digits}f}-{high:.{digits}f}"
+def show_answer(answer: Answer, title: str) -> None:
+    """Print the models, the cheapest first; columns that would say nothing are left out, never a budget's."""
+    models = list(answer.roles.values())
+    found = [Column("", list(answer.roles), left=True), Column("key", [m.key for m in models], left=True)]
+    labels = len(found)
+    if len({m.weights for m in models}) > 1:
+        found.append(Column("weights", [m.weights for m in models], left=True))
+    selection, report, *int8 = errors(models)
+    p50 = [m.latency_ms if m.latency_p50_ms is None else m.latency_p50_ms for m in models]
+    found += [*structure(models), selection, report]
+    found.append(Column("(95 %)", [between(m.error_low, m.error_high, lambda x: f"{x:.3f}") for m in models]))
+    found += int8
+    found.append(Column("ms, p50", list(map(amount, p50))))
+    found.append(Column("(quartiles)", [between(m.latency_low_ms, m.latency_high_ms, amount) for m in models]))
+    found.append(Column("p95", [amount(m.latency_p95_ms) for m in models]))
+    costs = dict.fromkeys((*cost_names(answer.budgets), "memory_mb"))
+    found += [column for name in costs if name != "latency_ms" and (column := cost(name, models)) is not None]
+    show(title, [column for column in found if any(cell != "-" for cell in column.cells)], labels)
 
 
 def tie_lines(answer: Answer) -> list[str]:

@@ -1,66 +1,61 @@
-"""All commands of the command line."""
+"""All commands of the command line; what carries one out is imported when it is called."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from importlib import import_module
+from typing import Annotated, Any
+
 import typer
+from pydantic import BaseModel
 
-from .bench import bench
-from .compare import compare
-from .convert import convert
-from .export import export
-from .extract import extract
-from .finetune import finetune
-from .front import front
-from .latency import latency
-from .options import command
-from .pick import pick
-from .prune import prune
-from .recover import recover
-from .report import report
-from .run import run
-from .search import search
-from .settings import (
-    BenchCommand,
-    CompareCommand,
-    ConvertCommand,
-    ExportCommand,
-    ExtractCommand,
-    FinetuneCommand,
-    FrontCommand,
-    LatencyCommand,
-    PickCommand,
-    PruneCommand,
-    RecoverCommand,
-    ReportCommand,
-    RunCommand,
-    SearchCommand,
-    SupernetCommand,
-)
-from .supernet import supernet
+from .. import __version__
+from . import settings
+from .options import Group, command
+
+# By name: the section of the help, and what it can be told. The function of that name is in the file of that name.
+COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
+    "run": ("Stages of a run", settings.RunCommand),
+    "finetune": ("Stages of a run", settings.FinetuneCommand),
+    "supernet": ("Stages of a run", settings.SupernetCommand),
+    "search": ("Stages of a run", settings.SearchCommand),
+    "latency": ("Stages of a run", settings.LatencyCommand),
+    "prune": ("Stages of a run", settings.PruneCommand),
+    "compare": ("What a run has found", settings.CompareCommand),
+    "report": ("What a run has found", settings.ReportCommand),
+    "front": ("What a run has found", settings.FrontCommand),
+    "pick": ("What a run has found", settings.PickCommand),
+    "extract": ("Models to take away", settings.ExtractCommand),
+    "export": ("Models to take away", settings.ExportCommand),
+    "recover": ("Models to take away", settings.RecoverCommand),
+    "convert": ("Models to take away", settings.ConvertCommand),
+    "bench": ("Models to take away", settings.BenchCommand),
+}
 
 
-def make_app() -> typer.Typer:
-    """Build the command line from the stages' settings."""
-    app = typer.Typer(
-        help="Find the Pareto front of subnetworks inside one fine-tuned BERT.",
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
-    command(app, "run", RunCommand, run)
-    command(app, "finetune", FinetuneCommand, finetune)
-    command(app, "supernet", SupernetCommand, supernet)
-    command(app, "search", SearchCommand, search)
-    command(app, "latency", LatencyCommand, latency)
-    command(app, "prune", PruneCommand, prune)
-    command(app, "compare", CompareCommand, compare)
-    command(app, "report", ReportCommand, report)
-    command(app, "front", FrontCommand, front)
-    command(app, "pick", PickCommand, pick)
-    command(app, "extract", ExtractCommand, extract)
-    command(app, "export", ExportCommand, export)
-    command(app, "recover", RecoverCommand, recover)
-    command(app, "convert", ConvertCommand, convert)
-    command(app, "bench", BenchCommand, bench)
+def function_of(name: str) -> Callable[[Any], None]:
+    """Import what carries a command out."""
+    return getattr(import_module(f".{name}", __package__), name)
+
+
+def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Build the command line from the settings of these commands."""
+    app = typer.Typer(cls=Group, rich_markup_mode=None, pretty_exceptions_enable=False, callback=_general)
+    for name in names:
+        panel, model = COMMANDS[name]
+        command(app, name, model, lambda given, name=name: function_of(name)(given), panel=panel)
     return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"secateur {__version__}")
+        raise typer.Exit
+
+
+def _general(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Find the Pareto front of subnetworks inside one fine-tuned BERT."""

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
-from rich.table import Table
 
 from ..errors import InputError, unknown_name
 from ..evaluation.bench import Served, check_positions, load_any, serve, sizes_of
 from ..evaluation.latency import RUNTIMES, LatencyTarget, busy, machine_name
-from .console import out, progress, say
+from .console import print_json, progress, say
 from .settings import BenchCommand
+from .tables import Column, amount, between, show
 
 _PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
 
@@ -20,10 +20,7 @@ Row = tuple[LatencyTarget, list[Served], float]  # the last is the spread of the
 
 
 def bench(settings: BenchCommand) -> None:
-    """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
-
-    One table for each runtime, precision and batch size.
-    """
+    """Measure latency, throughput and memory of checkpoints, in turn with one another."""
     targets = _targets(settings)
     models = [load_any(name) for name in settings.checkpoints]
     for name, model in zip(settings.checkpoints, models, strict=True):
@@ -36,10 +33,10 @@ def bench(settings: BenchCommand) -> None:
         tick(len(targets), len(targets))
     sizes = [sizes_of(name, model) for name, model in zip(settings.checkpoints, models, strict=True)]
     if settings.as_json:
-        out.print_json(data=[fact for row in rows for fact in _facts(settings.checkpoints, row, sizes)])
+        print_json([fact for row in rows for fact in _facts(settings.checkpoints, row, sizes)])
     else:
         for row in rows:
-            out.print(_table(settings.checkpoints, row, sizes))
+            _show(settings.checkpoints, row, sizes)
     for target, _, spread in rows:
         if warning := busy(spread):
             say(f"warning: {target.runtime}, batch {target.batch_size}: {warning}")
@@ -58,19 +55,23 @@ def _targets(settings: BenchCommand) -> list[LatencyTarget]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     runtimes = _chosen("runtime", settings.runtime, RUNTIMES)
     precisions = [_PRECISIONS[name] for name in _chosen("precision", settings.precision, _PRECISIONS)]
-    ways = [(runtime, one) for runtime in runtimes for one in (precisions if runtime == "torch" else ["float32"])]
+    ways = [
+        {"runtime": name, "device": device, "precision": precision, **RUNTIMES[name].restricts}
+        for name in runtimes
+        for precision in (["float32"] if RUNTIMES[name].restricts else precisions)
+    ]
     return [
         LatencyTarget(
-            machine=machine_name(device if runtime == "torch" else "cpu"),
-            device=device if runtime == "torch" else "cpu",
+            machine=machine_name(way["device"]),
             threads=settings.threads or torch.get_num_threads(),
             batch_size=batch_size,
             sequence_length=settings.sequence_length,
-            precision=precision,
-            runtime=runtime,
+            device=way["device"],
+            precision=way["precision"],
+            runtime=way["runtime"],
         )
         for batch_size in _batch_sizes(settings.batch_size)
-        for runtime, precision in ways
+        for way in ways
     ]
 
 
@@ -111,33 +112,18 @@ def _facts(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> lis
     ]
 
 
-def _table(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> Table:
+def _show(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> None:
     target, served, _ = row
-    table = Table(title=str(target), title_justify="left")
-    table.add_column("checkpoint", overflow="fold")
-    for head in (
-        "parameters",
-        "weights, MB",
-        "p50, ms",
-        "quartiles",
-        "p95, ms",
-        "texts/s",
-        "times as fast",
-        "memory, MB",
-    ):
-        table.add_column(head, justify="right")
     first = served[0].latency.median
-    for name, one, size in zip(names, served, sizes, strict=True):
-        latency = one.latency
-        table.add_row(
-            name,
-            f"{size['parameters'] / 1e6:.2f} M",
-            f"{size['weights_mb']:.1f}",
-            f"{latency.p50:.2f}",
-            f"{latency.low:.2f}-{latency.high:.2f}",
-            f"{latency.p95:.2f}",
-            f"{one.texts:.1f}",
-            f"{first / latency.median:.2f}",
-            "" if one.memory_mb is None else f"{one.memory_mb:.0f}",
-        )
-    return table
+    cells = {
+        "parameters": [amount(size["parameters"]) for size in sizes],
+        "weights, MB": [amount(size["weights_mb"]) for size in sizes],
+        "p50, ms": [amount(one.latency.p50) for one in served],
+        "quartiles": [between(one.latency.low, one.latency.high, amount) for one in served],
+        "p95, ms": [amount(one.latency.p95) for one in served],
+        "texts/s": [amount(one.texts) for one in served],
+        "times as fast": [f"{first / one.latency.median:.2f}" for one in served],
+        "memory, MB": [amount(one.memory_mb) for one in served],
+    }
+    columns = [Column(name, column) for name, column in cells.items() if set(column) != {"-"}]
+    show(str(target), [Column("checkpoint", names, left=True), *columns])

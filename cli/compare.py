@@ -2,74 +2,81 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-
-from rich.table import Table
 
 from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
+from ..evaluation.report.yardstick import CONSTANT
+from ..run.constant import MARK
 from ..run.run import Run
 from ..run.settings import CompareSettings
-from .console import TERMINAL, out
+from .console import TERMINAL, out, print_json, print_text
 from .settings import CompareCommand, fields_of
+from .tables import Column, show
 
 
 def compare(settings: CompareCommand) -> None:
-    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
-
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    With --recover the second layer is made, from models of all methods.
-    """
+    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder."""
     run = Run(settings.run, tell=TERMINAL)
     facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:
         points = [*dict.fromkeys(facts.wholes.values()), *facts.points]
-        out.print_json(data=[asdict(point) for point in points])
+        print_json([asdict(point) | {"constant": facts.is_constant(Entry.of([point]))} for point in points])
         return
     for layer in facts.layers:
-        out.print(entries_table(facts, layer))
-        out.print(standings_table(facts, layer))
-    out.print(winners_table(facts))
+        show_entries(facts, layer)
+        show_standings(facts, layer)
+    show_winners(facts)
+    if any(map(facts.is_constant, facts.entries)):
+        print_text(f"{MARK} {CONSTANT}, whose error is {facts.yardstick.constant:.4f} on the selection split")
     out.print(f"page: {run.path / 'report.html'}, picture: {run.path / 'compare.png'}", markup=False)
 
 
-def entries_table(facts: Comparison, layer: str) -> Table:
-    """Draw a layer: a row for each method at each density."""
-    table = Table(title=f"{facts.title}: {facts.layer_title(layer)}, error = 1 - {facts.metric}", title_justify="left")
-    table.add_column("method", no_wrap=True)
-    for name in ("density", "kept", "error, selection", "error, report", "latency ms", "took", "labels"):
-        table.add_column(name, justify="right")
+_ENTRY = ("method", "density", "kept", "error, selection", "error, report", "ms", "took", "labels")
+
+
+def show_entries(facts: Comparison, layer: str) -> None:
+    """Print a layer: a row for each method at each density."""
     whole = facts.wholes.get(layer)
     mine = [entry for entry in facts.entries if entry.layer == layer]
-    for entry in ([Entry.of([whole])] if whole is not None else []) + mine:
-        table.add_row(*row(entry))
-    return table
+    entries = ([Entry.of([whole])] if whole is not None else []) + mine
+    _show(
+        f"{facts.title}: {facts.layer_title(layer)}, error = 1 - {facts.metric}",
+        _ENTRY,
+        [_row(facts, e) for e in entries],
+    )
 
 
-def standings_table(facts: Comparison, layer: str) -> Table:
-    """Draw who covers most in a layer."""
-    title = f"hypervolume of (error, share kept), selection split, from (0, 0) to ({facts.worst_error:.3f}, 1)"
-    table = Table(title=title, title_justify="left")
-    table.add_column("method", no_wrap=True)
-    for name in ("hypervolume", "all took", "labels"):
-        table.add_column(name, justify="right")
+def show_standings(facts: Comparison, layer: str) -> None:
+    """Print who covers most in a layer."""
+    rows = []
     for one in facts.standings:
         if one.layer == layer:
             method = f"{one.method} (non-zero weights)" if one.axis == NONZERO else one.method
-            table.add_row(method, f"{one.hypervolume:.4f}", duration(one.seconds), f"{one.labels:,}")
-    return table
+            rows.append((method, f"{one.hypervolume:.4f}", duration(one.seconds), f"{one.labels:,}"))
+    title = f"hypervolume of (error, share kept), selection split, from (0, 0) to ({facts.worst_error:.3f}, 1)"
+    _show(title, ("method", "hypervolume", "all took", "labels"), rows)
 
 
-def winners_table(facts: Comparison) -> Table:
-    """Draw who has the lowest selection error within each budget."""
-    table = Table(title="the lowest selection error within each budget", title_justify="left")
-    for name in ("layer", "budget", "method"):
-        table.add_column(name, no_wrap=True)
-    for name in ("kept", "error, selection", "error, report"):
-        table.add_column(name, justify="right")
+def show_winners(facts: Comparison) -> None:
+    """Print who has the lowest selection error within each budget."""
+    rows = []
     for one in facts.winners:
-        method, _, share, selection, report, *_ = row(one.entry)
-        table.add_row(facts.layer_title(one.layer), budget(one), method, share, selection, report)
-    return table
+        method, _, share, selection, report, *_ = _row(facts, one.entry)
+        rows.append((facts.layer_title(one.layer), budget(one), method, share, selection, report))
+    names = ("layer", "budget", "method", "kept", "error, selection", "error, report")
+    _show("the lowest selection error within each budget", names, rows, labels=3)
+
+
+def _row(facts: Comparison, entry: Entry) -> tuple[str, ...]:
+    method, density, share, selection, *rest = row(entry)
+    return method, density, share, f"{selection} {MARK}" if facts.is_constant(entry) else selection, *rest
+
+
+def _show(title: str, names: Sequence[str], rows: Sequence[Sequence[str]], labels: int = 1) -> None:
+    cells = zip(*rows, strict=True)
+    columns = [Column(name, column, left=i < labels) for i, (name, column) in enumerate(zip(names, cells))]
+    show(title, columns, 1 if labels == 1 else 2)

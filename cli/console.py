@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress
+from rich.text import Text
 
+from ..run.bars import bar_columns
+from ..run.model import rounded
 from ..run.processes import is_first_process
 from ..run.telling import duration
 
 # Results go to stdout, so that they can be piped; everything said on the way goes to stderr.
 # A pipe is no terminal, even where Jupyter tells programs to use colours (FORCE_COLOR); rich takes it for 80 columns
-# wide and cuts tables to that.
-out = Console(highlight=False, soft_wrap=True, force_terminal=sys.stdout.isatty())
-if not out.is_terminal:
-    out = Console(highlight=False, soft_wrap=True, force_terminal=False, width=160)
+# wide unless COLUMNS says otherwise.
+_WIDTH = None if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit() else 160
+out = Console(highlight=False, soft_wrap=True, force_terminal=sys.stdout.isatty(), width=_WIDTH)
 err = Console(stderr=True, highlight=False, soft_wrap=True, force_terminal=sys.stderr.isatty())
 _PLAIN_SECONDS = 10.0
+SCHEMA = 1  # of all that is printed as JSON: one more where a name goes or changes its meaning
 
 
 def say(text: str) -> None:
     """Print a line about what is going on; of several processes the first one speaks."""
     if is_first_process():
         err.print(text, markup=False)
+
+
+def print_text(text: str, console: Console = out) -> None:
+    """Print a sentence, folded at spaces; what is to be copied, such as a path or a command, is printed unfolded."""
+    console.print(Text(text), soft_wrap=False, no_wrap=False, overflow="fold")
+
+
+def print_json(facts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
+    """Print an object, or a list of them, as JSON: rounded, with the version of the schema in each."""
+    several = not isinstance(facts, Mapping)
+    stamped = [{"schema": SCHEMA, **rounded(one)} for one in (facts if several else [facts])]
+    out.print_json(data=stamped if several else stamped[0])
 
 
 class Ticker:
@@ -60,15 +77,7 @@ def progress(title: str) -> Iterator[Ticker]:
     if not (err.is_terminal and is_first_process()):
         yield Ticker(title, None)
         return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=err) as bar:
+    with Progress(*bar_columns(), console=err) as bar:
         yield Ticker(title, bar)
 
 

@@ -11,10 +11,7 @@ from .settings import ConvertCommand
 
 
 def convert(settings: ConvertCommand) -> None:
-    """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one.
-
-    Any BERT, RoBERTa, DistilBERT or ELECTRA with a head will do, cut by Secateur or not.
-    """
+    """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one."""
     model, to = load_model(settings.checkpoint), settings.to or settings.checkpoint
     if to.exists() and not to.is_dir():
         raise InputError(f"{to} is a file; give a folder for {ONNX_FILE}")

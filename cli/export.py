@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from rich.table import Table
-
 from ..run.run import Run
 from ..run.settings import ExportSettings
 from ..run.ship.export import cells, header
-from .console import TERMINAL, out
+from .console import TERMINAL, print_json
 from .extract import say_how_to_load
 from .settings import ExportCommand, fields_of
+from .tables import Column, amount, show
 
 
 def export(settings: ExportCommand) -> None:
-    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split.
-
-    The model is given by its key, or by budgets as in `pick`. An export that was killed goes on where it was.
-    """
+    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split."""
     done = Run(settings.run, tell=TERMINAL).export(**fields_of(settings, ExportSettings))
     if settings.as_json:
-        out.print_json(data=done.to_json())
+        print_json(done.to_json())
         return
-    facts = done.facts
-    title = f"{done.checkpoint.folder}: {facts.parameters / 1e6:.2f} M parameters\n{done.target}"
-    table = Table(title=title, title_justify="left")
-    for i, name in enumerate(header(facts.metric)):
-        table.add_column(name, justify="left" if i < 2 else "right", overflow="fold")
-    for row in done.rows:
-        table.add_row(*cells(row))
-    out.print(table)
+    columns = zip(*map(cells, done.rows), strict=True)
+    table = [
+        Column(name, column, left=i < 2) for i, (name, column) in enumerate(zip(header(done.facts.metric), columns))
+    ]
+    show(f"{done.checkpoint.folder}: {amount(done.facts.parameters)} parameters\n{done.target}", table, labels=2)
     say_how_to_load(done.checkpoint)

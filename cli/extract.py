@@ -18,7 +18,8 @@ def extract(settings: ExtractCommand) -> None:
 def say_how_to_load(written: Extracted) -> None:
     """Print where a checkpoint is and what loads it."""
     to, form, auto = written.folder, written.form, auto_class(written.head)
-    lines = [f"{written.key} is in {to} ({form}); load it with"]
+    lines = [] if written.note is None else [f"{written.key} is {written.note}"]
+    lines.append(f"{written.key} is in {to} ({form}); load it with")
     if form == "packed":
         lines.append(f'  secateur.supernet.stored.storage.load_model("{to}")')
     else:

@@ -7,20 +7,17 @@ from ..run.latency import latency_table_path
 from ..run.run import Run
 from ..run.settings import LatencyVerb
 from ..run.telling import duration
-from .console import TERMINAL, out
+from .console import TERMINAL, out, print_text
 from .settings import LatencyCommand, fields_of
 
 
 def latency(settings: LatencyCommand) -> None:
-    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
-
-    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
-    """
+    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts."""
     run = Run(settings.run, tell=TERMINAL)
     table = run.latency(**fields_of(settings, LatencyVerb))
     path = latency_table_path(run.folder, table.target)
     for line in facts(table):
-        out.print(line, markup=False)
+        print_text(line)
     out.print(f"kept in {path}; --again measures it again", markup=False)
 
 

@@ -9,8 +9,5 @@ from .settings import PruneCommand, fields_of
 
 
 def prune(settings: PruneCommand) -> None:
-    """Prune the fine-tuned model by methods that need no search; every model is kept in the run's archive.
-
-    A model that is there already is not made again.
-    """
+    """Prune the fine-tuned model by methods that need no search; every model is kept in the run's archive."""
     Run(settings.run, tell=TERMINAL).prune(**fields_of(settings, PruneVerb))

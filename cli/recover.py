@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import replace
 
 from ..evaluation.objectives import ERROR
+from ..run.constant import constant_note
 from ..run.folder import RunFolder
 from ..run.project import open_task
 from ..run.ship.recovery import recovered, recovery_line
@@ -19,11 +21,7 @@ from .settings import RecoverCommand
 
 
 def recover(settings: RecoverCommand) -> None:
-    """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states.
-
-    The smaller model is a checkpoint of the run's task that Secateur wrote; the report split's score is printed before
-    and after. A recovery that was killed goes on where it was.
-    """
+    """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states."""
     folder, checkpoint = RunFolder.open(settings.run, TERMINAL), settings.checkpoint
     to = settings.to or checkpoint.with_name(f"{checkpoint.name}-recovered")
     check_replaceable(to)
@@ -34,6 +32,7 @@ def recover(settings: RecoverCommand) -> None:
     done = recovered(folder, task, model, settings.recover, state)
     said = recovery_line(folder, done)
     facts = replace(facts, name=to.name, selection=None, report={"report": 1 - done.after[ERROR]})
+    facts = replace(facts, constant=constant_note(folder, -math.inf, done.after[ERROR]))
     facts = replace(facts, sections={**facts.sections, "Recovery": said})
     picture = checkpoint / PICTURE
     record = read_record(checkpoint)

@@ -2,34 +2,34 @@
 
 from __future__ import annotations
 
+from ..errors import InputError
+from ..run.folder import RunFolder
 from ..run.latency import latency_target
 from ..run.processes import check_alone
 from ..run.project import model_source, open_project
 from ..run.run import Run
-from ..run.settings import FarmSettings
+from ..run.settings import FarmSettings, ProjectSettings
 from ..run.stages.search import check as check_search
 from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming
 from ..supernet.stored.storage import load_config
 from ..supernet.training.tracking import parse_trackers
-from .console import TERMINAL, out, say
-from .front import front_table
+from .console import TERMINAL, say
+from .front import end_with_front
 from .settings import RunCommand, fields_of
 
 
 def run(settings: RunCommand) -> None:
-    """Do all stages; what is complete is skipped, what was interrupted goes on.
-
-    Ends with the report page and with an extracted model: the best one with half of the whole network's encoder.
-    """
+    """Do all stages; what is complete is skipped, what was interrupted goes on."""
     check_alone("run")
     check_search(settings.search)
     check_farming(settings, settings.search.searcher)
     check_supernet(settings.supernet)
+    project = _project(settings)
     if settings.latency_tag is None:
-        latency_target(load_config(model_source(settings)), settings.search.latency)
+        latency_target(load_config(model_source(project)), settings.search.latency)
     parse_trackers(settings.report_to)
-    open_project(settings, TERMINAL)
+    open_project(project, TERMINAL)
     job, told = Run(settings.out, tell=TERMINAL), {"report_to": settings.report_to}
     stages = {name: fields_of(own, type(own)) for name, own in settings if name in ("finetune", "supernet", "search")}
     farm = fields_of(settings, FarmSettings)
@@ -38,7 +38,22 @@ def run(settings: RunCommand) -> None:
         supernet=stages["supernet"] | told,
         search=stages["search"] | farm | {"standard": settings.standard},
     )
-    out.print(front_table(job.front()))
-    say(f"the best with half of the encoder's parameters, {best.key}, is in {best.folder}")
+    end_with_front(job)
+    but = "" if best.note is None else f", {best.note}"
+    say(f"the best with half of the encoder's parameters, {best.key}{but}, is in {best.folder}")
     say(f"report: {job.path / 'report.html'}")
-    say(f"next: secateur pick {job.path} --latency-ms 10")
+
+
+def _project(settings: RunCommand) -> ProjectSettings:
+    """Return what the run is about: what was given, beside what the folder says if neither model nor task was.
+
+    Raises:
+        InputError: one of them is missing, and there is no run to go on with.
+    """
+    given = fields_of(settings, ProjectSettings)
+    if not {"model", "task"} & given.keys() and (settings.out / "run.json").is_file():
+        return RunFolder.open(settings.out).project.model_copy(update=given)
+    for name in ("model", "task"):
+        if name not in given:
+            raise InputError(f"Missing option '--{name}'; see `secateur run --help`")
+    return ProjectSettings.model_validate(given)

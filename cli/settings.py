@@ -1,4 +1,4 @@
-"""What each command can be told; field descriptions are the help texts."""
+"""What each command can be told; docstrings and the fields' descriptions are the help texts."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..run.settings import (
     CompareSettings,
     ExportSettings,
@@ -26,13 +27,11 @@ from ..run.settings import (
 from ..supernet.training.settings import FinetuneSettings, SupernetSettings
 from .options import ARGUMENT
 
-RunArgument = Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
-
 
 class OfRun(_Settings):
     """A command on a run."""
 
-    run: RunArgument
+    run: Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
 
 
 class JsonOption(_Settings):
@@ -44,66 +43,78 @@ class JsonOption(_Settings):
 
 
 class FinetuneCommand(ProjectSettings, TrackingSettings):
-    """Settings of `finetune`."""
+    """Make a run folder and fine-tune its model; a model that is fine-tuned already is taken as it is."""
 
     finetune: FinetuneSettings = FinetuneSettings()
 
 
-class SupernetCommand(TrackingSettings):
-    """Settings of `supernet`."""
+class SupernetCommand(TrackingSettings, OfRun):
+    """Train the supernet of a run."""
 
-    run: RunArgument
     supernet: SupernetSettings = SupernetSettings()
 
 
-class SearchCommand(FarmSettings):
-    """Settings of `search`."""
+class SearchCommand(FarmSettings, OfRun):
+    """Search the trained supernet; every evaluation is kept, and a later search adds to the same archive."""
 
-    run: RunArgument
     search: SearchSettings = SearchSettings()
     standard: StandardSettings = StandardSettings()
 
 
-class LatencyCommand(LatencyVerb):
-    """Settings of `latency`."""
+class LatencyCommand(LatencyVerb, OfRun):
+    """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
 
-    run: RunArgument
+    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
+    """
 
 
 class FrontCommand(FrontSettings, JsonOption, OfRun):
-    """Settings of `front`."""
+    """Print the front of a run, the most accurate first."""
 
 
 class PickCommand(PickSettings, JsonOption, OfRun):
-    """Settings of `pick`."""
+    """Name the best subnetwork within the budgets, measured now, with the next cheaper and the next dearer one.
+
+    Of all models that the search evaluated: the one of the lowest error on the selection split whose latency's upper
+    quartile, measured in turn with others, keeps the budget. With --error alone, the one of the smallest encoder.
+    """
 
 
-class PruneCommand(PruneSettings, TrackingSettings):
-    """Settings of `prune`."""
+class PruneCommand(PruneSettings, TrackingSettings, OfRun):
+    """Prune the fine-tuned model by methods that need no search; every model is kept in the run's archive.
 
-    run: RunArgument
+    A model that is there already is not made again.
+    """
 
 
 class CompareCommand(CompareSettings, JsonOption, OfRun):
-    """Settings of `compare`."""
+    """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
+
+    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
+    With --recover the second layer is made, from models of all methods.
+    """
 
 
-class ReportCommand(_Settings):
-    """Settings of `report`."""
-
-    run: RunArgument
+class ReportCommand(OfRun):
+    """Draw all that the run has found: report.html to explore, front.png to show."""
 
 
 class ExtractCommand(ExtractSettings, OfRun):
-    """Settings of `extract`."""
+    """Write a subnetwork, given by its key or by budgets as in `pick`, as a model that transformers loads."""
 
 
 class ExportCommand(ExportSettings, JsonOption, OfRun):
-    """Settings of `export`."""
+    """Pick a model, cut it out, recover, save and convert it, and check each step on the report split.
+
+    The model is given by its key, or by budgets as in `pick`. An export that was killed goes on where it was.
+    """
 
 
 class ConvertCommand(_Settings):
-    """Settings of `convert`."""
+    """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one.
+
+    Any BERT, RoBERTa, DistilBERT or ELECTRA with a head will do, cut by Secateur or not.
+    """
 
     checkpoint: Annotated[Path, Field(description="the model's folder", json_schema_extra=ARGUMENT)]
     int8: Annotated[
@@ -115,10 +126,13 @@ class ConvertCommand(_Settings):
     to: Annotated[Path | None, Field(description="the folder of the files; the checkpoint's own if not given")] = None
 
 
-class RecoverCommand(_Settings):
-    """Settings of `recover`."""
+class RecoverCommand(OfRun):
+    """Distil a run's fine-tuned model into a smaller one: its predictions and its hidden states.
 
-    run: RunArgument
+    The smaller model is a checkpoint of the run's task that Secateur wrote; the report split's score is printed before
+    and after. A recovery that was killed goes on where it was.
+    """
+
     checkpoint: Annotated[
         Path, Field(description="the model's folder, as `extract` wrote it", json_schema_extra=ARGUMENT)
     ]
@@ -126,15 +140,16 @@ class RecoverCommand(_Settings):
     to: Annotated[Path | None, Field(description="the folder to write; CHECKPOINT-recovered if not given")] = None
 
 
-class BenchCommand(_Settings):
-    """Settings of `bench`."""
+class BenchCommand(JsonOption):
+    """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
+
+    One table for each runtime, precision and batch size.
+    """
 
     checkpoints: Annotated[
         list[str], Field(description="folders, or names on the Hugging Face hub", json_schema_extra=ARGUMENT)
     ]
-    runtime: Annotated[
-        str, Field(description="what runs them, comma-separated: torch, onnxruntime, onnxruntime-int8")
-    ] = "torch"
+    runtime: Annotated[str, Field(description=f"what runs them, comma-separated: {', '.join(RUNTIMES)}")] = TORCH
     precision: Annotated[str, Field(description="in PyTorch, comma-separated: float32, bfloat16")] = "float32"
     batch_size: Annotated[str, Field(description="texts per batch, comma-separated")] = "1,32"
     sequence_length: Annotated[int, Field(ge=1, description="tokens per text")] = 128
@@ -144,14 +159,20 @@ class BenchCommand(_Settings):
     )
     seconds: Annotated[float, Field(gt=0, description="of timing, for each checkpoint and way of serving")] = 3.0
     memory: Annotated[bool, Field(description="also measure the memory of a new process that serves it")] = True
-    as_json: Annotated[
-        bool, Field(description="print JSON instead of tables", json_schema_extra={"flag": "--json"})
-    ] = False
+
+
+def _described(name: str) -> Any:
+    return Field(description=f"{ProjectSettings.model_fields[name].description}; a run that is there has its own")
 
 
 class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
-    """Settings of `run`: all stages."""
+    """Do all stages; what is complete is skipped, what was interrupted goes on.
 
+    Ends with the report page and with an extracted model: the best one with half of the whole network's encoder.
+    """
+
+    model: Annotated[str | None, _described("model")] = None  # pyright: ignore[reportIncompatibleVariableOverride]
+    task: Annotated[str | None, _described("task")] = None  # pyright: ignore[reportIncompatibleVariableOverride]
     finetune: FinetuneSettings = FinetuneSettings()
     supernet: SupernetSettings = SupernetSettings()
     search: SearchSettings = SearchSettings()

@@ -11,7 +11,7 @@ from transformers import AutoConfig, PreTrainedModel
 from ..errors import InputError
 from ..supernet.families import FAMILIES
 from ..supernet.heads import stored_head
-from ..supernet.stored.extracted import CONFIGS
+from ..supernet.stored.extracted import is_extracted
 from ..supernet.stored.storage import find_source, load_model, model_positions, one_line_errors, quiet
 from .latency import Bench, Latency, LatencyTarget
 from .objectives.disk import MB
@@ -42,7 +42,7 @@ def load_any(name: str) -> PreTrainedModel:
     source = find_source(name)
     with quiet(progress=not source.local), one_line_errors(source):
         config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
-        ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
+        ours = is_extracted(config) or config.model_type in FAMILIES
         if ours and stored_head(config):
             return load_model(name)
         made = getattr(transformers, (config.architectures or [""])[0], transformers.AutoModel)
@@ -56,7 +56,7 @@ def check_positions(name: str, model: PreTrainedModel, length: int) -> None:
         InputError: they are.
     """
     config = model.config
-    ours = isinstance(config, tuple(CONFIGS.values())) or config.model_type in FAMILIES
+    ours = is_extracted(config) or config.model_type in FAMILIES
     positions = model_positions(config) if ours else int(getattr(config, "max_position_embeddings", length))
     if length > positions:
         raise InputError(f"`sequence_length` is {length}, but {name} has {positions} positions; give at most that")

@@ -98,7 +98,7 @@ def _probe(address: str) -> None:
         limit = dask.config.get("distributed.comm.timeouts.connect")
         raise InputError(
             f"no Dask scheduler answers at {address} within {limit}; start one with `dask scheduler`, or correct "
-            "--scheduler"
+            "`scheduler`"
         ) from error
 
 

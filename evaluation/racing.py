@@ -119,7 +119,7 @@ def check_racing(metric: Metric, classes: int) -> None:
     name = metric.kind.name
     if name != "classification" or (metric.name == "matthews" and classes > 2):
         raise InputError(
-            "--search-racing needs accuracy, f1, or matthews of two classes, which a right answer cannot lower; this "
+            "`racing` needs accuracy, f1, or matthews of two classes, which a right answer cannot lower; this "
             f"task's metric is {metric.name}{f' of {classes} classes' if name == 'classification' else ''}; search "
             "without it"
         )

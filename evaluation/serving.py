@@ -31,8 +31,10 @@ def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
         InputError: a runtime that is not installed, or a model it cannot run.
         RuntimeError: the process failed; with what it said.
     """
+    from .latency.runtime import RUNTIMES
+
     with tempfile.TemporaryDirectory() as folder:
-        write = _write_torch if target.runtime == "torch" else _write_onnx
+        write = _write_onnx if RUNTIMES[target.runtime].onnx else _write_torch
         size = (target.batch_size, max(target.request_lengths))
         wanted = {**write(model, Path(folder), target), "threads": target.threads, "size": size}
         command = [sys.executable, "-m", __name__, json.dumps(wanted)]
@@ -59,10 +61,11 @@ def _write_torch(model: PreTrainedModel, folder: Path, target: LatencyTarget) ->
 
 def _write_onnx(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
     from ..supernet.shipping.onnx import export_onnx, quantize_onnx
+    from .latency.runtime import RUNTIMES
 
     path = folder / "model.onnx"
     export_onnx(model, path)
-    if target.runtime == "onnxruntime-int8":
+    if RUNTIMES[target.runtime].int8:
         quantize_onnx(path, path := folder / "model-int8.onnx")
     return {"path": str(path)}
 

@@ -31,8 +31,7 @@ def execute(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    # The commands of this environment; and no advice about widgets, which a kept notebook cannot have.
-    os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    # No advice about widgets, which a kept notebook cannot have.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")
     for one in map(Path, sys.argv[1:]) if sys.argv[1:] else sorted(FOLDER.glob("*.ipynb")):
         begin = time.perf_counter()

@@ -3,34 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from ..errors import unknown_name
-from .base import Cost, Provenance, Pruned, Pruner
-from .block_lasso import BlockLasso
-from .cofi import CoFi
-from .deepcuts import DeepCuts
-from .elements import STRATEGIES
+from ..registry import Place, Registry, importer
 from .importance import IMPORTANCES
-from .kcm import KCM
-from .layer_drop import LayerDrop
-from .mask_tuning import MaskTuning
-from .rank import Rank
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+    from .base import Cost, Provenance, Pruned, Pruner
+    from .block_lasso.pruner import BlockLasso
+    from .cofi.pruner import CoFi
+    from .deepcuts import DeepCuts
+    from .kcm import KCM
+    from .layer_drop import LayerDrop
+    from .mask_tuning import MaskTuning
+    from .rank import Rank
+
+_ELEMENTS = (
+    "cam",
+    "cam_shifted",
+    "smooth",
+    "smoothcam",
+    "smoothcam_shifted",
+    "magnitude",
+    "snip",
+)  # `.elements` scores
 
 # What makes each: a class, or one with another of its options.
-PRUNERS: dict[str, Callable[..., Pruner]] = {
-    **{f"rank_{importance}": partial(Rank, importance) for importance in IMPORTANCES},
-    "kcm": KCM,
-    "mask_tuning": MaskTuning,
-    "layer_drop_top": partial(LayerDrop, "top"),
-    "layer_drop_bottom": partial(LayerDrop, "bottom"),
-    "layer_drop_alternate": partial(LayerDrop, "alternate"),
-    **{f"deepcuts_{strategy}": partial(DeepCuts, strategy) for strategy in STRATEGIES},
-    "cofi": CoFi,
-    "block_lasso": BlockLasso,
-}
+PRUNERS: Registry[Callable[..., Pruner]] = Registry(
+    {
+        **{f"rank_{importance}": Place("pruners.rank:Rank", (importance,)) for importance in IMPORTANCES},
+        "kcm": Place("pruners.kcm:KCM"),
+        "mask_tuning": Place("pruners.mask_tuning:MaskTuning"),
+        "layer_drop_top": Place("pruners.layer_drop:LayerDrop", ("top",)),
+        "layer_drop_bottom": Place("pruners.layer_drop:LayerDrop", ("bottom",)),
+        "layer_drop_alternate": Place("pruners.layer_drop:LayerDrop", ("alternate",)),
+        **{f"deepcuts_{scores}": Place("pruners.deepcuts:DeepCuts", (scores,)) for scores in _ELEMENTS},
+        "cofi": Place("pruners.cofi.pruner:CoFi"),
+        "block_lasso": Place("pruners.block_lasso.pruner:BlockLasso"),
+    }
+)
+
+# The settings of methods that train, by their names or what those begin with; `prune` takes them under that name.
+RECIPES: Registry[type[BaseModel]] = Registry(
+    {
+        "cofi": Place("pruners.cofi.settings:CoFiSettings"),
+        "block_lasso": Place("pruners.block_lasso.settings:BlockLassoSettings"),
+        "deepcuts": Place("pruners.deepcuts_settings:DeepCutsSettings"),
+    }
+)
 
 
 def make_pruner(name: str, *, cost: Cost | None = None, settings: BaseModel | None = None) -> Pruner:
@@ -54,9 +77,24 @@ def make_pruner(name: str, *, cost: Cost | None = None, settings: BaseModel | No
     return made
 
 
+__getattr__ = importer(
+    __name__,
+    {
+        **dict.fromkeys(("Cost", "Provenance", "Pruned", "Pruner"), "base"),
+        "BlockLasso": "block_lasso.pruner",
+        "CoFi": "cofi.pruner",
+        "DeepCuts": "deepcuts",
+        "KCM": "kcm",
+        "LayerDrop": "layer_drop",
+        "MaskTuning": "mask_tuning",
+        "Rank": "rank",
+    },
+)
+
 __all__ = [
     "KCM",
     "PRUNERS",
+    "RECIPES",
     "BlockLasso",
     "CoFi",
     "Cost",

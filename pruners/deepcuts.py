@@ -9,11 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from transformers import PreTrainedModel
 
 from ..errors import InputError, unknown_name
@@ -24,17 +23,8 @@ from ..supernet.training.settings import FinetuneSettings
 from ..supernet.training.supernet_training import Progress
 from ..tasks import Task
 from .base import Cost, Provenance, Pruned, TrainedPruner
+from .deepcuts_settings import RETRAINING
 from .elements import STRATEGIES, Elements, ElementScores, kept_elements, prunable_names, share_kept
-
-
-class DeepCutsSettings(FinetuneSettings):
-    """How what stays is trained: the authors' epochs; the rest suits smaller models than theirs."""
-
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 8.0
-    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step")] = 16
-
-
-RETRAINING = DeepCutsSettings()
 
 
 class DeepCuts(TrainedPruner):

@@ -2,55 +2,92 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
 from ..errors import InputError
-from .folder import RunFolder
-from .latency import searched_settings
-from .settings import SearchSettings
+from .folder import RunFolder, file_digest
+from .settings import LatencySettings
+
+if TYPE_CHECKING:
+    from ..evaluation.latency import LatencyTarget
 
 
-def _check_same_basis(folder: RunFolder, settings: SearchSettings, basis: dict[str, str]) -> None:
-    """Refuse to put numbers into an archive that cannot be compared with those it holds.
+@dataclass(frozen=True)
+class Basis:
+    """What may stand in one archive; kept in run.json from when the first numbers enter it.
 
-    Raises:
-        InputError: the archive is of another supernet, another latency target or another precision.
+    Attributes:
+        supernet: digest of its weights; None as long as only the fine-tuned model was pruned.
+        target: name of the latency target.
+        dtype: that errors are computed in: `float32` or `bfloat16`, never `auto`, which two processors take otherwise.
+        latency: the settings of that target, for those who give none.
     """
-    stages = folder.record["stages"]
-    before = stages.get("search")
-    if before is None and "standard" in stages:
-        before = {**basis, "target": stages["standard"]["target"], "settings": stages["standard"]["search"]}
-    if before is None and "prune" in stages:
-        before = {**basis, "target": stages["prune"]["target"], "settings": stages["prune"]}
-    if before is None or not folder.archive.exists():
-        return
-    if before["supernet"] != basis["supernet"]:
+
+    supernet: str | None
+    target: str
+    dtype: str
+    latency: LatencySettings = field(compare=False)
+
+    @classmethod
+    def of(cls, folder: RunFolder) -> Basis | None:
+        """Return what the numbers of a run belong to; None if it has none."""
+        stored: dict[str, Any] | None = folder.record.get("basis")
+        if stored is None or not folder.archive.exists():
+            return None
+        latency = LatencySettings.model_validate(stored["latency"])
+        return cls(stored["supernet"], stored["target"], stored["dtype"], latency)
+
+    @classmethod
+    def join(cls, folder: RunFolder, target: LatencyTarget, precision: str = "auto") -> Basis:
+        """Return what numbers that are about to enter a run's archive belong to, and write it down.
+
+        Args:
+            folder: the run, which is being written.
+            target: how models are served.
+            precision: of the errors; `auto`: the archive's, or else the fastest here.
+
+        Raises:
+            InputError: the archive's numbers belong to another supernet, target or precision.
+        """
+        before = cls.of(folder)
+        weights = folder.supernet / "model.safetensors"
+        names = LatencySettings.model_fields
+        latency = LatencySettings.model_validate({k: v for k, v in target.model_dump().items() if k in names})
+        dtype = before.dtype if before is not None and precision == "auto" else resolved(precision)
+        basis = cls(file_digest(weights) if weights.is_file() else None, target.name, dtype, latency)
+        if before is not None:
+            basis = replace(basis, supernet=basis.supernet or before.supernet)
+            _check_same(folder, before, basis)
+        if basis != before:
+            folder.write_down("basis", asdict(basis) | {"latency": latency.model_dump(mode="json")})
+        return basis
+
+
+def resolved(precision: str) -> str:
+    """Return the name of the dtype that a precision means on this machine."""
+    import torch  # here: who reads a basis needs none
+
+    from ..supernet.precision import resolve_precision
+
+    dtype = resolve_precision(precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
+    return str(dtype).removeprefix("torch.")
+
+
+def _check_same(folder: RunFolder, before: Basis, basis: Basis) -> None:
+    if before.supernet not in (None, basis.supernet):
         raise InputError(
             f"{folder.archive} holds evaluations of another supernet than {folder.supernet}; move the archive away, or "
             "restore that supernet"
         )
-    if before["target"] != basis["target"]:
+    if before.target != basis.target:
         raise InputError(
-            f"the latencies in {folder.archive} are of {before['target']}, these would be of {basis['target']} "
-            "(device, threads, batch size, sequence length, precision, runtime); search with those again, or move the "
-            "archive away"
+            f"the latencies in {folder.archive} are of {before.target}, these would be of {basis.target} (device, "
+            "threads, batch size, sequence length, precision, runtime); leave those out to go on with the same, or "
+            "move the archive away"
         )
-    if before["settings"]["precision"] != settings.precision:
+    if before.dtype != basis.dtype:
         raise InputError(
-            f"the errors in {folder.archive} were computed with --search-precision {before['settings']['precision']}, "
-            f"not {settings.precision}; search with that again, or move the archive away"
+            f"the errors in {folder.archive} were computed in {before.dtype}, these would be in {basis.dtype}; leave "
+            "the precision out to go on with the same, or move the archive away"
         )
-
-
-def precision(folder: RunFolder, asked: str = "auto") -> str:
-    """Return the precision that errors of a run are computed in, as settings name it: what was asked for if it is new.
-
-    Raises:
-        InputError: the archive's errors were computed in another than the one asked for.
-    """
-    settings = searched_settings(folder)
-    before = folder.record["stages"].get("prune", {}).get("precision") if settings is None else settings.precision
-    if before is None or asked in ("auto", before):
-        return before or asked
-    raise InputError(
-        f"the errors in {folder.archive} were computed with --precision {before}, not {asked}; prune with that again, "
-        "or move the archive away"
-    )

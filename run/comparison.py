@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,16 +21,13 @@ from ..evaluation.evaluation import (
     Evaluation,
     other_scores,
 )
-from ..evaluation.model_error import constant_error
 from ..evaluation.objectives import ERROR
-from ..evaluation.report import Comparison, Yardstick
 from ..evaluation.report import comparison as layers
-from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint
+from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
 from ..pruners import PRUNERS
-from ..search_space import EncoderShape
 from ..supernet.training.settings import RecoverySettings
-from ..tasks import Task
-from .basis import precision
+from .basis import Basis
+from .data_facts import DataFacts, data_facts
 from .folder import RunFolder
 from .recipes import is_own, label
 
@@ -52,21 +48,12 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
     return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
 
 
-def comparison(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    epochs: float | None,
-) -> Comparison | None:
+def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: float | None) -> Comparison | None:
     """Collect what is compared.
 
     Args:
         folder: the run.
         archive: its archive.
-        task: its task.
-        shape: of its whole encoder.
         budgets: at which methods are compared.
         epochs: of the recovery to show; the longest that was made if None.
 
@@ -75,7 +62,7 @@ def comparison(
     """
     lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
     epochs = max(lengths, default=None) if epochs is None else epochs
-    compared = Compared(folder, archive, task, shape, budgets)
+    compared = Compared(folder, archive, budgets)
     points = tuple(compared.points(epochs))
     if not points:
         return None
@@ -87,28 +74,20 @@ def comparison(
         points=points,
         wholes=compared.wholes(epochs),
         budgets=budgets.kept,
-        yardstick=yardstick(task),
+        yardstick=data_facts(folder).yardstick,
         epochs=epochs,
-        facts=_facts(folder, task, epochs),
+        facts=_facts(folder, data_facts(folder), epochs),
     )
 
 
-def yardstick(task: Task) -> Yardstick:
-    """Return what errors of a task are held against; of several report splits their mean counts."""
-    splits = list(task.report.values())
-    return Yardstick(
-        constant=constant_error(task.selection, task.metric),
-        constant_report=statistics.fmean(constant_error(split, task.metric) for split in splits),
-        rows=splits[0].examples if task.metric.is_mean and len(splits) == 1 else 0,
-    )
-
-
-def _facts(folder: RunFolder, task: Task, epochs: float | None) -> dict[str, str]:
-    report = ", ".join(f"{name} {split.examples:,}" for name, split in task.report.items())
+def _facts(folder: RunFolder, data: DataFacts, epochs: float | None) -> dict[str, str]:
+    report = ", ".join(f"{name} {count:,}" for name, count in data.report_examples.items())
+    basis = Basis.of(folder)
+    assert basis is not None
     found = {
-        "Evaluator": f"one for all: whole passes of each model over each split, {precision(folder)} precision",
-        "Splits": f"training {task.train.examples:,} texts; selection {task.selection.examples:,}, held out of it, "
-        f"which all choices are made on; report: {report} ({task.report_origin}), looked at once per model",
+        "Evaluator": f"one for all: whole passes of each model over each split, {basis.dtype} precision",
+        "Splits": f"training {data.train_examples:,} texts; selection {data.selection_examples:,}, held out of it, "
+        f"which all choices are made on; report: {report} ({data.report_origin}), looked at once per model",
     }
     if epochs is not None:
         found["Equal recovery"] = (
@@ -151,15 +130,13 @@ class Compared:
     """Reads the methods' models out of an archive.
 
     Args:
-        folder: the run, for what its stages took.
+        folder: the run, for what its stages took and how large its splits are.
         archive: the run's.
-        task: for how many texts and labels a training uses.
-        shape: of the whole encoder.
         budgets: pruned models at other densities are left out.
     """
 
-    def __init__(self, folder: RunFolder, archive: Archive, task: Task, shape: EncoderShape, budgets: Budgets) -> None:
-        self._folder, self._task, self._shape = folder, task, shape
+    def __init__(self, folder: RunFolder, archive: Archive, budgets: Budgets) -> None:
+        self._folder, self._data = folder, data_facts(folder)
         self._budgets, self._zeros = budgets.kept, budgets.nonzero
         report = {one.model: one for one in archive.evaluations(split=REPORT)}
         self._models = [
@@ -231,7 +208,7 @@ class Compared:
         """Return, by budget, each method's model of the lowest selection error within it."""
         found: dict[float, list[Shown]] = {}
         for budget in self._budgets:
-            limit = budget * self._shape.encoder_parameters * _TOLERANCE
+            limit = budget * self._data.shape.encoder_parameters * _TOLERANCE
             within = [one for one in models if one.selection.values[ENCODER] <= limit]
             found[budget] = [
                 min(
@@ -251,7 +228,7 @@ class Compared:
             layer=layer,
             density=density,
             axis=axis,
-            share=values[NONZERO] if axis == NONZERO else values[ENCODER] / self._shape.encoder_parameters,
+            share=values[NONZERO] if axis == NONZERO else values[ENCODER] / self._data.shape.encoder_parameters,
             seed=row.seed,
             key=row.key,
             weights=row.weights,
@@ -273,7 +250,7 @@ class Compared:
 
     def _shared(self, row: Evaluation) -> tuple[float, int, int]:
         """Return the seconds that serve all models of a row's method, and the texts and labels it looked at."""
-        train = len(self._task.train)
+        train = self._data.train
         if row.weights == RECOVERED:
             trained = min(train, round(row.recipe["epochs"] * train))
             texts, labels = (max(trained, int(row.values.get(name, 0))) for name in ("texts", "labels"))
@@ -281,7 +258,7 @@ class Compared:
             texts, labels = (int(row.values.get(name, 0)) for name in ("texts", "labels"))
         seconds = self._folder.seconds
         if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
-            everything = train + len(self._task.selection)
+            everything = train + self._data.selection
             stages = ("standard",) if row.weights == STANDARD else ("supernet", "search")
             return sum(seconds(stage) for stage in stages), everything, everything
         if row.recipe.get("from") == "supernet":

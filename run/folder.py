@@ -7,21 +7,20 @@ import importlib.metadata
 import json
 import platform
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from ..errors import InputError
-from ..evaluation.latency import machine_name
+from ..evaluation.latency.target import machine_name
 from ..files import replace_text
 from .processes import is_first_process
 from .settings import ProjectSettings
+from .stopwatch import Stopwatch
 from .telling import SILENT, Teller
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
+_VERBS = {"standard": "search"}  # of stages that have another's name
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 DATA = "data"  # a copy of data that were handed in
 _FIRST = (_LOCK, ".run.json.*.part", DATA)  # all that a run that was killed in its first moment leaves
@@ -49,23 +49,28 @@ class RunFolder:
         project: what it is about.
         tell: whom its jobs tell what they do.
         own_task: the task, of a project whose user made it.
+        told: by verb, what it was told: written down when a stage begins, for until then it may be refused.
     """
 
     def __init__(self, path: Path, record: dict[str, Any], tell: Teller = SILENT) -> None:
         self.path = path
         self.tell = tell
         self.own_task: Task | None = None
+        self.told: dict[str, dict[str, Any]] = {}
         self.record = record
         self.project = ProjectSettings.model_validate({**record["project"], "out": path})
         self._lock = FileLock(path / _LOCK, is_singleton=True)  # reentrant, also through another object
 
     @classmethod
-    def create(cls, project: ProjectSettings, facts: dict[str, Any], tell: Teller = SILENT) -> RunFolder:
+    def create(
+        cls, project: ProjectSettings, facts: dict[str, Any], data: dict[str, Any], tell: Teller = SILENT
+    ) -> RunFolder:
         """Make a run folder, or open the one there if it is of the same project.
 
         Args:
             project: what it is about.
             facts: what was found out about model and task; must be the same when the folder is used again.
+            data: what pages say of the data, see :mod:`.data_facts`.
             tell: as the attribute.
 
         Raises:
@@ -79,29 +84,32 @@ class RunFolder:
                 there = folder.record["project"].get(name)
                 if there != value and name != "data":  # which may have moved: its contents are among the facts
                     raise InputError(
-                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another --out "
+                        f"{path} is a run with {name.replace('_', ' ')} {there!r}, not {value!r}; choose another `out` "
                         "for another run"
                     )
             for name, value in facts.items():
                 if folder.record["facts"].get(name) != value:
                     raise InputError(
                         f"{_FACTS[name]} changed since the run {path} began; bring back what it began with, or choose "
-                        "another --out"
+                        "another `out`"
                     )
             with folder.writing():
-                folder._tidy()
+                folder.tidy()
+                if folder.record.get("data") != data:
+                    folder.write_down("data", data)
             return folder
         if path.exists() and (not path.is_dir() or not all(any(map(item.match, _FIRST)) for item in path.iterdir())):
-            raise InputError(f"{path} exists and is no run folder; choose a new folder for --out")
-        record = {"project": wanted, "facts": facts, "environment": environment(), "stages": {}}
+            raise InputError(f"{path} exists and is no run folder; choose a new folder for `out`")
+        record = {"project": wanted, "facts": facts, "data": data, "environment": environment(), "stages": {}}
+        record["asked"] = {}
         folder = cls(path, record, tell)
         try:
             with folder.writing():
                 if (path / "run.json").exists():  # another process was faster
-                    return cls.create(project, facts, tell)
+                    return cls.create(project, facts, data, tell)
                 folder._write()
         except (NotADirectoryError, FileExistsError, PermissionError) as error:
-            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another --out") from error
+            raise InputError(f"cannot make the run folder {path}: {error.strerror}; choose another `out`") from error
         return folder
 
     @classmethod
@@ -112,16 +120,16 @@ class RunFolder:
             InputError: there is none, or its run.json is damaged.
         """
         if not (path / "run.json").is_file():
-            raise InputError(f"{path} is no run folder (it has no run.json); `secateur run --out {path}` makes one")
+            raise InputError(f'{path} is no run folder (it has no run.json); `Run.create("{path}", ...)` makes one')
         try:
             folder = cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")), tell)
             for stage in folder.record["stages"].values():
                 _ = stage["settings"], stage["complete"], stage["seconds"]
-            _ = folder.record["facts"]["data"]
+            _ = folder.record["facts"]["data"], folder.record["asked"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path / 'run.json'} is damaged ({type(error).__name__}); put back a copy of it, or choose another "
-                "--out and run again"
+                "`out` and run again"
             ) from error
         return folder
 
@@ -183,7 +191,7 @@ class RunFolder:
             if before != value:
                 raise InputError(
                     f"the {stage} stage of {self.path} was run with {name} {before!r}, not "
-                    f"{value!r}; choose another --out for another run"
+                    f"{value!r}; choose another `out` for another run"
                 )
         return self.complete(stage)
 
@@ -219,24 +227,38 @@ class RunFolder:
         """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
         with self.writing():
             before = self.seconds(stage)
-            self._tidy()
+            self.tidy()
             entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
             self.record["stages"][stage] = {**entry, "seconds": before}
-            self._write()
-            begin = time.monotonic()
-            try:
-                yield
-                self.record["stages"][stage]["complete"] = True
-            finally:
-                self.record["stages"][stage]["seconds"] = before + time.monotonic() - begin
-                self._write()
+            self.remember(_VERBS.get(stage, stage))
+            with Stopwatch(self._clock(stage), before) as watch:
+                try:
+                    yield
+                    self.record["stages"][stage]["complete"] = True
+                finally:
+                    self.record["stages"][stage]["seconds"] = watch.seconds
+                    self._write()
+            self._clock(stage).unlink(missing_ok=True)
 
-    def _tidy(self) -> None:
+    def _clock(self, stage: str) -> Path:
+        return self.path / f"{stage}.seconds"
+
+    def tidy(self) -> None:
         """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
         if not is_first_process():
             return
-        for path in [*self.path.rglob(".*.part"), *self.path.rglob(".*.old")]:
+        ended = [self._clock(name) for name, stage in self.record["stages"].items() if stage["complete"]]
+        for path in [*self.path.rglob(".*.part"), *self.path.rglob(".*.old"), *ended]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def remember(self, *verbs: str) -> None:
+        """Write down what verbs were told, of a run that is being written."""
+        self.write_down("asked", self.record["asked"] | {verb: self.told[verb] for verb in verbs if verb in self.told})
+
+    def write_down(self, name: str, value: Any) -> None:
+        """Keep a part of the record, of a run that is being written."""
+        self.record[name] = value
+        self._write()
 
     def _write(self) -> None:
         if not is_first_process():
@@ -246,6 +268,8 @@ class RunFolder:
 
 def environment() -> dict[str, str]:
     """Name what results depend on beside the settings: library versions, Python, machine."""
+    import torch  # here: a folder is read without it
+
     names = ("secateur", "torch", "transformers", "accelerate", "numpy", "optuna", "pymoo")
     return {
         **{name: importlib.metadata.version(name) for name in names},

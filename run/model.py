@@ -25,8 +25,9 @@ from ..evaluation.evaluation import (
     Evaluation,
     other_scores,
 )
-from ..evaluation.objectives import ERROR
+from ..evaluation.objectives import ERROR, OBJECTIVES
 from .folder import RunFolder
+from .telling import call_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from ..supernet import Supernet
 
 _DIGITS = 6  # of numbers in JSON: the error of a timing lies in the third, that of an error in the fourth
+
+_PREDICTED = {"latency_ms": "latency_predicted_ms", "memory_mb": "memory_predicted_mb"}
 
 
 class Home(Protocol):
@@ -59,7 +62,8 @@ class Model:
     `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
     split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
-    with zeros instead of fewer units. `scores` has what the task's other metrics say of the report split.
+    with zeros instead of fewer units. `values` are of objectives that have no field here, `scores` of the task's other
+    metrics on the report split. It is `constant` if it is no better than a constant answer on one of the splits.
     """
 
     key: str
@@ -90,6 +94,8 @@ class Model:
     difference_low: float | None = None
     difference_high: float | None = None
     tied: bool | None = None
+    constant: bool = False
+    values: dict[str, float] = field(default_factory=dict, hash=False)
     scores: dict[str, float] = field(default_factory=dict, hash=False)
     home: Home | None = field(default=None, repr=False, compare=False)
 
@@ -98,10 +104,19 @@ class Model:
         """How many layers keep anything."""
         return sum(1 for heads, neurons in zip(self.heads, self.neurons, strict=True) if heads or neurons)
 
+    def cost(self, name: str) -> float | None:
+        """Return a cost; latency and memory as measured, else as predicted."""
+        value = getattr(self, name) if name in _FIELDS else self.values.get(name)
+        return getattr(self, _PREDICTED[name]) if value is None and name in _PREDICTED else value
+
+    def is_predicted(self, name: str) -> bool:
+        """Tell whether a cost was not measured, but could be."""
+        return name in _PREDICTED and getattr(self, name) is None and self.cost(name) is not None
+
     def facts(self) -> dict[str, Any]:
         """Return all that is known, JSON-ready, numbers with six digits."""
-        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "home"}
-        return {"layers": self.layers} | {name: rounded(value) for name, value in known.items()}
+        known = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("home", "values")}
+        return {"layers": self.layers} | rounded(known | self.values)
 
     def export(self, to: str | Path, **settings: Any) -> Any:
         """Write it as a checkpoint to serve; for the settings see :meth:`Run.export`.
@@ -127,6 +142,9 @@ class Model:
             "weights": self.weights,
             **({"method": self.method, "density": self.density} if pruned else {}),
         }
+
+
+_FIELDS = {one.name for one in fields(Model)}
 
 
 def rounded(value: Any) -> Any:
@@ -172,6 +190,7 @@ def model_of(selection: Evaluation, report: Evaluation | None, home: Home | None
         density=selection.recipe.get("density"),
         nonzero=values.get(NONZERO),
         error_int8=reported.get(ERROR_INT8),
+        values={name: values[name] for name in OBJECTIVES if name in values and name not in _FIELDS},
         scores={} if report is None else other_scores(report),
         home=home,
     )
@@ -202,14 +221,14 @@ def evaluations_of(
     kinds = list(dict.fromkeys(one.weights for one in found))
     kind = weights or (SUPERNET if SUPERNET in kinds else kinds[0])
     if kind not in kinds:
-        raise InputError(f"{key} was not evaluated with {kind} weights, only with {', '.join(kinds)}; drop --weights")
+        raise InputError(f"{key} was not evaluated with {kind} weights, only with {', '.join(kinds)}; drop `weights`")
     found = [one for one in found if one.weights == kind]
     if kind not in SEARCHED:
         known = ", ".join(dict.fromkeys(_maker(one) for one in found))
         found = [one for one in found if method in (None, one.method)]
         found = [one for one in found if density in (None, one.recipe.get("density"))]
         if not found:
-            raise InputError(f"{key} with {kind} weights was made by {known}; give --method and --density of those")
+            raise InputError(f"{key} with {kind} weights was made by {known}; give `method` and `density` of those")
     chosen = min(found, key=lambda one: one.values[ERROR])
     return chosen, on_report(archive, chosen)
 
@@ -272,6 +291,6 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
         who = "standard NAS keeps" if evaluation.weights == STANDARD else "kept are"
         raise InputError(
             f"the weights of {evaluation.key} are not in {path}; {who} those of the models on a front, "
-            f"which `secateur front {folder.path} --weights {evaluation.weights}` lists"
+            f"which {call_of(folder.path, 'front', weights=evaluation.weights)} lists"
         )
     return load_model(path).to(supernet.device)  # pyright: ignore[reportArgumentType]

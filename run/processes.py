@@ -23,7 +23,7 @@ def check_alone(command: str) -> None:
     if _count() > 1:
         raise InputError(
             f"`secateur {command}` is one process, torchrun is for `secateur finetune` and `secateur supernet`; start "
-            "it without, and give --workers to search with several"
+            "it without, and give `workers` to search with several"
         )
 
 

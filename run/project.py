@@ -11,10 +11,12 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from ..errors import InputError
 from ..search_space import SPACES, SearchSpace
 from ..supernet import Supernet
+from ..supernet.families import family_of
 from ..supernet.heads import stored_head
 from ..supernet.stored.labels import check_labels, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
 from .settings import ProjectSettings
 from .telling import SILENT, Teller
@@ -31,7 +33,7 @@ def model_source(project: ProjectSettings) -> str | Path:
 
 
 def stored_data(path: Path, data: DatasetDict) -> Path:
-    """Copy data of the user's into a run folder that is about to be made, as parquet files; return their folder.
+    """Copy data of the user's into a run folder that is about to be made, as parquet files; return what is to be read.
 
     Raises:
         InputError: no `train` split, or the folder holds something else.
@@ -46,7 +48,7 @@ def stored_data(path: Path, data: DatasetDict) -> Path:
         for split in ("train", "validation"):
             if split in data:
                 data[split].to_parquet(folder / f"{split}.parquet")
-    return folder
+    return folder if "validation" in data else folder / "train.parquet"
 
 
 def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | None = None) -> tuple[RunFolder, Task]:
@@ -60,6 +62,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     Raises:
         InputError: a model or data that cannot be used, or a folder of another run.
     """
+    project = _remembered(project)
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
@@ -74,12 +77,20 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         "data": task.fingerprint,
         "metric": task.metric.name,
     }
-    folder = RunFolder.create(project, facts, tell)
+    shape = family_of(config).shape(config)
+    folder = RunFolder.create(project, facts, collect(task, shape), tell)
     folder.own_task = own
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
     return folder, task
+
+
+def _remembered(project: ProjectSettings) -> ProjectSettings:
+    """Return what a project is about, with what is not given as the run that is there has it."""
+    given = project.model_dump(include=set(ProjectSettings.model_fields), exclude_unset=True)
+    there = RunFolder.open(project.out).record["project"] if (project.out / "run.json").is_file() else {}
+    return ProjectSettings.model_validate({**there, **given})
 
 
 def open_task(folder: RunFolder) -> Task:
@@ -100,7 +111,7 @@ def open_task(folder: RunFolder) -> Task:
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
-            "another --out"
+            "another `out`"
         )
     return task
 

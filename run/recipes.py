@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from ..evaluation.evaluation import STANDARD, SUPERNET, WHOLE, Evaluation
 from ..evaluation.report.comparison import ENCODER, NONZERO
-from ..pruners import PRUNERS
+from ..pruners import PRUNERS, RECIPES
 from .settings import PruneSettings
 
 
@@ -57,9 +57,8 @@ def own_settings(method: str, recipe: Mapping[str, float | str], asked: PruneSet
     group = _group(method)
     if group is None:
         return None
-    default = getattr(DEFAULTS, group)
-    saved = {"save_seconds": getattr(asked, group).save_seconds}
-    return type(default).model_validate({**default.model_dump(), **own_options(method, recipe), **saved})
+    default, unseen = getattr(DEFAULTS, group), getattr(asked, group).model_dump(include={"save_seconds"})
+    return type(default).model_validate({**default.model_dump(), **own_options(method, recipe), **unseen})
 
 
 def own_options(method: str, recipe: Mapping[str, float | str]) -> dict[str, float | str]:
@@ -69,5 +68,4 @@ def own_options(method: str, recipe: Mapping[str, float | str]) -> dict[str, flo
 
 
 def _group(method: str) -> str | None:
-    found = [name for name in ("cofi", "block_lasso", "deepcuts") if method.startswith(name)]
-    return found[0] if found else None
+    return next((name for name in RECIPES if method == name or method.startswith(f"{name}_")), None)

@@ -12,7 +12,9 @@ from ..errors import InputError, unknown_name
 from .choice.front import Front, front_models, open_archive, whole_model, within_shares
 from .choice.pick import Answer, pick
 from .choice.stored import stored_candidates
+from .constant import judged, notes_of
 from .folder import RunFolder
+from .memory import given, merged, remembered
 from .model import Model
 from .settings import (
     CompareSettings,
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from ..evaluation.archive import Archive
     from ..evaluation.latency.table import LatencyTable
     from ..evaluation.report.comparison import Comparison
+    from ..search_space import SearchSpace
     from ..supernet import Supernet
     from ..tasks import Task
     from .ship.checkpoint import Extracted
@@ -126,6 +129,12 @@ class Run:
 
         return open_supernet(self.folder)[0]
 
+    def space(self) -> SearchSpace:
+        """Return the search space that the supernet was trained for."""
+        from .project import open_supernet
+
+        return open_supernet(self.folder)[1]
+
     def finetune(self, **settings: Any) -> None:
         """Fine-tune the model; a model that is fine-tuned already is taken as it is.
 
@@ -137,11 +146,11 @@ class Run:
         from .processes import first_process_first, joined_processes
         from .stages.finetune import finetune_stage
 
-        given = made(FinetuneVerb, settings)
+        told = self._told("finetune", FinetuneVerb, settings)
         with joined_processes():
             with first_process_first():
                 task = self.task()
-            finetune_stage(self.folder, task, part(given, FinetuneSettings), parse_trackers(given.report_to))
+            finetune_stage(self.folder, task, part(told, FinetuneSettings), parse_trackers(told.report_to))
 
     def train_supernet(self, **settings: Any) -> None:
         """Train all subnetworks together.
@@ -154,13 +163,13 @@ class Run:
         from .processes import first_process_first, joined_processes
         from .stages.supernet import check, supernet_stage
 
-        given = made(SupernetVerb, settings)
-        own = part(given, SupernetSettings)
+        told = self._told("supernet", SupernetVerb, settings)
+        own = part(told, SupernetSettings)
         check(own)
         with joined_processes():
             with first_process_first():
                 task = self.task()
-            supernet_stage(self.folder, task, own, parse_trackers(given.report_to))
+            supernet_stage(self.folder, task, own, parse_trackers(told.report_to))
 
     def search(self, **settings: Any) -> None:
         """Search the trained supernet; every evaluation is kept, and a later search adds to the same archive.
@@ -172,11 +181,11 @@ class Run:
         from .stages.search import check, search_stage
         from .stages.workers import check_farming
 
-        given = made(SearchVerb, settings)
-        own, farm = part(given, SearchSettings), part(given, FarmSettings)
+        told = self._told("search", SearchVerb, settings)
+        own, farm = part(told, SearchSettings), part(told, FarmSettings)
         check(own)
         check_farming(farm, own.searcher)
-        search_stage(self.folder, self.task(), own, given.standard, farm)
+        search_stage(self.folder, self.task(), own, told.standard, farm)
 
     def prune(self, method: str | Sequence[str], density: float | str | Sequence[float], **settings: Any) -> None:
         """Make subnetworks without a search, one for each method and density; what is there is not made again.
@@ -190,8 +199,8 @@ class Run:
         from .settings import PruneSettings
         from .stages.prune import prune_stage
 
-        given = made(PruneVerb, {"method": method, "density": density, **settings})
-        prune_stage(self.folder, self.task, part(given, PruneSettings), parse_trackers(given.report_to))
+        told = self._told("prune", PruneVerb, {"method": method, "density": density, **settings})
+        prune_stage(self.folder, self.task, part(told, PruneSettings), parse_trackers(told.report_to))
 
     def latency(self, **settings: Any) -> LatencyTable:
         """Return the latency table of one way of running models on this machine, measured unless it is there.
@@ -202,8 +211,8 @@ class Run:
         from .latency import table_of
         from .settings import LatencySettings
 
-        given = made(LatencyVerb, settings)
-        return table_of(self.folder, self.supernet(), part(given, LatencySettings), given.seconds, again=given.again)
+        told = made(LatencyVerb, settings)
+        return table_of(self.folder, self.supernet(), part(told, LatencySettings), told.seconds, again=told.again)
 
     def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
         """Return the front of the error against a cost, the most accurate first.
@@ -212,14 +221,16 @@ class Run:
             against: the cost.
             **settings: `weights`, only models with these; `shares`, the whole network and the best within such shares.
         """
-        given = made(FrontSettings, {"against": against, **settings})
+        told = made(FrontSettings, {"against": against, **settings})
         with self.archive() as archive:
-            if given.shares is None:
-                models = front_models(archive, against, given.weights, self)
+            if told.shares is None:
+                models = front_models(archive, against, told.weights, self)
             else:
-                whole = whole_model(archive, given.weights, self)
-                models = [whole, *within_shares(archive, whole, against, parse_shares(given.shares), given.weights)]
-        return Front(models, f"{self.folder.project.task}: {self.path.name}", against)
+                whole = whole_model(archive, told.weights, self)
+                models = [whole, *within_shares(archive, whole, against, parse_shares(told.shares), told.weights)]
+            models = judged(self.folder, models)
+            notes = notes_of(self.folder, archive, models)
+        return Front(models, f"{self.folder.project.task}: {self.path.name}", against, notes)
 
     def pick(self, **settings: Any) -> Answer:
         """Name the best model within budgets, measured here and now, with its neighbours on the front.
@@ -255,7 +266,7 @@ class Run:
         """Return every method at equal budgets, in three layers that are never mixed; also drawn into the run folder.
 
         Args:
-            **settings: fields of CompareSettings: `densities`; `recover`, epochs of the same short training for all.
+            **settings: fields of CompareSettings: `density`; `recover`, steps of the same short training for all.
         """
         from .stages.compare import compare
 
@@ -266,7 +277,7 @@ class Run:
         from .report.report import write_report
 
         with self.archive() as archive:
-            return write_report(self.folder, archive, self.task())
+            return write_report(self.folder, archive)
 
     def all(
         self,
@@ -277,14 +288,23 @@ class Run:
     ) -> Extracted:
         """Do all stages, write the report, and extract the best model with half of the whole network's encoder.
 
+        What is told is remembered at once: `Run(path).all()` goes on with it, wherever the run was killed.
+
         Args:
             finetune: settings of the stage, as its verb takes them.
             supernet: likewise.
             search: likewise.
         """
         from .ship.checkpoint import extract
+        from .stages.search import check as check_search
+        from .stages.supernet import check as check_supernet
 
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
+            self.folder.tidy()
+            self._told("finetune", FinetuneVerb, finetune or {})
+            check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
+            check_search(self._told("search", SearchVerb, search or {}))
+            self.folder.remember(*self.folder.told.keys() - self.folder.record["stages"].keys())
             self.finetune(**(finetune or {}))
             self.train_supernet(**(supernet or {}))
             self.search(**(search or {}))
@@ -295,6 +315,14 @@ class Run:
             self.report()
             settings = made(ExtractSettings, {"key": chosen.key, "weights": chosen.weights})
             return extract(self.folder, settings, again=False)
+
+    def _told(self, verb: str, model: type[Settings], settings: Mapping[str, Any]) -> Settings:
+        """Return a verb's settings: those that are given now, and those that it was given before."""
+        now = made(model, settings).model_dump(mode="json", exclude_unset=True)
+        told = made(model, merged(remembered(self.folder, verb), now))
+        if verb != "prune":  # each pruning is another
+            self.folder.told[verb] = given(told)
+        return told
 
     def _best_stored(self, archive: Archive, budgets: dict[str, float]) -> Any:
         from ..evaluation.choice import choose

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from ..evaluation.answers import Answers
 from ..evaluation.evaluation import ERROR_INT8, SCORE
-from ..evaluation.latency import INT8, LatencyTarget, measure
+from ..evaluation.latency import RUNTIMES, LatencyTarget
+from ..evaluation.latency.measure import measure
 from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
@@ -37,7 +38,7 @@ def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -
         task: its report split; of several data sets the errors' mean counts.
         target: says whether models are served in int8.
     """
-    if target.runtime != INT8:
+    if not RUNTIMES[target.runtime].int8:
         return {}
     return {ERROR_INT8: onnx_errors(open_onnx(model, int8=True), task)[ERROR]}
 

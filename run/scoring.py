@@ -23,9 +23,9 @@ from ..supernet.precision import resolve_precision
 from ..supernet.stored.storage import load_tokenizer, save_model
 from ..supernet.training.settings import Precision
 from ..tasks import Task
-from .basis import precision
+from .basis import Basis
 from .folder import RunFolder
-from .latency import UNASKED, run_latency_table
+from .latency import latency_target, open_latency_table
 from .model import model_name, weights_folder
 from .project import load_supernet, on_device
 from .scores import quantised_error, report_errors, timed
@@ -52,15 +52,15 @@ class Scorer:
 
     @classmethod
     def open(
-        cls, folder: RunFolder, task: Task, latency: LatencySettings = UNASKED, asked: Precision = "auto"
+        cls, folder: RunFolder, task: Task, latency: LatencySettings | None = None, precision: Precision = "auto"
     ) -> Scorer:
         """Score in the precision and for the latency target of what the archive has already, or those asked for.
 
         Args:
             folder: the run.
             task: its selection and report splits.
-            latency: how models will be served; what is left at its default is as in the run's search or pruning.
-            asked: precision of the errors; likewise.
+            latency: how models will be served; as the archive's if None.
+            precision: of the errors; `auto`: as the archive's.
 
         Raises:
             InputError: nothing is fine-tuned yet, or the archive's numbers belong to another target, machine or
@@ -68,10 +68,12 @@ class Scorer:
         """
         if not folder.complete("finetune"):
             raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
-        found = precision(folder, asked)
-        supernet = on_device(load_supernet(folder.finetuned))
-        table = run_latency_table(folder, supernet, latency)
-        return cls(folder, supernet, task, table, resolve_precision(found, supernet.device))
+        supernet, before = on_device(load_supernet(folder.finetuned)), Basis.of(folder)
+        latency = latency or (LatencySettings() if before is None else before.latency)
+        target = latency_target(supernet.model.config, latency)
+        dtype = Basis.join(folder, target, precision).dtype
+        table = open_latency_table(folder, supernet, target)
+        return cls(folder, supernet, task, table, resolve_precision(dtype, supernet.device))
 
     def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation, *, latency: bool = True) -> None:
         """Score a model on both splits, commit that, and keep its weights if it is on a front.

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from ..errors import InputError
-from ..evaluation.latency.target import TORCH
-from ..pruners import PRUNERS
-from ..pruners.block_lasso import BlockLassoSettings
-from ..pruners.cofi import CoFiSettings
-from ..pruners.deepcuts import DeepCutsSettings
+from ..evaluation.evaluation import NONZERO
+from ..evaluation.latency.runtime import RUNTIMES, TORCH
+from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..pruners import PRUNERS, RECIPES
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
@@ -23,7 +22,7 @@ Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recov
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 class ProjectSettings(_Settings):
@@ -77,7 +76,7 @@ class ProjectSettings(_Settings):
 def _length(value: object) -> object:
     if value is None or value == "task" or (str(value).isdecimal() and int(str(value)) > 0):
         return None if value is None else str(value)
-    raise ValueError("expected a number of tokens above 0, or `task`")
+    raise ValueError("expected a number of tokens above 0, or 'task'")
 
 
 class LatencySettings(_Settings):
@@ -99,7 +98,7 @@ class LatencySettings(_Settings):
     runtime: Annotated[
         str,
         Field(
-            description="what runs the model: torch, onnxruntime, onnxruntime-int8 (both on the CPU)",
+            description=f"what runs the model: {', '.join(RUNTIMES)}; ONNX Runtime on the CPU",
             json_schema_extra={ALSO: "runtime"},
         ),
     ] = TORCH
@@ -116,7 +115,7 @@ class SearchSettings(_Settings):
     budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
     objectives: Annotated[
         str,
-        Field(description="comma-separated: error, parameters, encoder_parameters, macs, latency, memory, disk_mb"),
+        Field(description=f"comma-separated: error, {', '.join(OBJECTIVES)}"),
     ] = "error,encoder_parameters"
     sampling: Annotated[
         Literal["size", "paper"], Field(description="where a searcher needs random points: uniform in size, or not")
@@ -168,29 +167,56 @@ class TrackingSettings(_Settings):
     ] = None
 
 
-class Budgets(_Settings):
+# What a budget of each objective is, in the order in which they are told; the first cost that has one orders the front.
+_AT_MOST = {
+    "latency_ms": "at most so many milliseconds",
+    "memory_mb": "at most so many MB of the process at its peak",
+    "disk_mb": "at most so many MB of weights on disk",
+    "parameters": "at most so many parameters in all",
+    "encoder_parameters": "at most so many in the encoder",
+    "macs": "at most so many multiply-accumulates",
+    ERROR: "at most this error on the selection split",
+}
+BUDGETS = tuple(name for name in dict.fromkeys((*_AT_MOST, *OBJECTIVES)) if name in OBJECTIVES or name == ERROR)
+
+
+class _BudgetSettings(_Settings):
     """Limits that a subnetwork must keep."""
 
-    latency_ms: Annotated[float | None, Field(gt=0, description="at most so many milliseconds")] = None
-    memory_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of the process at its peak")] = None
-    disk_mb: Annotated[float | None, Field(gt=0, description="at most so many MB of weights on disk")] = None
-    parameters: Annotated[float | None, Field(gt=0, description="at most so many parameters in all")] = None
-    encoder_parameters: Annotated[float | None, Field(gt=0, description="at most so many in the encoder")] = None
-    macs: Annotated[float | None, Field(gt=0, description="at most so many multiply-accumulates")] = None
-    error: Annotated[float | None, Field(gt=0, description="at most this error on the selection split")] = None
+
+def _budget(name: str) -> Any:
+    text = _AT_MOST.get(name, f"at most so much of the objective {name}")
+    return Annotated[float | None, Field(gt=0, description=text)], None
+
+
+if TYPE_CHECKING:
+    Budgets = _BudgetSettings
+else:  # a field for each objective, those of plug-ins too
+    Budgets = create_model(
+        "Budgets",
+        __base__=_BudgetSettings,
+        __doc__=_BudgetSettings.__doc__,
+        **{name: _budget(name) for name in BUDGETS},
+    )
+
+
+def _objective(name: str) -> str:
+    if name not in OBJECTIVES:
+        raise ValueError(f"expected one of {', '.join(OBJECTIVES)}")
+    return name
 
 
 def _text(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
 
-class PruneSettings(_Settings):
+class _PruneSettings(_Settings):
     """How subnetworks are pruned."""
 
     method: Annotated[str, Field(description=f"one or several, comma-separated: {', '.join(PRUNERS)}")]
     density: Annotated[str, BeforeValidator(_text), Field(description="shares to keep, comma-separated: 0.9,0.6")]
     cost: Annotated[
-        Literal["encoder_parameters", "macs", "latency_ms"], Field(description="what a density is a share of")
+        str, AfterValidator(_objective), Field(description=f"what a density is a share of: {', '.join(OBJECTIVES)}")
     ] = "encoder_parameters"
     seed: Annotated[int | None, Field(ge=0, description="of all that is random; the run's if not given")] = None
     origin: Annotated[
@@ -205,9 +231,17 @@ class PruneSettings(_Settings):
         "auto"
     )
     latency: LatencySettings = LatencySettings()
-    cofi: CoFiSettings = CoFiSettings()
-    block_lasso: BlockLassoSettings = BlockLassoSettings()
-    deepcuts: DeepCutsSettings = DeepCutsSettings()
+
+
+if TYPE_CHECKING:
+    PruneSettings = _PruneSettings
+else:  # with a group for each recipe
+    PruneSettings = create_model(
+        "PruneSettings",
+        __base__=_PruneSettings,
+        __doc__=_PruneSettings.__doc__,
+        **{name: (recipe, recipe()) for name, recipe in RECIPES.items()},
+    )
 
 
 class RecoverOptions(_Settings):
@@ -229,10 +263,11 @@ class FrontSettings(_Settings):
         Field(description="only the whole network and the best within such shares of its cost: 3/4,1/2,1/4,0.1"),
     ] = None
     against: Annotated[
-        Literal["encoder_parameters", "parameters", "macs", "latency_ms", "nonzero"],
+        str,
+        AfterValidator(lambda name: name if name == NONZERO else _objective(name)),
         Field(
-            description="the objective beside the error; nonzero: the share of weights left by a method that makes "
-            "zeros"
+            description=f"the objective beside the error: {', '.join(OBJECTIVES)}; nonzero: the share of weights left "
+            "by a method that makes zeros"
         ),
     ] = "encoder_parameters"
     weights: Annotated[
@@ -249,7 +284,7 @@ class PickSettings(Budgets):
 
     runtime: Annotated[
         str | None,
-        Field(description="what will run the model: torch, onnxruntime, onnxruntime-int8; the search's if not given"),
+        Field(description=f"what will run the model: {', '.join(RUNTIMES)}; the search's if not given"),
     ] = None
     as_measured: Annotated[
         bool,
@@ -263,17 +298,17 @@ class PickSettings(Budgets):
 class CompareSettings(TrackingSettings):
     """At which sizes methods are compared, and after how much training."""
 
-    densities: Annotated[
+    density: Annotated[
         str | None,
         BeforeValidator(_text),
         Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
     ] = None
     recover: Annotated[
-        float | None,
-        Field(
-            gt=0,
-            description="train the models within these budgets, of every method, for so many epochs of distillation",
-        ),
+        int | None,
+        Field(ge=1, description="distil the models within these budgets, of every method, for so many steps"),
+    ] = None
+    recover_epochs: Annotated[
+        float | None, Field(gt=0, description="or for so many passes over the training split")
     ] = None
 
 
@@ -296,7 +331,7 @@ class ModelChoice(Budgets):
     push: Annotated[
         str | None, Field(description="upload it with its card to this name on the Hugging Face hub as well")
     ] = None
-    private: Annotated[bool, Field(description="a repository that --push makes is seen by its owner only")] = False
+    private: Annotated[bool, Field(description="a repository that is made for it is seen by its owner only")] = False
 
 
 class ExtractSettings(ModelChoice):
@@ -311,9 +346,7 @@ class ExportSettings(ModelChoice):
     to: Annotated[Path, Field(description="the folder to write")]
     runtime: Annotated[
         str | None,
-        Field(
-            description="what the latency budget is of: torch, onnxruntime, onnxruntime-int8; the search's if not given"
-        ),
+        Field(description=f"what the latency budget is of: {', '.join(RUNTIMES)}; the search's if not given"),
     ] = None
     recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
     recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
@@ -369,11 +402,11 @@ def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
             share = Fraction(0)
         if not 0 < share <= 1:
             such = "3/4,1/2,0.1" if name == "shares" else "0.9,0.6"
-            raise InputError(f"--{name} needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
+            raise InputError(f"`{name}` needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
         shares.append(share)
     return tuple(dict.fromkeys(shares))
 
 
-def parse_densities(text: str, name: str = "density") -> tuple[float, ...]:
+def parse_densities(text: str) -> tuple[float, ...]:
     """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
-    return tuple(float(share) for share in parse_shares(text, name))
+    return tuple(float(share) for share in parse_shares(text, "density"))

@@ -2,32 +2,57 @@
 
 from __future__ import annotations
 
-import math
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
+from ..errors import InputError
 from ..files import replace_text
+from .processes import is_first_process
+
+_EVERY = 1.0  # seconds between two notes
 
 
 class Stopwatch:
-    """Seconds that a job has taken over all attempts, on the disk but for the last second of one that was killed.
+    """Seconds that a job has taken over all attempts; a context, which writes them down every second.
+
+    So of an attempt that is killed no more than its last second is lost. The owner removes the file in the end.
 
     Args:
-        path: a file of the job's state.
+        path: of the file; attempts before this one have left it.
+        before: seconds that are known from elsewhere, and are in the file too if there is one.
+
+    Attributes:
+        before: seconds of the attempts before this one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, before: float = 0.0) -> None:
         self._path = path
-        self._before = float(path.read_text()) if path.is_file() else 0.0
-        self._begin, self._written = time.monotonic(), -math.inf
+        self.before = max(before, float(path.read_text()) if path.is_file() else 0.0)
+        self._begin = time.monotonic()
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._note, daemon=True)
 
     @property
     def seconds(self) -> float:
         """All attempts' together."""
-        return self._before + time.monotonic() - self._begin
+        return self.before + time.monotonic() - self._begin
 
-    def beat(self) -> None:
-        """Write the seconds down, if that was a second ago."""
-        if time.monotonic() - self._written >= 1.0:
-            self._written = time.monotonic()
-            replace_text(self._path, repr(self.seconds))
+    def __enter__(self) -> Self:
+        if is_first_process():
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        if is_first_process():
+            self._thread.join()
+
+    def _note(self) -> None:
+        ended = False
+        while not ended:
+            ended = self._ended.wait(_EVERY)
+            with suppress(InputError):  # a full disk, of which the job itself will tell
+                replace_text(self._path, repr(self.seconds))

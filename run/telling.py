@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Protocol
 
 
@@ -51,3 +52,9 @@ def duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{int(seconds // 60)} min {int(seconds % 60):02d} s"
+
+
+def call_of(run: Path, verb: str, **settings: object) -> str:
+    """Write a call of a run's verb for a message; the command line turns it into a command."""
+    given = ", ".join(f'{name}="{v}"' if isinstance(v, str) else f"{name}={v}" for name, v in settings.items())
+    return f'`Run("{run}").{verb}({given})`'

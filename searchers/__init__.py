@@ -3,46 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING
 
 from ..errors import unknown_name
-from .agemoea2 import AGEMOEA2
-from .base import Searcher
-from .box import Box, Sampler
-from .ehvi import EHVI
-from .gp import GaussianProcess
-from .local_search import LocalSearch
-from .moasha import MOASHA
-from .moead import MOEAD
-from .morea import MOREA
-from .nsga2 import NSGA2
-from .nsga3 import NSGA3
-from .predictor import Predictor
-from .random_scalarization import RandomScalarization
-from .random_search import RandomSearch
-from .smsemoa import SMSEMOA
-from .stratified import Stratified
+from ..registry import Place, Registry, importer
+
+if TYPE_CHECKING:
+    from .agemoea2 import AGEMOEA2
+    from .base import Searcher
+    from .box import Box, Sampler
+    from .ehvi import EHVI
+    from .gp import GaussianProcess
+    from .local_search import LocalSearch
+    from .moasha import MOASHA
+    from .moead import MOEAD
+    from .morea import MOREA
+    from .nsga2 import NSGA2
+    from .nsga3 import NSGA3
+    from .predictor import Predictor
+    from .random_scalarization import RandomScalarization
+    from .random_search import RandomSearch
+    from .smsemoa import SMSEMOA
+    from .stratified import Stratified
 
 # What makes each: a class, or one with another of its options.
-SEARCHERS: dict[str, Callable[[Box], Searcher]] = {
-    "random": RandomSearch,
-    "stratified": Stratified,
-    "stratified_cost": partial(Stratified, by_cost=True),
-    "local": LocalSearch,
-    "local_step": partial(LocalSearch, neighbourhood="step"),
-    "morea": MOREA,
-    "nsga2": NSGA2,
-    "nsga3": NSGA3,
-    "agemoea2": AGEMOEA2,
-    "smsemoa": SMSEMOA,
-    "moead": MOEAD,
-    "predictor": Predictor,
-    "predictor_forest": partial(Predictor, model="forest"),
-    "gp": GaussianProcess,
-    "random_scalarization": RandomScalarization,
-    "ehvi": EHVI,
-    "moasha": MOASHA,
-}
+SEARCHERS: Registry[Callable[[Box], Searcher]] = Registry(
+    {
+        "random": Place("searchers.random_search:RandomSearch"),
+        "stratified": Place("searchers.stratified:Stratified"),
+        "stratified_cost": Place("searchers.stratified:Stratified", options={"by_cost": True}),
+        "local": Place("searchers.local_search:LocalSearch"),
+        "local_step": Place("searchers.local_search:LocalSearch", options={"neighbourhood": "step"}),
+        "morea": Place("searchers.morea:MOREA"),
+        "nsga2": Place("searchers.nsga2:NSGA2"),
+        "nsga3": Place("searchers.nsga3:NSGA3"),
+        "agemoea2": Place("searchers.agemoea2:AGEMOEA2"),
+        "smsemoa": Place("searchers.smsemoa:SMSEMOA"),
+        "moead": Place("searchers.moead:MOEAD"),
+        "predictor": Place("searchers.predictor:Predictor"),
+        "predictor_forest": Place("searchers.predictor:Predictor", options={"model": "forest"}),
+        "gp": Place("searchers.gp:GaussianProcess"),
+        "random_scalarization": Place("searchers.random_scalarization:RandomScalarization"),
+        "ehvi": Place("searchers.ehvi:EHVI"),
+        "moasha": Place("searchers.moasha:MOASHA"),
+    }
+)
 
 
 # What `auto` means: of the evolutionary searchers, whose suggestions take a millisecond, the one that
@@ -66,6 +71,29 @@ def make_searcher(name: str, box: Box) -> Searcher:
     searcher.name = name  # a saved state belongs to the method with its options
     return searcher
 
+
+__getattr__ = importer(
+    __name__,
+    {
+        "AGEMOEA2": "agemoea2",
+        "Box": "box",
+        "EHVI": "ehvi",
+        "GaussianProcess": "gp",
+        "LocalSearch": "local_search",
+        "MOASHA": "moasha",
+        "MOEAD": "moead",
+        "MOREA": "morea",
+        "NSGA2": "nsga2",
+        "NSGA3": "nsga3",
+        "Predictor": "predictor",
+        "RandomScalarization": "random_scalarization",
+        "RandomSearch": "random_search",
+        "SMSEMOA": "smsemoa",
+        "Sampler": "box",
+        "Searcher": "base",
+        "Stratified": "stratified",
+    },
+)
 
 __all__ = [
     "AGEMOEA2",

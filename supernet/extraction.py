@@ -15,7 +15,7 @@ from .elastic import Pieces, cut, hidden_index, pieces
 from .families import ModelFamily, family_of
 from .heads import head_of, read_outputs
 from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
-from .stored.extracted import CONFIGS, MODELS
+from .stored.extracted import config_class, model_class
 
 if TYPE_CHECKING:
     from .supernet import Supernet
@@ -49,7 +49,7 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     config = extracted_config(model, mask, projected=projected)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
-        extracted = MODELS[family.model_type, head](config)
+        extracted = model_class(family, head)(config)
     state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, parameters, mask, projected)
     extracted.load_state_dict(state, assign=True)
     copy_buffers(model, extracted)
@@ -85,7 +85,7 @@ def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: boo
     values["secateur_key"] = mask.key
     heads_name = own_name("num_attention_heads", "num_attention_heads")
     values["per_layer_config"] = _per_layer_config(mask, heads_name, family)
-    return CONFIGS[family.model_type](**values)
+    return config_class(family)(**values)
 
 
 def kept_layers(mask: SubnetMask) -> list[int]:

@@ -128,7 +128,7 @@ def load_demo(data: Path | None) -> TaskTexts:
         InputError: a data folder, which this task does not read.
     """
     if data is not None:
-        raise InputError(f"the task 'demo' is generated and reads no data, but --data is {data}; did you mean 'local'?")
+        raise InputError(f"the task 'demo' is generated and reads no data, but `data` is {data}; did you mean 'local'?")
     train, report = (
         Texts(rows["text"], rows["thing"], np.array(rows["label"], np.int64)) for rows in demo_rows(DEMO_SEED).values()
     )

@@ -30,7 +30,7 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         InputError: a missing file or column, unreadable contents, labels that are missing or no task.
     """
     if data is None:
-        raise InputError("the task 'local' needs --data: a folder with train.csv and validation.csv, or a single file")
+        raise InputError("the task 'local' needs `data`: a folder with train.csv and validation.csv, or a single file")
     paths = find_files(data, ("train", "validation"), READERS) if data.is_dir() else {"train": data}
     read: dict[str, tuple[list[str], list[str] | None]] = {}
     labels: dict[str, Labels] = {}

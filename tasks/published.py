@@ -60,7 +60,7 @@ class Published:
         import datasets  # a second, and only the hub needs it
         import huggingface_hub
 
-        advice = f"give a folder that holds {self.folder}/train.parquet with --data, or go online once"
+        advice = f"give a folder that holds {self.folder}/train.parquet with `data`, or go online once"
         # Without this question a missing network is found out after five retries, half a minute later.
         if not isinstance(huggingface_hub.try_to_load_from_cache(self.hub, "README.md", repo_type="dataset"), str):
             try:

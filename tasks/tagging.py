@@ -34,7 +34,7 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         InputError: a missing file or column, unreadable contents, or tags that are missing or no task.
     """
     if data is None:
-        raise InputError("the task 'tagging' needs --data: a folder with train.conll and validation.conll, or one file")
+        raise InputError("the task 'tagging' needs `data`: a folder with train.conll and validation.conll, or one file")
     paths = find_files(data, ("train", "validation"), _READERS) if data.is_dir() else {"train": data}
     read = {split: _read(path, columns) for split, path in paths.items()}
     names = read["train"][1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import json
 import re
 import shlex
 import subprocess
@@ -35,6 +36,7 @@ class Block(NamedTuple):
     """A fenced block of a page."""
 
     language: str
+    title: str
     text: str
 
     @property
@@ -44,7 +46,8 @@ class Block(NamedTuple):
 
 
 def blocks(path: Path) -> list[Block]:
-    return [Block(*found) for found in re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(), re.MULTILINE | re.DOTALL)]
+    pattern = r'^```(\w*)(?: title="(.*?)")?\n(.*?)^```$'
+    return [Block(*parts) for parts in re.findall(pattern, path.read_text(), re.MULTILINE | re.DOTALL)]
 
 
 def ours(block: Block) -> Iterator[list[str]]:
@@ -62,7 +65,7 @@ def adapted(inputs):  # noqa: F811
 
     def adapt(words: list[str]) -> list[str]:
         line = [str(inputs.model) if word == "bert-base-uncased" else word for word in words]
-        if "--task" in line:
+        if "--task" in line and "--data" not in line:
             i = line.index("--task")
             line[i : i + 2] = ["--task", "local", "--data", str(inputs.data)]
         given = set(line)
@@ -100,9 +103,30 @@ def test_the_commands_of_the_first_page(adapted, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "my-model" / "model-int8.onnx").is_file()
 
 
+def test_the_commands_and_the_python_about_your_own_data(adapted, inputs, tmp_path, monkeypatch, capsys):  # noqa: F811
+    """The page's files, each row many times; its commands and its Python, one after another."""
+    monkeypatch.chdir(tmp_path)
+    page = blocks(DOCS / "your-data.md")
+    for block in page:
+        if block.title:
+            header, *rows = block.text.splitlines(keepends=True)
+            first = [header] if block.title.endswith(".csv") else []
+            Path(block.title).write_text("".join(first + 20 * (rows if first else [header, *rows])))
+        elif block.language == "python":
+            exec(block.text.replace("bert-base-uncased", str(inputs.model)), {"__name__": "page"})
+        else:
+            assert block.language == "bash"
+            for words in ours(block):
+                assert run_command(adapted(words)) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
+    runs = {path.parent.name for path in Path("runs").glob("*/finetuned")}
+    assert runs == {"reviews", "stars", "pairs", "people", "rooms", "in-memory", "films"}
+    origin = json.loads(Path("runs/films/run.json").read_text())["facts"]["data"]
+    assert origin == "films, 1 March"
+
+
 def test_no_page_is_passed_over():
     with_commands = {name for name, path in PAGES.items() if any(b.language == "bash" for b in blocks(path))}
-    assert with_commands == {f"docs/{page}.md" for page in [*STAGES, "index"]}
+    assert with_commands == {f"docs/{page}.md" for page in [*STAGES, "index", "your-data"]}
 
 
 @pytest.mark.parametrize("page", PAGES)

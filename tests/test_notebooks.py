@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+import ast
+import importlib
 import shutil
 from pathlib import Path
 
 import pytest
-from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, finished, inputs, launcher  # noqa: F401 (fixtures)
+import secateur
+from secateur.tests.cli.conftest import finished, inputs  # noqa: F401 (fixtures)
 
 nbclient = pytest.importorskip("nbclient", reason="the extra `notebooks` is not installed")
 nbformat = pytest.importorskip("nbformat")
@@ -15,7 +17,12 @@ nbformat = pytest.importorskip("nbformat")
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
 FIRST = NOTEBOOKS[0]  # which makes the run that the others look at
-SMALL = {"SECONDS": "1", "BUDGET": "6", "TEXTS": "32", "DENSITIES": "0.9,0.7,0.65", "OMP_NUM_THREADS": "1"}
+STAGES = {
+    "finetune": {"epochs": 8, "learning_rate": 5e-3},
+    "supernet": {"epochs": 6, "learning_rate": 2e-3},
+    "search": {"budget": 8, "precision": "float32"},
+}
+SMALL = {"SECONDS": 1, "BUDGET": 6, "TEXTS": 32, "DENSITIES": (0.9, 0.7), "MIDDLE": 0.7, "STAGES": STAGES}
 
 
 def read(name: str):
@@ -29,20 +36,70 @@ def run(request, tmp_path, inputs, name) -> Path:  # noqa: F811
     return path if name == FIRST else shutil.copytree(request.getfixturevalue("finished"), path)
 
 
-@pytest.mark.parametrize("name", NOTEBOOKS)
-def test_a_notebook_runs_from_top_to_bottom(name, run, inputs, launcher, tmp_path, monkeypatch):  # noqa: F811
-    project = [*inputs.project(run), *FINETUNE, *SUPERNET, *SEARCH]
-    project = project[: project.index("--out")] + project[project.index("--out") + 2 :]
-    variables = {"RUN": str(run), "PROJECT": " ".join(project), **SMALL}
-    for variable, value in variables.items():
-        monkeypatch.setenv(variable, value)
-    monkeypatch.setenv("PATH", f"{launcher.program(tmp_path)}{os.pathsep}{os.environ['PATH']}")
+def with_parameters(name: str, values: dict[str, object]):
+    """Return a notebook whose first code cell ends with other values of its own names."""
     notebook = read(name)
+    cell = next(cell for cell in notebook.cells if cell.cell_type == "code")
+    assert cell.metadata["tags"] == ["parameters"]
+    own = {target.id for line in ast.parse(cell.source).body for target in line.targets}  # pyright: ignore
+    cell.source += "".join(f"\n{name} = {value!r}" for name, value in values.items() if name in own)
+    return notebook
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_runs_from_top_to_bottom(name, run, inputs, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    project = {"model": str(inputs.model), "task": "local", "data": str(inputs.data)}
+    notebook = with_parameters(name, {"RUN": str(run), "PROJECT": project, **SMALL})
     nbclient.NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(FOLDER)}}).execute()
     assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
     if name == FIRST:
         assert (run / "report.html").is_file()
         assert (run.parent / "my-model" / "config.json").is_file()
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_notebook_keeps_to_the_python_api(name):
+    """No other program, no file of the command line, no private name; of the package's own file what it lists."""
+    code = [cell.source for cell in read(name).cells if cell.cell_type == "code"]
+    assert not [line for source in code for line in source.splitlines() if line.lstrip().startswith(("%", "!"))]
+    tree = ast.parse("\n".join(code))
+    places = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            places += [f"{node.module}.{name}" for name in names]
+            if node.module == "secateur":
+                assert set(names) <= set(secateur.__all__)
+            elif str(node.module).startswith("secateur."):
+                assert all(hasattr(importlib.import_module(str(node.module)), name) for name in names)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "secateur":
+            assert node.attr in secateur.__all__
+    parts = {part for place in places for part in place.split(".")}
+    assert "secateur" in parts
+    assert not parts & {"subprocess", "os", "cli"}
+    assert not [part for part in parts if part.startswith("_")]
+
+
+def test_a_bar_is_drawn_over_itself_and_left_as_it_ended():
+    source = """
+import secateur
+
+bars = secateur.Bars()
+with bars.progress("count") as tick:
+    for i in range(1, 101):
+        tick(i, 100, f"step {i}")
+bars.say("done")
+"""
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    nbclient.NotebookClient(notebook, timeout=60).execute()
+    bar, line = notebook.cells[0].outputs
+    drawn = bar.data["text/plain"]
+    assert len(drawn.splitlines()) == 1
+    assert drawn.startswith("count ")
+    assert "100/100" in drawn
+    assert drawn.endswith("step 100")
+    assert line.text == "done\n"
 
 
 @pytest.mark.parametrize("name", NOTEBOOKS)

@@ -19,7 +19,7 @@ from ...search_space import EncoderShape, Medium, SearchSpace, Small, SubnetMask
 from ...supernet import Supernet
 from ...supernet.extraction import extract
 from .measure import Bench
-from .runtimes import RUNTIMES
+from .runtime import RUNTIMES
 from .table import Accuracy, LatencyParts, LatencyTable, Part
 from .target import LatencyTarget
 

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from .runtimes import RUNTIMES, Timer
+from .runtime import RUNTIMES
+from .runtimes import Timer
 from .target import LatencyTarget
 
 Samples = NDArray[np.float64]  # (passes, lengths) of seconds, or of multiples of the reference's

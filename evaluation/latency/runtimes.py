@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,11 +14,11 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...supernet.shipping.needed import needed
-from .target import INT8, ONNXRUNTIME, TORCH, LatencyTarget
+from .runtime import INT8, RUNTIMES
+from .target import LatencyTarget
 
 Timer = Callable[[], NDArray[np.float64]]
 """Runs the model once at each of the target's lengths; returns seconds, `(lengths,)`."""
-Runtime = Callable[[PreTrainedModel, LatencyTarget], AbstractContextManager[Timer]]
 
 
 @contextmanager
@@ -60,7 +60,7 @@ def onnxruntime(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer
     from ...supernet.shipping.onnx import open_onnx
 
     check_runs(target)
-    session = open_onnx(model, int8=target.runtime == INT8, threads=target.threads)
+    session = open_onnx(model, int8=RUNTIMES[target.runtime].int8, threads=target.threads)
     requests = [{name: tensor.numpy() for name, tensor in request.items()} for request in _requests(model, target)]
     for request in requests:  # no tokenizer was asked: all are of the first segment
         request |= {name: np.zeros_like(request["input_ids"]) for name in session.inputs if name not in request}
@@ -71,23 +71,21 @@ def onnxruntime(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer
     yield run
 
 
-RUNTIMES: dict[str, Runtime] = {TORCH: pytorch, ONNXRUNTIME: onnxruntime, INT8: onnxruntime}
-
-
 def check_runs(target: LatencyTarget) -> None:
     """Check that a target's runtime runs on its device and in its precision.
 
     Raises:
         InputError: it does not, or is not installed.
     """
-    if target.runtime == TORCH:
+    runtime = RUNTIMES[target.runtime]
+    if not runtime.onnx:
         return
     for module in ("onnx", "onnxruntime"):
         needed(module)
     if target.device != "cpu":
         raise InputError(f"{target.runtime} runs on the CPU here, not on {target.device}; give the device cpu")
     if target.precision != "float32":
-        own = "in int8" if target.runtime == INT8 else f"in float32, and with {INT8} in int8"
+        own = "in int8" if runtime.int8 else f"in float32, and with {INT8} in int8"
         raise InputError(f"{target.runtime} runs models {own}, not in {target.precision}; leave the precision out")
 
 

@@ -8,16 +8,14 @@ from typing import Annotated, Literal
 
 import numpy as np
 import psutil
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-TORCH, ONNXRUNTIME, INT8 = "torch", "onnxruntime", "onnxruntime-int8"  # names of `RUNTIMES`
+from .runtime import RUNTIMES, TORCH
+
 TASK = "task"  # instead of a sequence length: the lengths of the task's own texts
 BUSY = 0.1  # spread of the reference from which on a machine counts as busy with something else
 LENGTHS = 12  # that stand for a task's
-
-_SERVED = {ONNXRUNTIME: "float32, ONNX Runtime", INT8: "int8, ONNX Runtime"}
 
 
 class LatencyTarget(BaseModel):
@@ -73,10 +71,9 @@ class LatencyTarget(BaseModel):
 
     def __str__(self) -> str:
         tokens = self.sequence_length if not self.lengths else f"{self.lengths[0]} to {self.lengths[-1]} (the task's)"
-        return (
-            f"{self.machine}, {self.device}, {self.threads} threads, batch {self.batch_size}, "
-            f"{tokens} tokens, {_SERVED.get(self.runtime, f'{self.precision}, PyTorch')}"
-        )
+        served = RUNTIMES[self.runtime].served(self.precision) if self.runtime in RUNTIMES else self.runtime
+        sizes = f"{self.threads} threads, batch {self.batch_size}, {tokens} tokens"
+        return f"{self.machine}, {self.device}, {sizes}, {served}"
 
 
 def padded_lengths(lengths: NDArray[np.int64], batch_size: int, count: int = LENGTHS) -> tuple[int, ...]:
@@ -98,6 +95,8 @@ def padded_lengths(lengths: NDArray[np.int64], batch_size: int, count: int = LEN
 def machine_name(device: str = "cpu") -> str:
     """Name this machine's processor (or its accelerator) and cores: a table of another machine is told apart by it."""
     if device.startswith("cuda"):
+        import torch  # here: a stored table is read without it
+
         return torch.cuda.get_device_name(device)
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")

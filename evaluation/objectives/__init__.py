@@ -6,16 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ...errors import unknown_name
-from ...supernet import Supernet
-from ..latency import LatencyTable
+from ..latency.table import LatencyTable
 from .disk import disk
 from .latency import latency
 from .macs import macs
 from .memory import memory
 from .objective import Objective
 from .parameters import encoder_parameters, parameters
+
+if TYPE_CHECKING:
+    from ...supernet import Supernet
 
 ERROR = "error"
 

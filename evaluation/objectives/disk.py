@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ...search_space import SubnetMask
-from ...supernet import Supernet
-from ...supernet.elastic import Index
-from ...supernet.extraction import kept_layers
 from .objective import Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ...supernet import Supernet
+    from ...supernet.elastic import Index
 
 MB = 1e6  # bytes
 _DTYPES = {"torch.float32": "F32", "torch.float16": "F16", "torch.bfloat16": "BF16", "torch.float64": "F64"}
@@ -39,6 +41,8 @@ def disk(supernet: Supernet) -> Objective:
 
 def _tensors(supernet: Supernet, mask: SubnetMask) -> dict[str, tuple[str, int, list[int]]]:
     """Return the precision, bytes and shape of each tensor of the extracted model, by the name it has there."""
+    from ...supernet.extraction import kept_layers  # here: names of objectives are listed without torch
+
     family, everything = supernet.family, supernet.parameters
     paths = family.embeddings
     columns = supernet.embedding_columns(mask)

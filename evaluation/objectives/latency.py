@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..latency import LatencyTable
+from ..latency.table import LatencyTable
 from .objective import Objective
 
 

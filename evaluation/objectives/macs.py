@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...search_space import SubnetMask
-from ...supernet import Supernet
 from .objective import Objective
+
+if TYPE_CHECKING:
+    from ...supernet import Supernet
 
 
 def macs(supernet: Supernet, lengths: Sequence[int]) -> Objective:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ...search_space import SubnetMask
-from ...supernet import Supernet
 from .objective import Objective
+
+if TYPE_CHECKING:
+    from ...supernet import Supernet
 
 
 def encoder_parameters(supernet: Supernet) -> Objective:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ..evaluation import SEARCHED, SUPERNET
@@ -52,6 +52,8 @@ class Point:
     """Lower quartile of that run."""
     latency_high_ms: float | None = None
     """Upper quartile of that run."""
+    values: Mapping[str, float] = field(default_factory=dict)
+    """Of objectives that have no field here, by name."""
     error_int8: float | None = None
     """On the report split after quantisation, where models are served in int8."""
     on_front: bool = False
@@ -72,6 +74,10 @@ class Point:
     def __post_init__(self) -> None:
         if len(self.heads) != len(self.neurons):
             raise ValueError(f"{self.key} has heads of {len(self.heads)} layers but neurons of {len(self.neurons)}")
+
+    def cost(self, name: str) -> float | None:
+        """Return a number by its name."""
+        return self.values[name] if name in self.values else getattr(self, name, None)
 
     @property
     def name(self) -> str:

@@ -23,14 +23,19 @@ _AXES = (
     ("parameters", "All parameters", "", "parameters"),
 )
 ERRORS = ("error_selection", "error_report", "error_int8")
-_NUMBERS = (*ERRORS, *(name for name, *_ in _AXES), "latency_low_ms", "latency_high_ms")
+
+
+def axes_of(facts: ReportFacts) -> tuple[tuple[str, str, str, str], ...]:
+    """Return what models can be drawn against: the usual costs, then other objectives, as they are called."""
+    others = dict.fromkeys(name for point in facts.points for name in point.values)
+    return (*_AXES, *((name, name.replace("_", " ").capitalize(), "", name.replace("_", " ")) for name in others))
 
 
 def payload(facts: ReportFacts) -> str:
     """Return the page's data as JSON that is safe inside a script element."""
     everything = (facts.full, *facts.wholes.values(), *facts.points)
     data = {
-        "axes": [axis for one in _AXES if (axis := _axis(*one, everything)) is not None],
+        "axes": [axis for one in axes_of(facts) if (axis := _axis(*one, everything)) is not None],
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)}",
         "layers": [{"name": name, "title": title} for name, title in facts.layers.items()],
@@ -64,7 +69,7 @@ def measured(point: Point) -> str:
 
 def _axis(name: str, label: str, unit: str, amount: str, points: tuple[Point, ...]) -> dict[str, Any] | None:
     """Describe a cost, with what its numbers are divided by on the page; None if nothing has it."""
-    known = [v for v in (finite(getattr(point, name)) for point in points) if v is not None]
+    known = [v for v in (finite(point.cost(name)) for point in points) if v is not None]
     if not known:
         return None
     if unit:
@@ -87,7 +92,8 @@ def _top(facts: ReportFacts, name: str) -> float:
 
 
 def _point(facts: ReportFacts, point: Point) -> dict[str, Any]:
-    shown = {name: number(getattr(point, name)) for name, *_ in _AXES}
+    costs = [name for name, *_ in axes_of(facts)]
+    shown = {name: number(point.cost(name)) for name in costs}
     shown |= {name: quoted(facts, getattr(point, name)) for name in ERRORS}
     shown["error_selection"] = error(point.error_selection)
     intervals = {name: facts.yardstick.interval(getattr(point, name)) for name in ERRORS[1:]}
@@ -107,6 +113,6 @@ def _point(facts: ReportFacts, point: Point) -> dict[str, Any]:
         "on_front": point.on_front,
         "constant": facts.is_constant(point),
         "intervals": intervals,
-        "values": {name: finite(getattr(point, name)) for name in _NUMBERS},
+        "values": {name: finite(point.cost(name)) for name in (*ERRORS, *costs, "latency_low_ms", "latency_high_ms")},
         "shown": shown,
     }

@@ -1,4 +1,7 @@
-"""What errors of a run are held against: the best constant answer, and chance in the draw of the report split."""
+"""What errors of a run are held against: the best constant answer, and chance in the draw of the report split.
+
+The one rule for "no better than a constant answer": `front`, `pick`, the report and model cards go by it.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,8 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
-
 CONSTANT = "no better than a constant answer"
+_Z = statistics.NormalDist().inv_cdf(0.975)
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,11 @@ class Yardstick:
         """
         if error is None or not math.isfinite(error) or not self.rows:
             return None
-        found = binomtest(round(error * self.rows), self.rows).proportion_ci(method="wilson")
-        return float(found.low), float(found.high)
+        rows, share = self.rows, round(error * self.rows) / self.rows
+        centre = share + _Z**2 / (2 * rows)
+        half = _Z * math.sqrt(share * (1 - share) / rows + (_Z / (2 * rows)) ** 2)
+        scale = 1 + _Z**2 / rows
+        return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
 
     def top(self, whole: float | None, errors: Iterable[float | None], *, report: bool = True) -> float:
         """Return the highest error that a picture shows; what lies beyond is said at its edge.

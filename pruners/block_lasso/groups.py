@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...supernet.packed.slabs import Scheme, Slabs
+from ...supernet.packed import Scheme
+from ...supernet.packed.slabs import Slabs
 from ...supernet.stored.storage import known_family
 from ..importance.backward import PARTS
 from .settings import Selection

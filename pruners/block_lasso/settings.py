@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...supernet.packed.slabs import Scheme
+from ...supernet.packed import Scheme
 from ...supernet.training.settings import FinetuneSettings
 
 Selection = Literal["matrix", "global"]

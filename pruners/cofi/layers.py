@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -12,8 +11,8 @@ from torch.nn import functional
 
 from ...search_space import SubnetMask
 from ...supernet.elastic import cut, hidden_index
+from .settings import Matching
 
-Matching = Literal["free", "ordered"]
 _TAUGHT = 4  # layers of a teacher, evenly spread, that are distilled
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...supernet.training.settings import Precision, TrainingSettings
-from .layers import Matching
 
+Matching = Literal["free", "ordered"]
 Distillation = Literal["layers", "predictions", "none"]
 
 

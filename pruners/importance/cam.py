@@ -36,3 +36,6 @@ class Cam(GradientImportance):
     def of_batch(self, supernet: Supernet, seen: BackwardPass) -> tuple[Tensor, Tensor]:
         """Add up absolute products."""
         return sum_over_units(supernet, lambda path, kind: weight_score(supernet, seen, path, kind, shift=self.shift))
+
+
+cam = Cam()

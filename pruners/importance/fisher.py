@@ -32,3 +32,6 @@ class Fisher(GradientImportance):
         if self.per == "batch":
             return seen.heads.mean(0).square(), seen.neurons.mean(0).square()
         return seen.heads.square().sum(0), seen.neurons.square().sum(0)
+
+
+fisher = Fisher()

@@ -24,3 +24,6 @@ class Gradient(GradientImportance):
     def of_batch(self, supernet: Supernet, seen: BackwardPass) -> tuple[Tensor, Tensor]:
         """Add up absolute values, text by text."""
         return seen.heads.abs().sum(0), seen.neurons.abs().sum(0)
+
+
+gradient = Gradient()

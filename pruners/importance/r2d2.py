@@ -125,6 +125,9 @@ class R2D2:
         return heads, neurons.sqrt() if self.activity == "rms" else neurons
 
 
+r2d2 = R2D2()
+
+
 def updated(kernel: Tensor, c: Tensor) -> Tensor:
     """Return the next C of the multiplicative update `C * sqrt(K / (K C))`, element by element.
 

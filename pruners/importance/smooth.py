@@ -31,3 +31,6 @@ class Smooth(GradientImportance):
     def of_batch(self, supernet: Supernet, seen: BackwardPass) -> tuple[Tensor, Tensor]:
         """Add up absolute products."""
         return sum_over_units(supernet, lambda path, kind: weight_score(supernet, seen, path, kind, shift=None))
+
+
+smooth = Smooth()

@@ -16,6 +16,7 @@ from ...evaluation.latency.target import LatencyTarget, busy
 from ...files import replace_text
 from ..folder import RunFolder
 from ..model import Model, rounded
+from .html import html_table
 
 _ANSWERS = "answers.json"
 
@@ -32,6 +33,7 @@ class Answer:
         budgets: by objective.
         target: how models are served.
         spread: how much the machine's speed varied while it was measured; NaN if nothing was.
+        notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
     """
 
     chosen: Model
@@ -40,6 +42,7 @@ class Answer:
     budgets: dict[str, float]
     target: LatencyTarget
     spread: float
+    notes: tuple[str, ...] = ()
 
     @property
     def roles(self) -> dict[str, Model]:
@@ -51,6 +54,12 @@ class Answer:
     def warning(self) -> str | None:
         """What is to be said of a machine that did something else meanwhile; None if it seems not to have."""
         return busy(self.spread)
+
+    def _repr_html_(self) -> str:
+        limits = ", ".join(f"{name} <= {limit:.4g}" for name, limit in self.budgets.items())
+        return html_table(
+            [*self.roles.items()], f"the best within {limits}, with its neighbours on the front; {self.target}"
+        )
 
     def facts(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""

@@ -13,6 +13,8 @@ from ...evaluation.evaluation import NATIVE, RECOVERED, REPORT, SEARCHED, SELECT
 from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..model import Home, Model, model_of, on_report
+from ..telling import call_of
+from .html import html_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,11 +27,12 @@ class Front(Sequence[Model]):
     Attributes:
         title: what they are of.
         against: the cost beside the error.
+        notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
     """
 
-    def __init__(self, models: Sequence[Model], title: str, against: str) -> None:
+    def __init__(self, models: Sequence[Model], title: str, against: str, notes: Sequence[str] = ()) -> None:
         self._models = tuple(models)
-        self.title, self.against = title, against
+        self.title, self.against, self.notes = title, against, tuple(notes)
 
     @overload
     def __getitem__(self, index: int) -> Model: ...
@@ -50,11 +53,7 @@ class Front(Sequence[Model]):
         return pd.DataFrame([model.facts() for model in self])
 
     def _repr_html_(self) -> str:
-        shown = ["key", "layers", "heads", "neurons", "error_selection", "error_report", "encoder_parameters"]
-        frame = self.to_dataframe().dropna(axis="columns", how="all")
-        shown += [name for name in ("latency_ms", "nonzero", "density") if name in frame and name not in shown]
-        caption = f"{self.title}: error over {self.against}"
-        return frame[[name for name in shown if name in frame]].style.hide(axis="index").set_caption(caption).to_html()
+        return html_table([("", model) for model in self], f"{self.title}: error over {self.against}")
 
     def plot(self, axes: Axes | None = None) -> Axes:
         """Draw the error of both splits over the cost; returns matplotlib's axes."""
@@ -62,23 +61,14 @@ class Front(Sequence[Model]):
 
         axes = plt.gca() if axes is None else axes
         for split, marker in (("selection", "o"), ("report", "x")):
-            drawn = [
-                (cost, getattr(m, f"error_{split}")) for m in self if (cost := cost_of(m, self.against)) is not None
-            ]
+            drawn = [(cost, getattr(m, f"error_{split}")) for m in self if (cost := m.cost(self.against)) is not None]
             drawn = [(cost, error) for cost, error in drawn if error is not None]
             axes.plot([cost for cost, _ in drawn], [error for _, error in drawn], marker, label=f"{split} split")
-        axes.set_xlabel(self.against.replace("_", " "))
+        axes.set_xlabel(self.against.replace("_ms", " (ms)").replace("_", " "))
         axes.set_ylabel("error")
         axes.set_title(self.title)
         axes.legend()
         return axes
-
-
-def cost_of(model: Model, name: str) -> float | None:
-    """Return a cost of a model; its latency as measured, else as predicted."""
-    if name == "latency_ms" and model.latency_ms is None:
-        return model.latency_predicted_ms
-    return getattr(model, name)
 
 
 def open_archive(folder: RunFolder) -> Archive:
@@ -88,7 +78,7 @@ def open_archive(folder: RunFolder) -> Archive:
         InputError: nothing has been searched yet.
     """
     if not folder.archive.exists():
-        raise InputError(f"{folder.path} has no archive yet; run `secateur search {folder.path}` first")
+        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
     return Archive(folder.archive)
 
 
@@ -110,14 +100,12 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
         if archive.evaluations(split=SELECTION, weights=weights):
             known = {name for one in archive.evaluations(split=SELECTION, weights=weights) for name in one.values}
             raise InputError(
-                f"no model with {weights} weights in {archive.path} has {against}; add --against "
+                f"no model with {weights} weights in {archive.path} has {against}; add `against` "
                 f"{'nonzero' if 'nonzero' in known else 'encoder_parameters'}"
             )
-        raise InputError(
-            f"{archive.path} has no model with {weights} weights; run `secateur {_maker(weights, archive)}` for them"
-        )
+        raise InputError(f"{archive.path} has no model with {weights} weights; run {_maker(weights, archive)} for them")
     if not chosen:
-        raise InputError(f"{archive.path} is empty; run `secateur search {archive.path.parent}` first")
+        raise InputError(f"{archive.path} is empty; run {call_of(archive.path.parent, 'search')} first")
     missing = [one.key for one in chosen if one.model not in reported]
     if missing:
         raise InputError(
@@ -128,15 +116,15 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
 
 
 def _maker(weights: str, archive: Archive) -> str:
-    """Return the command that makes models with these weights."""
+    """Return the call that makes models with these weights."""
     run = archive.path.parent
     if weights in SEARCHED:
-        return f"search {run}{' --search-searcher moasha' if weights == STANDARD else ''}"
+        return call_of(run, "search", **({"searcher": "moasha"} if weights == STANDARD else {}))
     if weights == RECOVERED:
-        return f"compare {run} --recover 1"
+        return call_of(run, "compare", recover_epochs=1)
     method = "deepcuts_cam" if weights == NATIVE else "mask_tuning"
-    origin = " --from supernet" if weights == SUPERNET_PRUNED else ""
-    return f"prune {run} --method {method} --density 0.8,0.6,0.4{origin}"
+    origin = {"origin": "supernet"} if weights == SUPERNET_PRUNED else {}
+    return call_of(run, "prune", method=method, density="0.8,0.6,0.4", **origin)
 
 
 def whole_model(archive: Archive, weights: str | None = None, home: Home | None = None) -> Model:
@@ -167,7 +155,7 @@ def within_shares(
     # The latency is what was measured, and only on the report split; all else is known on both.
     costs = {one.model: (reported[one.model] if against == "latency_ms" else one).values[against] for one in rows}
     known = [Candidate(one, {ERROR: one.values[ERROR], against: costs[one.model]}) for one in rows]
-    found, all_of_it = [], getattr(whole, against)
+    found, all_of_it = [], whole.cost(against) or 0.0
     for share in shares:
         chosen = choose(known, {against: float(share * Fraction(all_of_it))})
         if chosen is None:

@@ -24,6 +24,7 @@ from ...supernet import Supernet
 from ...supernet.extraction import check_extracted, extract
 from ...supernet.precision import resolve_precision
 from ...tasks import Task
+from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_table_here, searched_latency_table
 from ..model import Home, Model, model_of, open_subnet
@@ -221,9 +222,9 @@ def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home 
 
 def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Sequence[Candidate]) -> list[Answers]:
     """Run models over the report split, as the search does."""
-    stages = folder.record["stages"]
-    settings = stages["search"]["settings"] if "search" in stages else stages["standard"]["search"]
-    dtype = resolve_precision(settings["precision"], supernet.device)
+    basis = Basis.of(folder)
+    assert basis is not None
+    dtype = resolve_precision(basis.dtype, supernet.device)
     pad, splits = task.pad_token_id, list(task.report.values())
     cut = [SplitError(supernet, split, task.metric, pad_token_id=pad, dtype=dtype) for split in splits]
     found = []

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ...evaluation.archive import Archive
 from ...evaluation.choice import choose, nearest
 from ...evaluation.evaluation import Evaluation
+from ..constant import judged, notes_of
 from ..folder import RunFolder
 from ..model import Home
 from ..settings import Budgets, PickSettings
@@ -27,10 +30,13 @@ def pick(folder: RunFolder, settings: PickSettings, home: Home | None = None) ->
     budgets = given_budgets(settings)
     with open_archive(folder) as archive:
         if settings.as_measured:
-            return stored_answer(folder, archive, budgets, settings, home)
-        from .measured import measured_answer  # here: what is stored can be read without torch
+            answer = stored_answer(folder, archive, budgets, settings, home)
+        else:
+            from .measured import measured_answer  # here: what is stored can be read without torch
 
-        return measured_answer(folder, archive, budgets, settings.runtime, home)
+            answer = measured_answer(folder, archive, budgets, settings.runtime, home)
+        models = dict(zip(answer.roles, judged(folder, answer.roles.values()), strict=True))
+        return replace(answer, **models, notes=notes_of(folder, archive, models.values()))
 
 
 def chosen_model(

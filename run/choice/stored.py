@@ -13,11 +13,10 @@ from ...evaluation.objectives import ERROR
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import Home, model_of, on_report, own_weights
-from ..settings import Budgets, PickSettings
+from ..settings import BUDGETS, Budgets, PickSettings
+from ..telling import call_of
 from .answer import Answer, Roles
 
-# Kinds of budgets; the neighbours are ordered by the first cost that has one.
-_NAMES = ("latency_ms", "memory_mb", "disk_mb", "parameters", "encoder_parameters", "macs", "error")
 MEASURED = ("latency_ms", "memory_mb")  # those that are held against measurements, not against what is known exactly
 
 
@@ -27,9 +26,9 @@ def given_budgets(settings: Budgets) -> dict[str, float]:
     Raises:
         InputError: none was.
     """
-    found = {name: getattr(settings, name) for name in _NAMES if getattr(settings, name) is not None}
+    found = {name: getattr(settings, name) for name in BUDGETS if getattr(settings, name) is not None}
     if not found:
-        raise InputError(f"give a budget: one or more of {', '.join('--' + n.replace('_', '-') for n in _NAMES)}")
+        raise InputError(f"give a budget: one or more of {', '.join(f'`{name}`' for name in BUDGETS)}")
     return found
 
 
@@ -54,7 +53,7 @@ def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -
     rows = archive.evaluations(split=SELECTION, weights=weights or SEARCHED)
     found = [one for one in rows if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()]
     if not found:
-        raise InputError(f"{archive.path} is empty; run `secateur search {folder.path}` first")
+        raise InputError(f"{archive.path} is empty; run {call_of(folder.path, 'search')} first")
     return found
 
 
@@ -94,7 +93,7 @@ def stored_answer(
     if settings.runtime not in (None, target.runtime):
         raise InputError(
             f"the latencies in {folder.archive} are of {target.runtime}, not of {settings.runtime}; leave out "
-            "--as-measured and they are measured, or leave out --runtime"
+            "`as_measured` and they are measured, or leave out `runtime`"
         )
     known = stored_candidates(folder, archive, budgets)
     chosen = choose(known, budgets)

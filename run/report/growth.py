@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.objectives import ERROR
 from ...evaluation.pareto import normalised_hypervolume
-from ...evaluation.report import Curve
+from ...evaluation.report.facts import Curve
 from ..recipes import label
 
 _SIZE = "encoder_parameters"

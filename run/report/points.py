@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import numpy as np
 
 from ...errors import InputError
@@ -23,8 +25,8 @@ from ...evaluation.evaluation import (
 )
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.pareto import is_front
-from ...evaluation.report import Point
 from ...evaluation.report import comparison as layers
+from ...evaluation.report.facts import Point
 from ...search_space import EncoderShape
 from ..model import model_name
 from ..recipes import label
@@ -37,6 +39,8 @@ _LAYERS = {
     STANDARD: layers.NATIVE,
     NATIVE: layers.NATIVE,
 }
+
+_FIELDS = {one.name for one in fields(Point)}
 
 
 def reported_points(archive: Archive, shape: EncoderShape, epochs: float | None) -> tuple[Point, ...]:
@@ -118,6 +122,7 @@ def _point(one: Evaluation, report: Evaluation | None, shape: EncoderShape, *, o
         latency_measured_ms=reported["latency_ms"] if timed else None,
         latency_low_ms=reported["latency_low_ms"] if timed else None,
         latency_high_ms=reported["latency_high_ms"] if timed else None,
+        values={name: values[name] for name in OBJECTIVES if name in values and name not in _FIELDS},
         error_int8=reported.get(ERROR_INT8),
         on_front=on_front and report is not None,
         weights=one.weights,

@@ -8,15 +8,13 @@ from typing import Any
 
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import SEARCHED, SELECTION, STANDARD, SUPERNET, Evaluation
-from ...evaluation.latency import LatencyTable
+from ...evaluation.latency.table import LatencyTable
 from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
 from ...evaluation.report.comparison import LAYERS
 from ...evaluation.report.parts import number, percent
 from ...search_space import SubnetMask
-from ...supernet.families import family_of
-from ...supernet.stored.storage import load_config
-from ...tasks import Task
-from ..comparison import budgets_of, comparison, yardstick
+from ..comparison import budgets_of, comparison
+from ..data_facts import DataFacts, data_facts
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..recipes import label
@@ -26,29 +24,28 @@ from .points import reported_points, whole_points
 _STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
 
 
-def write_report(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> Path:
+def write_report(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> Path:
     """Write `report.html` and, if anything was searched, `front.png` into the run folder; return the page's path.
 
     Args:
         folder: the run.
         archive: its archive.
-        task: its task.
         compared: its methods at equal budgets; at those that were pruned at if None.
     """
-    facts = report_facts(folder, archive, task, compared)
+    facts = report_facts(folder, archive, compared)
     write_page(folder.path / "report.html", facts)
     if facts.front:
         write_picture(folder.path / "front.png", facts)
     return folder.path / "report.html"
 
 
-def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comparison | None = None) -> ReportFacts:
+def report_facts(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> ReportFacts:
     """Collect what a report of the run states; as :func:`write_report`."""
-    config = load_config(folder.finetuned)
-    shape = family_of(config).shape(config)
+    data = data_facts(folder)
+    shape = data.shape
     full = SubnetMask.full(shape)
     if compared is None:
-        compared = comparison(folder, archive, task, shape, budgets_of(archive), None)
+        compared = comparison(folder, archive, budgets_of(archive), None)
     epochs = None if compared is None else compared.epochs
     points = reported_points(archive, shape, epochs)
     wholes = whole_points(archive, shape, full.key, epochs)
@@ -78,21 +75,21 @@ def report_facts(folder: RunFolder, archive: Archive, task: Task, compared: Comp
         table_error=table.error,
         table_facts=_table_facts(table),
         environment=folder.record["environment"],
-        splits=_splits(task),
+        splits=_splits(data),
         hypervolumes={} if box is None else covered(searched, box, label),
         curves=() if box is None else growth(searched, box),
         approaches=_approaches(folder, searched, box),
         comparison=compared if compared is not None and len(compared.methods) > 1 else None,
-        yardstick=yardstick(task) if compared is None else compared.yardstick,
+        yardstick=data.yardstick,
         run=str(folder.path),
     )
 
 
-def _splits(task: Task) -> str:
-    rows = sum(split.examples for split in task.report.values())
+def _splits(data: DataFacts) -> str:
+    rows = sum(data.report_examples.values())
     return (
-        f"the selection error is of {task.selection.examples:,} rows held out of the training split, which all choices "
-        f"are made on; the report error is of {rows:,} rows, {task.report_origin}, looked at once for each model"
+        f"the selection error is of {data.selection_examples:,} rows held out of the training split, which all choices "
+        f"are made on; the report error is of {rows:,} rows, {data.report_origin}, looked at once for each model"
     )
 
 

@@ -22,6 +22,7 @@ from ...tasks.demo_model import DEMO_LICENCE, DEMO_NAME
 from ...tasks.kinds import Head
 from ..choice.front import open_archive
 from ..choice.pick import chosen_model
+from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import evaluations_of, model_name, on_report, open_subnet, whole_evaluation
@@ -39,6 +40,7 @@ class Extracted:
         form: which kind of checkpoint it is.
         head: what it is for.
         address: where it was uploaded to; None if it was not.
+        note: says that it is no better than a constant answer; None if it is.
     """
 
     folder: Path
@@ -46,6 +48,7 @@ class Extracted:
     form: Written
     head: Head
     address: str | None
+    note: str | None = None
 
 
 def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True) -> Extracted:
@@ -64,14 +67,15 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
         supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
         kind = None if selection.weights in SEARCHED else FINETUNED
         whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
+    note = constant_note(folder, *errors_of(selection, report))
     to = settings.to or default_folder(folder, selection)
     if not again and (there := read_record(to)) is not None:
-        return Extracted(to, selection.key, there.form, supernet.head, None)
+        return Extracted(to, selection.key, there.form, supernet.head, None, note)
     # A stage that begins tidies the run folder up, half-written models included.
     with folder.writing() if settings.to is None else nullcontext():
         form = write(folder, supernet, selection, report, whole, to, form=settings.form, name=settings.push)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
-    return Extracted(to, selection.key, form, supernet.head, address)
+    return Extracted(to, selection.key, form, supernet.head, address, note)
 
 
 def chosen_evaluations(
@@ -82,6 +86,11 @@ def chosen_evaluations(
         return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
     chosen = chosen_model(folder, archive, settings, runtime=runtime, weights=settings.weights)
     return chosen, on_report(archive, chosen)
+
+
+def errors_of(selection: Evaluation, report: Evaluation | None) -> tuple[float, float | None]:
+    """Return a model's errors on both splits."""
+    return selection.values[ERROR], None if report is None else report.values[ERROR]
 
 
 def default_folder(folder: RunFolder, selection: Evaluation) -> Path:
@@ -164,6 +173,7 @@ def card_facts(
         latency_ms=latency,
         latency_conditions=conditions,
         method=f"{_finder(selection)}, seed {selection.seed}; {trained}",
+        constant=constant_note(folder, *errors_of(selection, report)),
         licence=DEMO_LICENCE if origin == DEMO_NAME else licence_of(origin),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
@@ -16,8 +17,8 @@ from transformers import PreTrainedModel
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
-from ...evaluation.latency import INT8, Bench, Latency, LatencyTarget, busy
-from ...evaluation.latency.target import ONNXRUNTIME, TORCH
+from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
+from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
@@ -33,6 +34,7 @@ from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, quiet
 from ...tasks import Task
 from ..choice.front import open_archive
+from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
 from ..model import evaluations_of, open_subnet, rounded
@@ -44,7 +46,6 @@ from .recovery import recovered, recovery_line
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, RECOVERED = "whole model", "cut out", "recovered"
-_RUNTIME_NAMES = {TORCH: "PyTorch", ONNXRUNTIME: "ONNX Runtime", INT8: "ONNX Runtime, int8"}
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class Exported:
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
         known = {"folder": str(self.checkpoint.folder), "key": self.facts.key, "parameters": self.facts.parameters}
+        known["constant"] = self.facts.constant is not None
         steps = [rounded(asdict(row)) for row in self.rows]
         return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
 
@@ -106,7 +108,7 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
         supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
     recovers = settings.recover is not None or settings.recover_minutes is not None
     if recovers and selection.values.get("nonzero", 1.0) < 1:
-        raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave --recover out")
+        raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
     task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
     model = open_subnet(folder, supernet, selection).float()
     rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
@@ -129,19 +131,19 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     assert served.latency is not None
     scores = {"report": {"report": served.score}, "parent_report": {"report": rows[0].score}}
     if recovers:  # what was scored on the selection split is the model before it
-        facts = replace(facts, selection=None)
+        facts = replace(facts, selection=None, constant=constant_note(folder, -math.inf, 1 - served.score))
     measured = {"latency_ms": served.latency.median, "latency_conditions": str(target)}
     write_card(to, replace(facts, **scores, **measured, sections=sections))
     shutil.rmtree(state, ignore_errors=True)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
-    return Exported(Extracted(to, selection.key, form, facts.head, address), tuple(rows), facts, target)
+    return Exported(Extracted(to, selection.key, form, facts.head, address, facts.constant), tuple(rows), facts, target)
 
 
 def _check(settings: ExportSettings) -> None:
     """Refuse what would fail in the end, before anything is computed."""
     check_replaceable(settings.to)
     if settings.recover is not None and settings.recover_minutes is not None:
-        raise InputError("--recover and --recover-minutes are two ways to say how long; give one")
+        raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
     if settings.onnx or settings.int8:
         for module in ("onnx", "onnxruntime"):
             needed(module)
@@ -232,11 +234,10 @@ def _timed(
     folder: RunFolder, whole: PreTrainedModel, model: PreTrainedModel, runtime: str, target: LatencyTarget
 ) -> tuple[Latency, ...]:
     """Time both models in turn, as the run's target has it but in a runtime."""
-    own = {} if runtime == TORCH else {"device": "cpu", "precision": "float32"}
-    bench = Bench(whole, target.model_copy(update={"runtime": runtime, **own}))
+    bench = Bench(whole, target.model_copy(update={"runtime": runtime, **RUNTIMES[runtime].restricts}))
     places = bench.add(whole, model, seconds=_SECONDS, rounds=_ROUNDS)
     if warning := busy(bench.spread):
-        folder.tell.say(f"warning: {_RUNTIME_NAMES[runtime]}: {warning}")
+        folder.tell.say(f"warning: {RUNTIMES[runtime]}: {warning}")
     return tuple(bench.latency(place) for place in places)
 
 
@@ -248,7 +249,7 @@ def cells(row: Row) -> tuple[str, ...]:
     """Return a step's cells in a table."""
     size = "" if np.isnan(row.megabytes) else f"{row.megabytes:.1f}"
     middle = "" if row.latency is None else f"{row.latency.median:.2f} ({row.latency.low:.2f}-{row.latency.high:.2f})"
-    return row.model, _RUNTIME_NAMES[row.runtime], f"{row.score:.4f}", size, middle
+    return row.model, str(RUNTIMES[row.runtime]), f"{row.score:.4f}", size, middle
 
 
 def header(metric: str) -> tuple[str, ...]:

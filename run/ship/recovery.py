@@ -73,18 +73,16 @@ def recovered(
         one.float().to(device)  # pyright: ignore[reportArgumentType]
     rows = np.arange(min(_FITTED, len(task.train)))
     teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs)
-    watch = Stopwatch(state / "seconds")
-    before = report_errors(model, task)
-    steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
-    with folder.tell.progress("recover") as tick:
+    with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
+        before = report_errors(model, task)
+        steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
 
         def report(step: Progress) -> None:
-            watch.beat()
             tick(step.done, step.total, f"loss {step.loss:.3f}")
 
         recipe = _recipe(settings, task, steps)
         distil(model, task, teacher, recipe, seed=folder.project.seed, state=state / "training", report=report)
-    seconds = watch.seconds
+        seconds = watch.seconds
     model.eval()
     return Recovered(before, report_errors(model, task), steps, seconds)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,7 @@ from ...supernet.stored.storage import save_model
 from ...supernet.training.finetuning import finetune
 from ...supernet.training.settings import FinetuneSettings
 from ...tasks import Task
-
-_WRITE_SECONDS = 1.0
+from ..stopwatch import Stopwatch
 
 
 @dataclass(frozen=True)
@@ -78,33 +76,17 @@ class CandidateTrainer:
                 diary.note(error, ended=not keep_going(epoch, error) or epoch >= self.settings.epochs)
             return epoch < len(diary.errors) or not diary.ended
 
-        if not diary.ended:
-            candidate = extract(self.model, mask)
-            finetune(
-                candidate,
-                self.task,
-                self.settings,
-                seed=self.seed,
-                state=diary.folder / "training",
-                report=lambda _: diary.beat(),
-                after_epoch=after_epoch,
-            )
-        return diary.close(self.weights / mask.key)
+        with Stopwatch(diary.folder / "seconds") as watch:
+            if not diary.ended:
+                candidate = extract(self.model, mask)
+                state = diary.folder / "training"
+                finetune(candidate, self.task, self.settings, seed=self.seed, state=state, after_epoch=after_epoch)
+            error, epochs = diary.close(self.weights / mask.key)
+        return Trained(error, epochs, watch.seconds)
 
     def _error(self, candidate: PreTrainedModel) -> float:
         task = self.task
         return model_error(candidate, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=self.dtype)
-
-
-def under_way(folder: Path) -> tuple[str | None, float]:
-    """Return the key of the candidate that a folder of a :class:`Diary` belongs to, if any, and the seconds it took."""
-    found = _read(folder)
-    return found.get("key"), found.get("seconds", 0.0)
-
-
-def _read(folder: Path) -> dict[str, Any]:
-    path = folder / "diary.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
 
 
 class Diary:
@@ -117,20 +99,17 @@ class Diary:
     Attributes:
         errors: on the selection split, after each finished epoch.
         ended: there will be no further epoch.
-        seconds: spent by earlier attempts, but for the last second of one that was killed.
     """
 
     def __init__(self, folder: Path, key: str) -> None:
-        self.folder = folder
-        self._begin = time.monotonic()
-        found = _read(folder)
+        self.folder, self._path = folder, folder / "diary.json"
+        found: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
         if found.get("key") != key:
             shutil.rmtree(folder, ignore_errors=True)
-            found = {"key": key, "errors": [], "ended": False, "seconds": 0.0}
+            found = {"key": key, "errors": [], "ended": False}
         self._key = key
         self.errors: list[float] = found["errors"]
         self.ended: bool = found["ended"]
-        self.seconds: float = found["seconds"]
         self._write()  # a resume point belongs to it from now on
 
     def would_be_best(self, error: float) -> bool:
@@ -150,30 +129,20 @@ class Diary:
             if path != self.weights(self._best()):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def beat(self) -> None:
-        """Write down the time spent, once a second."""
-        if time.monotonic() - self._written >= _WRITE_SECONDS:
-            self._write()
-
-    def close(self, kept: Path) -> Trained:
-        """Move the weights of the best epoch to where they are kept."""
+    def close(self, kept: Path) -> tuple[float, int]:
+        """Move the weights of the best epoch to where they are kept; return its error, and how many there were."""
         best = self._best()
         if self.weights(best).is_dir():  # else an attempt was killed after the move, or no epoch had an error
             shutil.rmtree(kept, ignore_errors=True)
             kept.parent.mkdir(parents=True, exist_ok=True)
             self.weights(best).rename(kept)
-        self._write()
-        return Trained(self.errors[best - 1] if best else math.nan, len(self.errors), self._spent())
+        return self.errors[best - 1] if best else math.nan, len(self.errors)
 
     def _best(self) -> int:
         """Return the number of the epoch with the lowest error, the first of several; 0 if none has one."""
         numbers = [(error, epoch) for epoch, error in enumerate(self.errors, 1) if not math.isnan(error)]
         return min(numbers)[1] if numbers else 0
 
-    def _spent(self) -> float:
-        return self.seconds + time.monotonic() - self._begin
-
     def _write(self) -> None:
-        self._written = time.monotonic()
-        found = {"key": self._key, "errors": self.errors, "ended": self.ended, "seconds": self._spent()}
-        replace_text(self.folder / "diary.json", json.dumps(found) + "\n")
+        found = {"key": self._key, "errors": self.errors, "ended": self.ended}
+        replace_text(self._path, json.dumps(found) + "\n")

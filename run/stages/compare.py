@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
-from ...evaluation.report import Comparison, write_comparison_picture
-from ...search_space import EncoderShape
-from ...supernet.families import family_of
-from ...supernet.stored.storage import load_config
+from ...evaluation.report.comparison import Comparison
+from ...evaluation.report.comparison_picture import write_comparison_picture
 from ...supernet.training.settings import RecoverySettings
-from ...supernet.training.tracking import parse_trackers
-from ...tasks import Task
 from ..comparison import Budgets, Compared, budgets_of, comparison
+from ..data_facts import data_facts
 from ..folder import RunFolder
 from ..processes import check_alone
-from ..project import open_task
 from ..report.report import write_report
-from ..scoring import Scorer
 from ..settings import CompareSettings, parse_densities
-from .equal_recovery import recover_all, recovered_row
+from ..telling import call_of
 
 PICTURE = "compare.png"
 
@@ -34,33 +31,37 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         InputError: nothing was searched or pruned yet, or not at these densities.
     """
     check_alone("compare")
-    asked = None if settings.densities is None else parse_densities(settings.densities, "densities")
-    trackers = parse_trackers(settings.report_to)
+    asked = None if settings.density is None else parse_densities(settings.density)
+    if settings.recover is not None and settings.recover_epochs is not None:
+        raise InputError("`recover` and `recover_epochs` are two ways to say how long; give one")
+    trackers: tuple[str, ...] = ()
+    if settings.report_to is not None:
+        from ...supernet.training.tracking import parse_trackers  # here and below: who only compares needs no torch
+
+        trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with Archive(folder.archive) as archive:
         budgets = budgets_of(archive, asked)
-        config = load_config(folder.finetuned)
-        shape, task = family_of(config).shape(config), open_task(folder)
         if not len(archive):
             raise InputError(_nothing(folder))
+        epochs = settings.recover_epochs
         if settings.recover is not None:
-            recipe = RecoverySettings(epochs=settings.recover)
+            epochs = settings.recover / math.ceil(data_facts(folder).train / RecoverySettings().batch_size)
+        if epochs is not None:
             with folder.writing():
-                _recover(folder, archive, task, shape, budgets, recipe, trackers)
-        facts = comparison(folder, archive, task, shape, budgets, settings.recover)
+                _recover(folder, archive, budgets, epochs, trackers)
+        facts = comparison(folder, archive, budgets, epochs)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
-        write_report(folder, archive, task, facts)
+        write_report(folder, archive, facts)
     write_comparison_picture(folder.path / PICTURE, facts)
     return facts
 
 
 def _nothing(folder: RunFolder) -> str:
-    return (
-        f"{folder.path} has nothing to compare yet; run `secateur prune {folder.path} --method kcm,mask_tuning "
-        f"--density 0.8,0.6` or `secateur search {folder.path}` first"
-    )
+    prune = call_of(folder.path, "prune", method="kcm,mask_tuning", density="0.8,0.6")
+    return f"{folder.path} has nothing to compare yet; run {prune} or {call_of(folder.path, 'search')} first"
 
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
@@ -68,24 +69,20 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
-    there = f"it was pruned at {known}" if pruned else f"`secateur prune {folder.path}` makes some"
+    there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 
-def _recover(
-    folder: RunFolder,
-    archive: Archive,
-    task: Task,
-    shape: EncoderShape,
-    budgets: Budgets,
-    settings: RecoverySettings,
-    trackers: tuple[str, ...],
-) -> None:
+def _recover(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: float, trackers: tuple[str, ...]) -> None:
     """Recover what was not: each method's models at the budgets, and the whole one."""
-    scorer = Scorer.open(folder, task)
+    from ..project import open_task
+    from ..scoring import Scorer
+    from .equal_recovery import recover_all, recovered_row
+
+    settings, scorer = RecoverySettings(epochs=epochs), Scorer.open(folder, open_task(folder))
     with folder.stage("recover", settings):
         scorer.keep_whole(archive)
-        compared = Compared(folder, archive, task, shape, budgets)
+        compared = Compared(folder, archive, budgets)
         whole = compared.whole()
         found = [] if whole is None else [whole]
         found += [one for of in compared.searched().values() for one in of] + compared.pruned()

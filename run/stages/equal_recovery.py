@@ -72,19 +72,14 @@ def recover_all(
             name = model_name(row)
             mine = state / name
             model = _before(scorer, supernet, before)
-            watch = Stopwatch(mine / "seconds")
-
             track = tracking(folder, f"recover/{name}", trackers, settings.model_dump() | row.recipe)
 
-            def report(
-                step: Progress, done: int = done, name: str = name, watch: Stopwatch = watch, track: Tracking = track
-            ) -> None:
-                watch.beat()
+            def report(step: Progress, done: int = done, name: str = name, track: Tracking = track) -> None:
                 tick(done, len(todo), f"{name}: step {step.done} of {step.total}")
                 track(step)
 
             training = mine / "training"
-            with track:
+            with track, Stopwatch(mine / "seconds") as watch:
                 recover(model, scorer.task, teacher, settings, seed=row.seed, state=training, report=report)
             scorer.keep(archive, model, replace(row, seconds=_own_seconds(before) + watch.seconds))
             shutil.rmtree(mine, ignore_errors=True)

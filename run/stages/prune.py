@@ -19,9 +19,7 @@ from ...pruners.base import TrainedPruner
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...tasks import Task
-from ..basis import precision
 from ..folder import RunFolder
-from ..latency import run_latency_settings
 from ..model import model_name
 from ..processes import check_alone
 from ..project import open_supernet
@@ -91,7 +89,6 @@ def _prune(
     densities: tuple[float, ...],
     trackers: tuple[str, ...],
 ) -> None:
-    settings = settings.model_copy(update={"latency": run_latency_settings(folder, settings.latency)})
     scorer = Scorer.open(folder, task, settings.latency, settings.precision)
     supernet = scorer.supernet if settings.origin == "finetuned" else open_supernet(folder)[0]
     seed = folder.project.seed if settings.seed is None else settings.seed
@@ -107,10 +104,9 @@ def _prune(
         job.pruner.check(supernet, job.density)
         check_labels_are_there(job.pruner, task)
     shown = seen_by(task, settings.texts, seed)
-    notes = {"target": scorer.table.target.name, "precision": precision(folder, settings.precision)}
     with (
         Archive(folder.archive) as archive,
-        folder.stage("prune", settings, **notes),
+        folder.stage("prune", settings),
         folder.tell.progress("prune") as tick,
     ):
         scorer.keep_whole(archive)

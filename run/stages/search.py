@@ -14,9 +14,9 @@ from ...search_space import SearchSpace
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
 from ...tasks import Task
-from ..basis import _check_same_basis
+from ..basis import Basis
 from ..evaluators import make_evaluator
-from ..folder import RunFolder, file_digest
+from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..processes import check_alone
 from ..project import open_supernet
@@ -35,7 +35,7 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
         raise unknown_name("searcher", settings.searcher, SEARCHERS)
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
-        raise InputError(f"--search-objectives needs at least two different objectives, got {settings.objectives!r}")
+        raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")
     return names
 
 
@@ -49,17 +49,15 @@ def search_stage(
         if settings.searcher == STANDARD_NAS:
             return standard_stage(folder, task, settings, standard)
         supernet, space = open_supernet(folder)
-        basis = {
-            "supernet": file_digest(folder.supernet / "model.safetensors"),
-            "target": cluster.on_machine(latency_target, supernet.model.config, settings.latency).name,
-        }
-        _check_same_basis(folder, settings, basis)
-        table = open_latency_table(folder, supernet, settings.latency, cluster.on_machine)
+        target = cluster.on_machine(latency_target, supernet.model.config, settings.latency)
+        basis = Basis.join(folder, target, settings.precision)
+        settings = settings.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
+        table = open_latency_table(folder, supernet, target, cluster.on_machine)
         with Archive(folder.archive) as archive:
             if _is_done(folder, archive, settings):
                 folder.tell.say(f"search: complete, in {folder.archive}")
                 return
-            with folder.stage("search", settings, **basis):
+            with folder.stage("search", settings):
                 evaluator = make_evaluator(
                     supernet,
                     task,

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,6 +24,7 @@ from ...supernet.precision import resolve_precision
 from ...supernet.stored.storage import load_tokenizer
 from ...supernet.training.settings import FinetuneSettings
 from ...tasks import Task
+from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..model import own_weights
@@ -32,7 +32,7 @@ from ..project import model_source, open_supernet, start_model
 from ..report.report import write_report
 from ..settings import SearchSettings, StandardSettings
 from ..telling import duration
-from .candidate import CandidateTrainer, Trained, under_way
+from .candidate import CandidateTrainer, Trained
 from .report_split import front_models, rescore
 from .search_loop import pack, unpack
 
@@ -48,32 +48,23 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
         InputError: the run has candidates that were trained or compared otherwise.
     """
     supernet, space = open_supernet(folder)
-    target = latency_target(supernet.model.config, search.latency).name
-    _check_same_basis(folder, search, standard, target)
-    table = open_latency_table(folder, supernet, search.latency)
+    _check_same_recipe(folder, search, standard)
+    target = latency_target(supernet.model.config, search.latency)
+    basis = Basis.join(folder, target, search.precision)
+    search = search.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
+    table = open_latency_table(folder, supernet, target)
     with Archive(folder.archive) as archive:
         if _is_done(folder, archive, search):
             folder.tell.say(f"standard: complete, in {folder.archive}")
             return
-        _count_lost_time(folder, archive)
-        with folder.stage(STAGE, standard, search=search.model_dump(mode="json"), target=target):
+        with folder.stage(STAGE, standard, search=search.model_dump(mode="json")):
             costs = {name: make(supernet, table).of for name, make in OBJECTIVES.items()}
             trainer = _load_trainer(folder, task, search, standard)
             _search(folder, archive, trainer, space, costs, search)
             rescore(folder, archive, supernet, task, table, search)
             shutil.rmtree(trainer.state, ignore_errors=True)
-        page = write_report(folder, archive, task)
+        page = write_report(folder, archive)
     folder.tell.say(f"standard: {duration(folder.seconds(STAGE))}, in {folder.archive}; report: {page}")
-
-
-def _count_lost_time(folder: RunFolder, archive: Archive) -> None:
-    """Raise the stage's seconds to those of its candidates: an attempt that was killed could not write its own."""
-    if STAGE in folder.record["stages"]:
-        rows = archive.evaluations(weights=STANDARD)
-        key, seconds = under_way(folder.path / STATE)
-        done = any(one.key == key and one.split == SELECTION for one in rows)
-        spent = sum(one.seconds for one in rows) + (0.0 if done else seconds)
-        folder.record["stages"][STAGE]["seconds"] = max(folder.seconds(STAGE), spent)
 
 
 def _is_done(folder: RunFolder, archive: Archive, search: SearchSettings) -> bool:
@@ -83,23 +74,19 @@ def _is_done(folder: RunFolder, archive: Archive, search: SearchSettings) -> boo
     return same and there["complete"] and bool(archive.evaluations(weights=STANDARD))
 
 
-def _check_same_basis(folder: RunFolder, search: SearchSettings, standard: StandardSettings, target: str) -> None:
-    """Refuse candidates that cannot be compared with those of the archive."""
-    stages = folder.record["stages"] if folder.archive.exists() else {}
+def _check_same_recipe(folder: RunFolder, search: SearchSettings, standard: StandardSettings) -> None:
+    """Refuse candidates that are trained or stopped otherwise than those of the archive."""
+    stage = folder.record["stages"].get(STAGE)
+    if stage is None or not folder.archive.exists():
+        return
     mine = standard.model_dump(mode="json", exclude={"save_seconds"})
-    mine |= {"target": target} | search.model_dump(mode="json", include={"objectives", "sampling", "precision"})
-    there: dict[str, Any] = {}
-    if "search" in stages:
-        there |= {"target": stages["search"]["target"], "precision": stages["search"]["settings"]["precision"]}
-    elif "prune" in stages:
-        there |= {name: stages["prune"][name] for name in ("target", "precision")}
-    if STAGE in stages:
-        there |= stages[STAGE]["search"] | stages[STAGE]["settings"] | {"target": stages[STAGE]["target"]}
+    mine |= search.model_dump(mode="json", include={"objectives", "sampling"})
+    there = stage["search"] | stage["settings"]
     for name, value in mine.items():
-        if there.get(name, value) != value:
+        if there[name] != value:
             raise InputError(
                 f"{folder.archive} holds candidates with {name.replace('_', ' ')} {there[name]!r}, these would have "
-                f"{value!r}; search with that again, or choose another --out for another run"
+                f"{value!r}; search with that again, or choose another `out` for another run"
             )
 
 

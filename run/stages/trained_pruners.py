@@ -39,8 +39,6 @@ def resumable(
         track: draws its curves.
     """
     state = scorer.folder.path / STATE / name
-    watch = Stopwatch(state / "seconds")
-    lost = watch.seconds
     pruner.state = state / "training"
     if isinstance(pruner, DeepCuts):
         _rewind(scorer, pruner, title)
@@ -49,13 +47,12 @@ def resumable(
         pruner.state = scorer.folder.path / STATE / shared  # one training under the penalty for all densities
 
     def report(step: Progress) -> None:
-        watch.beat()
         note(f"{title}: step {step.done} of {step.total}{step.note and f', {step.note}'}")
         track(step)
 
     pruner.report = report
-    with track:
-        yield lost
+    with track, Stopwatch(state / "seconds") as watch:
+        yield watch.before
     shutil.rmtree(state, ignore_errors=True)
 
 

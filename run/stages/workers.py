@@ -20,7 +20,6 @@ from ...evaluation.evaluation import SELECTION
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm, LocalFarm
 from ...searchers import MOASHA
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ...tasks.split import Split
 from ..evaluators import split_errors
@@ -43,11 +42,11 @@ def check_farming(settings: FarmSettings, searcher: str) -> None:
             them, or dask.distributed is not installed.
     """
     if settings.workers and settings.scheduler:
-        raise InputError("--workers starts workers here, --scheduler uses those of a cluster; give one of the two")
+        raise InputError("`workers` starts workers here, `scheduler` uses those of a cluster; give one of the two")
     if searcher == MOASHA.name and (settings.workers or settings.scheduler):
-        raise InputError("standard NAS (moasha) trains in one process; leave --workers and --scheduler out")
+        raise InputError("standard NAS (moasha) trains in one process; leave `workers` and `scheduler` out")
     if settings.latency_tag and not settings.scheduler:
-        raise InputError("--latency-tag names workers of a cluster; give its --scheduler too, or leave the tag out")
+        raise InputError("`latency_tag` names workers of a cluster; give its `scheduler` too, or leave the tag out")
     if (settings.workers or settings.scheduler) and importlib.util.find_spec("distributed") is None:
         raise InputError("workers need dask.distributed; install it with: pip install 'secateur[distributed]'")
 
@@ -152,12 +151,11 @@ class _Recipe:
 
 def _recipe(folder: RunFolder, task: Task, settings: SearchSettings) -> _Recipe:
     nothing = Split([], None, np.empty(0, np.int64))
-    dtype = resolve_precision(settings.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu"))
     return _Recipe(
         weights=folder.supernet.resolve(),
         digest=file_digest(folder.supernet / "model.safetensors"),
         task=replace(task, train=nothing, report={}),
-        settings=settings.model_copy(update={"precision": str(dtype).removeprefix("torch.")}),
+        settings=settings,
         versions=_versions(),
     )
 

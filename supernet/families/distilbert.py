@@ -1,9 +1,10 @@
-from .family import RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import MODELING, RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 
 DISTILBERT = ModelFamily(
     model_type="distilbert",
     base="distilbert",
     layers="distilbert.transformer.layer",
+    extracted=f"{MODELING}:ExtractedDistilBertConfig",
     layer=LayerPaths(
         query="attention.q_lin",
         key="attention.k_lin",

@@ -79,6 +79,8 @@ class ModelFamily:
         model_type: the Hugging Face configuration's `model_type`.
         base: attribute of the model with a head that holds the encoder with its embeddings.
         layers: path of the list of layers.
+        extracted: the configuration's class of extracted models, `module:class`; the models' own are beside it, named
+            alike. Importing it must do without Secateur if extracted models are to be loaded without.
         heads: what makes a task's outputs of the encoder's.
         positions_from_padding: positions count from `pad_token_id + 1` and skip padding, as RoBERTa's do.
         intermediate_size: the configuration's attribute for F.
@@ -89,6 +91,7 @@ class ModelFamily:
     model_type: str
     base: str
     layers: str
+    extracted: str
     layer: LayerPaths
     embeddings: EmbeddingPaths
     heads: dict[Head, HeadPaths]
@@ -168,4 +171,5 @@ def bert_like_heads(sequence: HeadPaths) -> dict[Head, HeadPaths]:
     }
 
 
+MODELING = "secateur.supernet.modeling_secateur"
 TANH, RELU, GELU = torch.tanh, functional.relu, functional.gelu

@@ -7,12 +7,11 @@ structured pruning", Findings of EMNLP 2020.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Scheme = Literal["row", "column"]
+from . import Scheme
 
 
 @dataclass(frozen=True)

@@ -121,11 +121,11 @@ def chosen_form(model: PreTrainedModel, form: Form) -> Written:
 
 
 def _drop_code(folder: Path) -> None:
-    """Remove the modelling file, which saving an extracted model copies along, and what refers to it."""
-    (folder / f"{modeling_secateur.__name__.rpartition('.')[2]}.py").unlink()
+    """Remove the modelling file, which saving a model of most families copies along, and what refers to it."""
+    (folder / f"{modeling_secateur.__name__.rpartition('.')[2]}.py").unlink(missing_ok=True)
     path = folder / "config.json"
     config = json.loads(path.read_bytes())
-    del config["auto_map"]
+    config.pop("auto_map", None)
     path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
 
 

@@ -48,6 +48,7 @@ class CardFacts:
         latency_ms: median time of one batch in milliseconds, measured end to end; None if not measured.
         latency_conditions: device, threads, batch size, sequence length, precision and backend of `latency_ms`.
         method: how it was found: searcher or pruner, budget, seed.
+        constant: says that it is no better than a constant answer; None if it is, or if that is not known.
         licence: the parent's, as the hub names it; None if not known.
         sections: further sections by their titles, such as what was measured in other runtimes; texts in Markdown.
     """
@@ -71,6 +72,7 @@ class CardFacts:
     latency_ms: float | None = None
     latency_conditions: str = ""
     method: str = ""
+    constant: str | None = None
     licence: str | None = None
     sections: Mapping[str, str] = field(default_factory=dict)
 
@@ -133,6 +135,7 @@ def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
     )
     if facts.method:
         about += f" Found by {facts.method}."
+    warning = "" if facts.constant is None else f"\n{fill(f'**This model is {facts.constant}.**', 120)}\n"
     scores = f"{facts.metric} on {facts.task}, higher is better."
     if facts.selection is not None:
         scores += (
@@ -142,7 +145,7 @@ def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
     return f"""# {facts.name}
 
 {fill(about, 120)}
-
+{warning}
 ## Load it
 
 {_loading(facts, form)}

@@ -2,60 +2,61 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.models.auto import modeling_auto
 from transformers.models.auto.configuration_auto import AutoConfig
 
-from .. import modeling_secateur
 from ..families import FAMILIES, ModelFamily
 from ..heads import ENDINGS, auto_class
-from ..modeling_secateur import (
-    PREFIX,
-    ExtractedBertConfig,
-    ExtractedConfig,
-    ExtractedDistilBertConfig,
-    ExtractedElectraConfig,
-    ExtractedRobertaConfig,
-)
+from ..modeling_secateur import PREFIX, ExtractedConfig
 
 if TYPE_CHECKING:
     from ...tasks.kinds import Head
 
-# By the family's `model_type`.
-CONFIGS: dict[str, type[ExtractedConfig]] = {
-    "bert": ExtractedBertConfig,
-    "roberta": ExtractedRobertaConfig,
-    "distilbert": ExtractedDistilBertConfig,
-    "electra": ExtractedElectraConfig,
-}
-# By the family's `model_type` and the head.
-MODELS: dict[tuple[str, Head], type[PreTrainedModel]] = {
-    (family, head): getattr(modeling_secateur, config.__name__.removesuffix("Config") + ending)
-    for family, config in CONFIGS.items()
-    for head, ending in ENDINGS.items()
-}
+
+def config_class(family: ModelFamily) -> type[ExtractedConfig]:
+    """Return the class of the configurations of a family's extracted models."""
+    module, _, name = family.extracted.partition(":")
+    return getattr(import_module(module), name)
 
 
-# `secateur.registration` sees to it that loading a model imports this.
-for _config in CONFIGS.values():
-    AutoConfig.register(_config.model_type, _config, exist_ok=True)
+def model_class(family: ModelFamily, head: Head) -> type[PreTrainedModel]:
+    """Return the class of a family's extracted models with a head, which is beside their configuration's."""
+    config = config_class(family)
+    return getattr(import_module(config.__module__), config.__name__.removesuffix("Config") + ENDINGS[head])
 
 
-for (_, _head), _model in MODELS.items():
-    getattr(modeling_auto, auto_class(_head)).register(_model.config_class, _model, exist_ok=True)
+def register_extracted() -> None:
+    """Make the Auto classes know the extracted models of all families that there are by now."""
+    for family in FAMILIES.values():
+        config = config_class(family)
+        AutoConfig.register(config.model_type, config, exist_ok=True)
+        for head in family.heads:
+            getattr(modeling_auto, auto_class(head)).register(config, model_class(family, head), exist_ok=True)
 
 
-def family_of_extracted(config: ExtractedConfig) -> ModelFamily:
+register_extracted()  # `secateur.registration` sees to it that loading a model imports this
+
+
+def is_extracted(config: PreTrainedConfig) -> bool:
+    """Tell whether a configuration is an extracted model's."""
+    return config.model_type.startswith(PREFIX)
+
+
+def family_of_extracted(config: PreTrainedConfig) -> ModelFamily:
     """Return the family an extracted model was cut from."""
     return FAMILIES[config.model_type.removeprefix(PREFIX)]
 
 
 __all__ = [
-    "CONFIGS",
-    "MODELS",
     "PREFIX",
     "ExtractedConfig",
+    "config_class",
     "family_of_extracted",
+    "is_extracted",
+    "model_class",
+    "register_extracted",
 ]

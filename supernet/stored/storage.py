@@ -24,7 +24,7 @@ from ..families import HeadPaths, ModelFamily, family_of
 from ..heads import auto_class, stored_head
 from ..packed.packed import slab_linears
 from ..packed.packed_storage import in_stored_form, save_packed, unpacked
-from .extracted import CONFIGS, family_of_extracted
+from .extracted import family_of_extracted, is_extracted, register_extracted
 from .record import CARD, check_record
 from .replacing import replacing
 
@@ -115,6 +115,7 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
     source = find_source(path_or_id)
     with quiet(progress=False), one_line_errors(source):
         # Said, for else transformers asks on the terminal whether to run what lies beside an unknown kind of model.
+        register_extracted()  # those of families that were added since
         config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
     known_family(config)
     return config
@@ -247,7 +248,7 @@ def known_family(config: PreTrainedConfig) -> ModelFamily:
     Raises:
         InputError: the family is not supported.
     """
-    return family_of_extracted(config) if isinstance(config, tuple(CONFIGS.values())) else family_of(config)
+    return family_of_extracted(config) if is_extracted(config) else family_of(config)
 
 
 def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *, new: bool) -> None:

@@ -13,7 +13,7 @@ DropoutOn = Literal["all", "largest", "none"]
 class TrainingSettings(BaseModel):
     """What both training stages are told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
     batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step, over all processes")] = 32

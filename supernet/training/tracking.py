@@ -39,7 +39,7 @@ def parse_trackers(text: str | None) -> tuple[str, ...]:
             raise unknown_name("tracker", name, (*TRACKERS, "none"))
         if name not in installed:
             package = "'secateur[track]'" if name == "tensorboard" else name
-            raise InputError(f"--report-to {name} needs a package that is not installed; `pip install {package}`")
+            raise InputError(f"`report_to` {name} needs a package that is not installed; `pip install {package}`")
     return names
 
 
@@ -96,7 +96,7 @@ class Tracking:
                 self._trackers.append(TRACKERS[name](self._folder, title, progress.done, self._settings))
             except Exception as error:  # each service has its own, for a wrong key or an unreachable server
                 why = " ".join(str(error).split())
-                raise InputError(f"--report-to {name} failed: {why}; mend that, or leave {name} out") from error
+                raise InputError(f"`report_to` {name} failed: {why}; mend that, or leave {name} out") from error
 
     def _write(self) -> None:
         if self._last is not None and self._seen:

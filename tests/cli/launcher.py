@@ -18,8 +18,10 @@ from pathlib import Path
 LAUNCHER = """
 import json, os, select, socket, sys
 import torch, transformers, accelerate, pymoo, matplotlib
-import secateur.cli.app
 from secateur.cli import run_command
+from secateur.cli.app import COMMANDS, function_of
+for name in COMMANDS:
+    function_of(name)
 torch.set_num_threads(1)
 listener = socket.socket(fileno=int(sys.argv[1]))
 waiting = 0

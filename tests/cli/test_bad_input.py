@@ -98,8 +98,16 @@ def test_bad_options(fails, inputs, out, options, expected):
     assert not out.exists()
 
 
+def test_a_run_that_is_there_says_what_it_is_about(fails, finished):
+    assert "is a run with seed 0, not 5" in fails("run", "--out", finished, "--seed", 5)
+    assert "Missing option '--task'" in fails("run", "--out", finished, "--model", "other")
+
+
 def test_a_missing_option_and_a_missing_command(fails, inputs, out):
-    assert re.search(r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model))
+    assert re.search(
+        r"[Mm]issing option '--task'.*secateur run --help", fails("run", "--model", inputs.model, "--out", out)
+    )
+    assert re.search(r"[Mm]issing option '--model'.*secateur run --help", fails("run", "--out", out))
     assert re.match("No such command 'shrink'.*secateur --help", fails("shrink", out))
     assert "Missing argument 'run'; see `secateur front --help`" in fails("front")
 
@@ -266,7 +274,7 @@ def test_a_run_folder_of_another_run(fails, inputs, copied, finished, tmp_path):
     message = fails(*inputs.run(copied), "--supernet-epochs", "7")
     assert f"the supernet stage of {copied} was run with epochs 6.0, not 7.0; choose another --out" in message
     message = fails("search", copied, *SEARCH, "--search-precision", "bfloat16")
-    assert "were computed with --search-precision float32, not bfloat16; search with that again" in message
+    assert "were computed in float32, these would be in bfloat16; leave the precision out" in message
     message = fails("search", copied, *SEARCH, "--search-latency-batch-size", "2")
     assert re.search(r"latencies in .* are of cpu-t\d+-b1-s24-float32, these would be of cpu-t\d+-b2-s24", message)
     assert snapshot(copied) == before
@@ -466,7 +474,7 @@ def test_a_damaged_latency_table(fails, call, inputs, copied):
         for command in (longer, ["extract", copied, "--error", "0.5"]):
             assert fails(*command) == f"the latency table {table} is damaged; delete it and it is measured again"
     table.unlink()
-    assert f"the latency table {table} is gone; run `secateur search` again" in fails("extract", copied, "--error", 0.5)
+    assert f"the latency table {table} is gone; search or prune again" in fails("extract", copied, "--error", 0.5)
     assert call(*longer).code == 0
 
 

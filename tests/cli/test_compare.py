@@ -37,7 +37,7 @@ def compared(finished, tmp_path_factory) -> Path:
     assert run_command(["prune", str(run), *PRUNE]) == 0
     assert run_command(["prune", str(run), *SECOND]) == 0
     assert run_command(["prune", str(run), "--method", "deepcuts_magnitude", "--density", "0.7"]) == 0
-    assert run_command(["compare", str(run), "--recover", "0.5"]) == 0
+    assert run_command(["compare", str(run), "--recover-epochs", "0.5"]) == 0
     return run
 
 
@@ -139,24 +139,27 @@ def test_tables_page_and_picture(compared, call):
 
 
 def test_budgets_can_be_chosen(compared, call, fails):
-    points = json.loads(call("compare", compared, "--densities", "0.7", "--json").out)
+    points = json.loads(call("compare", compared, "--density", "0.7", "--json").out)
     assert {p["density"] for p in points} == {0.7, 1.0}
     assert {p["method"] for p in points if p["density"] == 1} == {"whole"}
-    points = json.loads(call("compare", compared, "--densities", "0.5", "--json").out)
+    points = json.loads(call("compare", compared, "--density", "0.5", "--json").out)
     assert {p["method"] for p in points} == {"whole", NAS}  # a search has a model within any budget
-    assert fails("compare", compared, "--densities", "0.9,x").startswith("--densities needs numbers above 0")
-    assert fails("compare", compared, "--recover", "0") == "--recover: Input should be greater than 0, got 0.0"
+    assert fails("compare", compared, "--density", "0.9,x").startswith("--density needs numbers above 0")
+    message = fails("compare", compared, "--recover-epochs", "0")
+    assert message == "--recover-epochs: Input should be greater than 0, got 0.0"
+    message = fails("compare", compared, "--recover", "4", "--recover-epochs", "0.5")
+    assert message == "--recover and --recover-epochs are two ways to say how long; give one"
 
 
 def test_another_recovery_is_not_mixed_in(compared, tmp_path, call):
     run = shutil.copytree(compared, tmp_path / "run")
-    options = ["--densities", "0.7", "--recover", "0.25", "--json"]
+    options = ["--density", "0.7", "--recover-epochs", "0.25", "--json"]
     points = json.loads(call("compare", run, *options).out)
     assert {p["epochs"] for p in points if p["layer"] == "recovered"} == {0.25}
     again = call("compare", run, *options)
     assert "models are in the archive already" in again.err
     assert json.loads(again.out) == points
-    later = json.loads(call("compare", run, "--densities", "0.7", "--json").out)
+    later = json.loads(call("compare", run, "--density", "0.7", "--json").out)
     assert {p["epochs"] for p in later if p["layer"] == "recovered"} == {0.5}
 
 
@@ -175,7 +178,7 @@ def test_densities_that_nothing_has(compared, tmp_path, fails):
     with sqlite3.connect(run / "archive.db") as db:
         db.execute("DELETE FROM evaluations WHERE recipe = '{}' AND method != 'whole' OR method IN (?)", (AUTO,))
     db.close()
-    message = fails("compare", run, "--densities", "0.8")
+    message = fails("compare", run, "--density", "0.8")
     assert message == f"no method has a model of {run} at a density of 0.8; it was pruned at 0.9, 0.7"
 
 
@@ -189,7 +192,7 @@ def test_nothing_to_compare(inputs, finished, tmp_path, fails, call):
     assert fails("compare", out) == expected
     with Archive(out / "archive.db"):
         pass
-    assert message_of(call("compare", out, "--recover", "1")) == expected
+    assert message_of(call("compare", out, "--recover-epochs", "1")) == expected
     searched = json.loads(call("compare", shutil.copytree(finished, tmp_path / "searched"), "--json").out)
     assert {(p["method"], p["layer"]) for p in searched} == {(NAS, "none")}
 
@@ -217,7 +220,7 @@ def test_killed_at_any_moment_it_is_the_same(compared, launcher, tmp_path):
     assert launcher.run(prune, lambda: count(run, "finetuned") == 3) == -signal.SIGKILL, launcher.log.read_text()
     for command in (prune, second):
         assert launcher.run(command) == 0, launcher.log.read_text()
-    recover = ["compare", str(run), "--recover", "0.5"]
+    recover = ["compare", str(run), "--recover-epochs", "0.5"]
     assert launcher.run(recover, lambda: count(run, "recovered") == 2) == -signal.SIGKILL, launcher.log.read_text()
     assert (run / "recover.state/teacher.npy").exists()
     assert launcher.run(recover) == 0, launcher.log.read_text()

@@ -162,7 +162,7 @@ def test_latencies_come_from_the_machine_with_the_tag(call, fails, run, cluster)
     assert "has the tag 'elsewhere'; start one on" in fails(*command, "--latency-tag", "elsewhere")
     result = call(*command, "--latency-tag", "edge")
     assert result.code == 0, result.err
-    assert record(run)["stages"]["search"]["target"].startswith("cpu-t2-")
+    assert record(run)["basis"]["target"].startswith("cpu-t2-")
     assert list((run / "latency").glob("cpu-t2-*.json"))
     assert all(row[5] == "report" for row in archive_rows(run, "report"))
 

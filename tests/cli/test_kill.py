@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import sqlite3
@@ -115,6 +116,23 @@ def test_a_run_killed_ten_times_is_the_same(inputs, launcher, tmp_path):
 
 def files(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if "tokens" not in path.parts}
+
+
+def test_seconds_of_an_attempt_that_was_killed_are_counted(inputs, launcher, tmp_path):
+    run = tmp_path / "run"
+    clock = run / "finetune.seconds"
+    command = ["finetune", *inputs.project(run), *FINETUNE[2:], "--finetune-epochs"]
+    assert launcher.run([*command, "500"], clock.is_file) == -signal.SIGKILL, launcher.log.read_text()
+    assert float(clock.read_text()) > 0
+    clock.write_text("1000")  # as if it had taken so long
+    content = record(run)
+    content["stages"] = {}  # a shorter one, to come to an end
+    (run / "run.json").write_text(json.dumps(content))
+    shutil.rmtree(run / "finetuned.state")
+    begin = time.monotonic()
+    assert launcher.run([*command, "1"]) == 0, launcher.log.read_text()
+    assert 1000 < record(run)["stages"]["finetune"]["seconds"] < 1000 + time.monotonic() - begin
+    assert not clock.exists()
 
 
 @pytest.mark.parametrize("searcher", ["random", "local", "nsga2", "gp", "ehvi", "predictor"])

@@ -49,7 +49,7 @@ def test_lengths_of_the_task_and_a_search_that_uses_them(copied, call):
     prefixed = [word.replace("--", "--search-latency-", 1) for word in ("--threads", "1", *options)]
     objectives = ["--search-objectives", "error,latency,memory"]
     assert call("search", copied, *SEARCH, "--search-budget", "2", *prefixed, *objectives).code == 0
-    assert record(copied)["stages"]["search"]["target"] == "cpu-t1-b2-stask-float32"
+    assert record(copied)["basis"]["target"] == "cpu-t1-b2-stask-float32"
     assert tables(copied)["cpu-t1-b2-stask-float32.json"] == table  # found, not measured again
 
 
@@ -74,9 +74,9 @@ def test_a_table_of_another_machine_is_kept(copied, call):
         (["--sequence-length", "99"], "--sequence-length is 99, but the model has 24 positions; give at most that"),
         (
             ["--sequence-length", "long"],
-            "--sequence-length: Value error, expected a number of tokens above 0, or `task`",
+            "--sequence-length: Value error, expected a number of tokens above 0, or 'task'",
         ),
-        (["--sequence-length", "0"], "expected a number of tokens above 0, or `task`, got '0'"),
+        (["--sequence-length", "0"], "expected a number of tokens above 0, or 'task', got '0'"),
         (["--precision", "fp8"], "'fp8' is not one of 'float32', 'bfloat16', 'fp32', 'bf16'"),
         (["--runtime", "onnx"], "unknown runtime 'onnx'; known: onnxruntime, onnxruntime-int8, torch"),
         (

@@ -11,7 +11,6 @@ from secateur.cli.terminal import Cloud, draw, front_clouds
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.evaluation import Evaluation
 from secateur.run.folder import RunFolder
-from secateur.run.project import open_task
 from secateur.run.report.growth import Box, growth
 from secateur.run.report.report import report_facts
 from secateur.search_space import EncoderShape, SubnetMask
@@ -25,7 +24,7 @@ SHAPE = EncoderShape(num_layers=1, num_heads=2, head_size=2, hidden_size=4, inte
 def facts(finished):
     folder = RunFolder.open(finished)
     with Archive(folder.archive) as archive:
-        return report_facts(folder, archive, open_task(folder)), archive.path
+        return report_facts(folder, archive), archive.path
 
 
 def test_the_report_can_be_made_again(copied, call):

@@ -51,7 +51,7 @@ def error_in_int8(run, mask):
 
 def test_a_search_reports_the_error_after_quantisation(served_in_int8, call):
     run = served_in_int8
-    target = record(run)["stages"]["search"]["target"]
+    target = record(run)["basis"]["target"]
     assert target.endswith("-float32-onnxruntime-int8")
     assert LatencyTable.load(run / "latency" / f"{target}.json").target.runtime == "onnxruntime-int8"
     found = reported(run)
@@ -102,16 +102,16 @@ def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):
     prune = ["prune", run, "--method", "layer_drop_top", "--density", "0.7"]
     asked = ["--runtime", "onnxruntime-int8", "--latency-threads", "1", "--precision", "float32"]
     assert call(*prune, *asked).code == 0
-    stage = record(run)["stages"]["prune"]
-    assert stage["target"] == "cpu-t1-b1-s24-float32-onnxruntime-int8"
-    assert stage["precision"] == "float32"
+    basis = record(run)["basis"]
+    assert basis["target"] == "cpu-t1-b1-s24-float32-onnxruntime-int8"
+    assert basis["dtype"] == "float32"
     assert all("error_int8" in one.values for one in reported(run).values())
     assert call(*prune, "--density", "0.6").code == 0  # goes on with the same
-    assert record(run)["stages"]["prune"]["target"] == stage["target"]
+    assert record(run)["basis"] == basis
     message = fails(*prune, "--latency-threads", "2")
-    assert f"are of {stage['target']}, these would be of cpu-t2-b1-s24-float32-onnxruntime-int8 (device" in message
+    assert f"are of {basis['target']}, these would be of cpu-t2-b1-s24-float32-onnxruntime-int8 (device" in message
     message = fails(*prune, "--precision", "bfloat16")
-    assert "were computed with --precision float32, not bfloat16; prune with that again" in message
+    assert "were computed in float32, these would be in bfloat16; leave the precision out" in message
     if not torch.cuda.is_available():
         message = fails(*prune, "--latency-device", "cuda")
         assert "--latency-device is cuda, but PyTorch finds no CUDA device here" in message

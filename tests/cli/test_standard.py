@@ -195,12 +195,11 @@ def test_a_run_may_be_standard_from_the_start(inputs, finished, tmp_path, call):
 
 def test_the_report_draws_both_fronts_with_what_they_cost(both):
     from secateur.run.folder import RunFolder
-    from secateur.run.project import open_task
     from secateur.run.report.report import report_facts
 
     folder = RunFolder.open(both)
     with Archive(both / "archive.db") as archive:
-        facts = report_facts(folder, archive, open_task(folder))
+        facts = report_facts(folder, archive)
         fronts = {w: {p.key for c in OBJECTIVES for p in archive.front(("error", c), weights=w)} for w in KINDS}
     sharing, standard = facts.approaches
     assert (sharing.weights, standard.weights) == KINDS
@@ -228,8 +227,9 @@ def test_what_cannot_be_compared_is_refused(both, fails):
         "choose another --out for another run"
     )
     assert "holds candidates with objectives" in fails(*command(both, 8), "--search-objectives", "error,macs")
-    assert "holds candidates with precision" in fails(*command(both, 8), "--search-precision", "bfloat16")
-    assert "holds candidates with target" in fails(*command(both, 8), "--search-latency-batch-size", "2")
+    message = fails(*command(both, 8), "--search-precision", "bfloat16")
+    assert "were computed in float32, these would be in bfloat16" in message
+    assert "these would be of" in fails(*command(both, 8), "--search-latency-batch-size", "2")
 
 
 def test_bad_input_is_named(finished, fails):
@@ -239,7 +239,7 @@ def test_bad_input_is_named(finished, fails):
     message = fails("front", finished, "--weights", "standard")
     assert message == (
         f"{finished / 'archive.db'} has no model with standard weights; run `secateur search {finished} "
-        "--search-searcher moasha` for them"
+        "--searcher moasha` for them"
     )
     assert "'own'" in fails("front", finished, "--weights", "own")
 

@@ -31,7 +31,7 @@ def test_the_training_stages(inputs, tmp_path, call, fails):
 def test_methods_that_train_and_recovery(copied, call):
     trained = ["--method", "cofi,block_lasso", "--density", "0.7", *COFI, *LASSO]
     assert call("prune", copied, *trained, "--report-to", "tensorboard").code == 0
-    assert call("compare", copied, "--recover", "0.2", "--report-to", "tensorboard").code == 0
+    assert call("compare", copied, "--recover-epochs", "0.2", "--report-to", "tensorboard").code == 0
     with Archive(copied / "archive.db") as archive:
         native, recovered = (archive.evaluations(split="selection", weights=kind) for kind in ("native", "recovered"))
     assert {one.method for one in native} == {"cofi", "block_lasso"}

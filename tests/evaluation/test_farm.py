@@ -176,7 +176,7 @@ def test_a_scheduler_that_does_not_answer(address):
     ):
         pass
     assert str(caught.value) == (
-        f"no Dask scheduler answers at {address} within 200ms; start one with `dask scheduler`, or correct --scheduler"
+        f"no Dask scheduler answers at {address} within 200ms; start one with `dask scheduler`, or correct `scheduler`"
     )
 
 

@@ -10,11 +10,10 @@ from secateur.evaluation.latency import (
     LatencyTarget,
     busy,
     calibrate,
-    measure,
     padded_lengths,
 )
 from secateur.evaluation.latency.calibration import fitted_parts, make_plan, rank_correlation, share
-from secateur.evaluation.latency.measure import summary
+from secateur.evaluation.latency.measure import measure, summary
 from secateur.evaluation.latency.table import Accuracy
 from secateur.search_space import EncoderShape, Medium, SubnetMask
 from secateur.supernet import Supernet

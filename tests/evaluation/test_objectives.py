@@ -3,8 +3,8 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable, LatencyTarget
+from secateur.evaluation.latency.runtime import RUNTIMES
 from secateur.evaluation.objectives import ERROR, OBJECTIVES, disk, macs, memory, parameters, resolve_objective
-from secateur.evaluation.objectives.memory import BASE_MB, ONNXRUNTIME_MB
 from secateur.search_space import Large, Medium, Small, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
@@ -13,6 +13,8 @@ from secateur.tests.tiny import tiny_model
 from transformers import BertConfig, BertForSequenceClassification
 
 TARGET = LatencyTarget(machine="here", threads=1, batch_size=2, sequence_length=8)
+
+BASE_MB, ONNXRUNTIME_MB = (RUNTIMES[name].base_mb for name in ("torch", "onnxruntime"))
 
 
 def test_disk_is_the_size_of_the_saved_file(headed, tiny_tokenizer, tmp_path):

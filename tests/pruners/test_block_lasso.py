@@ -10,8 +10,11 @@ import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTarget, machine_name
 from secateur.pruners import make_pruner
-from secateur.pruners.block_lasso import BlockLasso, BlockLassoSettings, fastest, project
+from secateur.pruners.block_lasso.fastest import fastest
 from secateur.pruners.block_lasso.groups import cut, kept_groups, prunable_linears
+from secateur.pruners.block_lasso.project import project
+from secateur.pruners.block_lasso.pruner import BlockLasso
+from secateur.pruners.block_lasso.settings import BlockLassoSettings
 from secateur.pruners.budget import best_mask
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet

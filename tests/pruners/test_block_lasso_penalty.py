@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from secateur.errors import InputError
-from secateur.pruners.block_lasso import BlockLasso, BlockLassoSettings
 from secateur.pruners.block_lasso.groups import cut
 from secateur.pruners.block_lasso.penalty import GroupPenalty
+from secateur.pruners.block_lasso.pruner import BlockLasso
+from secateur.pruners.block_lasso.settings import BlockLassoSettings
 from secateur.pruners.block_lasso.training import train_reweighted
 from secateur.supernet import Supernet
 from secateur.supernet.packed.slabs import Slabs

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from secateur.errors import InputError
-from secateur.pruners import make_pruner
+from secateur.pruners import PRUNERS, make_pruner
 from secateur.pruners.deepcuts import DeepCuts, retrain_masked
 from secateur.pruners.elements import STRATEGIES, ElementScores, kept_elements, prunable_names
 from secateur.pruners.importance.backward import Recipe
@@ -139,6 +139,7 @@ def test_by_name(strategy):
 
 
 def test_what_a_method_needs_without_retraining():
+    assert {f"deepcuts_{name}" for name in STRATEGIES} == {name for name in PRUNERS if name.startswith("deepcuts_")}
     needs = {name: DeepCuts(name, settings=None).needs_labels for name in STRATEGIES}
     assert needs == {name: name != "magnitude" for name in STRATEGIES}
     scored = pruned_by(DeepCuts(SCORING, settings=None)).provenance

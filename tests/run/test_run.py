@@ -48,7 +48,7 @@ def test_python_and_every_command_name_the_same_model(copied, call, evaluated, t
 def test_a_front_is_a_sequence_that_notebooks_can_show(finished, call):  # noqa: F811
     front = secateur.Run(finished).front("latency_ms")
     printed = json.loads(call("front", finished, "--against", "latency_ms", "--json").out)
-    assert [model.facts() for model in front] == printed
+    assert [{"schema": 1, **model.facts()} for model in front] == printed
     assert list(front.to_dataframe()["key"]) == [model.key for model in front]
     assert front[0].key in front._repr_html_()
     axes = front.plot()

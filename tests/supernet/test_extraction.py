@@ -4,9 +4,9 @@ import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.families import family_of
+from secateur.supernet.families import FAMILIES, family_of
 from secateur.supernet.modeling_secateur import layer_sizes
-from secateur.supernet.stored.extracted import MODELS
+from secateur.supernet.stored.extracted import model_class
 from secateur.tests.tiny import tiny_model
 from transformers import (
     BertConfig,
@@ -129,7 +129,7 @@ def test_hidden_states_and_attentions(model, batch):
 def test_a_model_from_a_configuration_alone_is_initialised(model):
     config = extract(model, MASK).config
     family = family_of(model.config)
-    fresh = MODELS[family.model_type, "sequence-classification"](config)
+    fresh = model_class(family, "sequence-classification")(config)
     dense = family.heads["sequence-classification"].dense
     for path in (family.layer_path(0, "query"), family.layer_path(1, "ffn_out"), dense):
         linear = fresh.get_submodule(path)
@@ -154,7 +154,7 @@ def test_embeddings_without_a_fitting_width_are_refused(tiny_models):
     config = extract(tiny_models["electra with projection"], MASK).config
     config.project_embeddings = False
     with pytest.raises(ValueError, match="embeddings of width 8 do not fit a residual stream of 13"):
-        MODELS["electra", "sequence-classification"](config)
+        model_class(FAMILIES["electra"], "sequence-classification")(config)
 
 
 def test_scattered_heads_are_the_right_ones(tiny_models):

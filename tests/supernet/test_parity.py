@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from secateur.search_space import SPACES, EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import check_agreement, check_extracted, extract
-from secateur.supernet.families import family_of
+from secateur.supernet.families import FAMILIES, family_of
 from secateur.supernet.heads import auto_class, head_of, read_outputs
-from secateur.supernet.stored.extracted import CONFIGS
+from secateur.supernet.stored.extracted import config_class
 from secateur.tests.supernet.reference import multiplied
 from secateur.tests.tiny import same_weights
 from transformers import PreTrainedModel
@@ -52,7 +52,7 @@ def in_memory(model: PreTrainedModel) -> PreTrainedModel:
     """Save and load without a disk: the configuration through JSON, the weights through safetensors."""
     written = json.loads(model.config.to_json_string())
     weights = safetensors.torch.load(safetensors.torch.save(model.state_dict()))
-    config = CONFIGS[written["model_type"].removeprefix("secateur-")].from_dict(written)
+    config = config_class(FAMILIES[written["model_type"].removeprefix("secateur-")]).from_dict(written)
     with torch.device("meta"):
         loaded = auto(model).from_config(config)
     loaded.load_state_dict(weights, assign=True)

@@ -108,13 +108,13 @@ def test_names():
 def test_a_missing_package():
     with pytest.raises(InputError) as caught:
         parse_trackers("tensorboard,wandb")
-    assert str(caught.value) == "--report-to wandb needs a package that is not installed; `pip install wandb`"
+    assert str(caught.value) == "`report_to` wandb needs a package that is not installed; `pip install wandb`"
 
 
 def test_a_tracker_that_does_not_start(tmp_path):
     (tmp_path / "logs").write_text("a file where the folder is to be")
     with (
-        pytest.raises(InputError, match=r"--report-to tensorboard failed: .* leave tensorboard out"),
+        pytest.raises(InputError, match=r"`report_to` tensorboard failed: .* leave tensorboard out"),
         tracking(tmp_path) as track,
     ):
         track(Progress(1, 1, 1.0))

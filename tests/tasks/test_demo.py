@@ -117,7 +117,7 @@ def test_the_task(tokenizer):
 
 
 def test_it_reads_no_data(tokenizer):
-    with pytest.raises(InputError, match=r"'demo' is generated and reads no data, but --data is here; .*'local'"):
+    with pytest.raises(InputError, match=r"'demo' is generated and reads no data, but `data` is here; .*'local'"):
         load_task("demo", tokenizer, seed=0, max_length=512, data=Path("here"))
 
 

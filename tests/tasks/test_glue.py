@@ -143,6 +143,6 @@ def test_no_network_is_one_line_that_names_data(tmp_path):
         timeout=60,
     )
     assert done.stdout.startswith("InputError cannot reach the hub for GLUE's rte (")
-    assert done.stdout.endswith("); give a folder that holds rte/train.parquet with --data, or go online once\n")
+    assert done.stdout.endswith("); give a folder that holds rte/train.parquet with `data`, or go online once\n")
     assert "Traceback" not in done.stderr
     assert "Retry" not in done.stderr

@@ -89,7 +89,7 @@ def failing(tmp_path, columns=None, ending="csv", match="", **contents):
 
 def test_no_data():
     with pytest.raises(
-        InputError, match=r"'local' needs --data: a folder with train.csv and validation.csv, or a single"
+        InputError, match=r"'local' needs `data`: a folder with train.csv and validation.csv, or a single"
     ):
         load_local(None, Columns(), seed=0)
 

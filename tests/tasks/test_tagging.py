@@ -238,7 +238,7 @@ def test_files_that_cannot_be_used(tmp_path, tokenizer, slow_tokenizer):
     with pytest.raises(InputError, match=r"all.conll cannot be read as conll \('utf-8' codec .*; write the file again"):
         load_tagging(path, Columns(), seed=0)
     with pytest.raises(
-        InputError, match=r"the task 'tagging' needs --data: a folder with train.conll and validation.con"
+        InputError, match=r"the task 'tagging' needs `data`: a folder with train.conll and validation.con"
     ):
         load_tagging(None, Columns(), seed=0)
     path.unlink()

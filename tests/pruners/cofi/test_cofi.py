@@ -10,8 +10,7 @@ import torch
 from secateur.errors import InputError
 from secateur.evaluation.model_error import model_error
 from secateur.pruners import CoFi, make_pruner
-from secateur.pruners.cofi import CoFiSettings
-from secateur.pruners.cofi.settings import Schedule
+from secateur.pruners.cofi.settings import CoFiSettings, Schedule
 from secateur.supernet import Supernet
 from secateur.supernet.heads import head_of
 from secateur.supernet.training.finetuning import finetune
