@@ -348,6 +348,13 @@ class ExportSettings(ModelChoice):
         str | None,
         Field(description=f"what the latency budget is of: {', '.join(RUNTIMES)}; the search's if not given"),
     ] = None
+    refit: Annotated[
+        bool,
+        Field(
+            description="solve its outgoing maps for anew, so that blocks give what the whole model's give; kept if "
+            "the selection split says so"
+        ),
+    ] = True
     recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
     recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
