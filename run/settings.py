@@ -267,7 +267,8 @@ class FrontSettings(_Settings):
         AfterValidator(lambda name: name if name == NONZERO else _objective(name)),
         Field(
             description=f"the objective beside the error: {', '.join(OBJECTIVES)}; nonzero: the share of weights left "
-            "by a method that makes zeros"
+            "by a method that makes zeros",
+            json_schema_extra={"choices": [*OBJECTIVES, NONZERO]},
         ),
     ] = "encoder_parameters"
     weights: Annotated[

@@ -7,13 +7,16 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..model import Model
 from ..pareto import normalised_hypervolume
 from ..weights import Layer
 from .parts import duration
 from .yardstick import Yardstick
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What a budget is a share of; a model with zeros is as large as before, so it has an axis of its own.
 ENCODER, NONZERO = "encoder_parameters", "nonzero"
@@ -162,6 +165,12 @@ class Comparison:
     yardstick: Yardstick
     epochs: float | None
     facts: dict[str, str]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the points as a data frame, a row each, the columns of `compare --json`."""
+        import pandas as pd
+
+        return pd.DataFrame([point.facts() for point in self.points])
 
     @property
     def worst_error(self) -> float:

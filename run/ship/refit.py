@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ...evaluation.evaluation import SUPERNET, Evaluation
+from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_error
+from ...evaluation.weights import Weights
 from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
@@ -68,7 +69,7 @@ def refitted(
         model: in float32; left as it is.
         evaluation: of the model on the selection split.
     """
-    whole = supernet if evaluation.weights == SUPERNET else Supernet(load_model(folder.finetuned))
+    whole = supernet if evaluation.weights == Weights.SUPERNET else Supernet(load_model(folder.finetuned))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole.model.float().to(device)  # pyright: ignore[reportArgumentType]
     begin = time.monotonic()
