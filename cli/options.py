@@ -143,7 +143,8 @@ def _annotation(parameter: str, field: FieldInfo, own: str, section: str) -> Any
     flags = [f"--{name}/--no-{name}" if field.annotation is bool else f"--{name}" for name in names]
     flags = [str(extra["flag"])] if "flag" in extra else flags
     has_default = field.default not in (PydanticUndefined, None)
-    choices = [str(choice) for choice in extra.get("choices", ())]  # pyright: ignore[reportGeneralTypeIssues]
+    offered = extra.get("choices")
+    choices = list(map(str, offered)) if isinstance(offered, list) else []
     option = typer.Option(
         *flags,
         help=field.description,

@@ -24,6 +24,7 @@ STAGES = {
 }
 SMALL = {
     "SHARES": "3/4",
+    "FASTER": 0.5,
     "SECONDS": 1,
     "BUDGET": 6,
     "TEXTS": 32,
