@@ -14,7 +14,7 @@ from secateur.run.folder import RunFolder
 
 from .conftest import archive_rows
 
-COFI = ["--cofi-least-steps", "150", "--cofi-mask-learning-rate", "0.5"]
+COFI = ["--cofi-least-steps", "250", "--cofi-mask-learning-rate", "0.5"]
 LASSO = ["--block-lasso-width", "8", "--block-lasso-least-steps", "0", "--block-lasso-epochs", "2"]
 LASSO += ["--block-lasso-retraining-epochs", "2"]
 DENSITIES = {"cofi": ("0.8", "0.5"), "block_lasso": ("0.7", "0.4")}
@@ -62,7 +62,7 @@ def test_points_of_both_are_compared(trained, call):
     points = json.loads(call("compare", trained, "--json").out)
     of = {method: [p for p in points if p["method"].startswith(method)] for method in DENSITIES}
     (name,) = {p["method"] for p in of["cofi"]}
-    assert name == "cofi (least_steps 150, mask_learning_rate 0.5)"  # another recipe's models are not its seeds
+    assert name == "cofi (least_steps 250, mask_learning_rate 0.5)"  # another recipe's models are not its seeds
     assert {p["layer"] for found in of.values() for p in found} == {"native"}
     for p in of["cofi"]:  # smaller models, whose costs follow from what they keep
         assert p["axis"] == "encoder_parameters"
@@ -76,7 +76,7 @@ def test_points_of_both_are_compared(trained, call):
     assert all(p["latency_ms"] > 0 and p["seconds"] > 0 for found in of.values() for p in found)
     with Archive(RunFolder.open(trained).archive) as archive:
         (row, _) = archive.evaluations(split="selection", method="cofi")
-    assert row.recipe["cofi_least_steps"] == 150
+    assert row.recipe["cofi_least_steps"] == 250
     assert "cofi_epochs" not in row.recipe  # as usual
 
 
