@@ -191,7 +191,7 @@ def test_bench_puts_checkpoints_side_by_side(call, exported, finished):
     assert {row["target"]["runtime"] for row in rows} == {"torch", "onnxruntime", "onnxruntime-int8"}
     for row in rows:
         size = row["target"]["batch_size"]
-        assert row["texts_per_second"] == pytest.approx(1e3 * size / row["latency_ms"])
+        assert row["texts_per_second"] == pytest.approx(1e3 * size / row["latency_ms"], rel=2e-5)  # of six digits
         assert row["latency_low_ms"] <= row["latency_ms"] <= row["latency_high_ms"]
     assert rows[1]["parameters"] < rows[0]["parameters"]
 
