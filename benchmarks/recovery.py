@@ -24,9 +24,10 @@ from typing import Annotated, Any
 import torch
 import typer
 
-from ..evaluation.evaluation import SELECTION, SUPERNET, Evaluation
+from ..evaluation.evaluation import SELECTION, Evaluation
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR
+from ..evaluation.weights import Weights
 from ..run.choice.front import open_archive, whole_model, within_shares
 from ..run.folder import RunFolder, file_digest
 from ..run.project import open_supernet, open_task
@@ -64,8 +65,9 @@ def main(
     """Cut out, recover, score, print."""
     folder = RunFolder.open(run)
     with open_archive(folder) as archive:
-        points = within_shares(archive, whole_model(archive, SUPERNET), _SIZE, parse_shares(shares), SUPERNET)
-        chosen = [archive.lookup(key, SELECTION, weights=SUPERNET) for key in dict.fromkeys(p.key for p in points)]
+        kind = Weights.SUPERNET
+        points = within_shares(archive, whole_model(archive, kind), _SIZE, parse_shares(shares), kind)
+        chosen = [archive.lookup(key, SELECTION, weights=kind) for key in dict.fromkeys(p.key for p in points)]
     supernet, _ = open_supernet(folder)
     task, precision = open_task(folder), resolve_precision("auto", supernet.device)
     basis = f"{task.name} {file_digest(folder.supernet / 'model.safetensors')}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from ..evaluation.report import Comparison
 from ..evaluation.report.comparison import NONZERO, Entry
 from ..evaluation.report.comparison_tables import budget, row
 from ..evaluation.report.parts import duration
 from ..evaluation.report.yardstick import CONSTANT
+from ..evaluation.weights import Layer
 from ..run.choice.columns import Column
 from ..run.constant import MARK
 from ..run.run import Run
@@ -25,7 +25,7 @@ def compare(settings: CompareCommand) -> None:
     facts = run.compare(**fields_of(settings, CompareSettings))
     if settings.as_json:
         points = [*dict.fromkeys(facts.wholes.values()), *facts.points]
-        print_json([asdict(point) | {"constant": facts.is_constant(Entry.of([point]))} for point in points])
+        print_json([point.facts() | {"constant": facts.is_constant(Entry.of([point]))} for point in points])
         return
     for layer in facts.layers:
         show_entries(facts, layer)
@@ -39,7 +39,7 @@ def compare(settings: CompareCommand) -> None:
 _ENTRY = ("method", "density", "kept", "error, selection", "error, report", "ms", "took", "labels")
 
 
-def show_entries(facts: Comparison, layer: str) -> None:
+def show_entries(facts: Comparison, layer: Layer) -> None:
     """Print a layer: a row for each method at each density."""
     whole = facts.wholes.get(layer)
     mine = [entry for entry in facts.entries if entry.layer == layer]
@@ -51,7 +51,7 @@ def show_entries(facts: Comparison, layer: str) -> None:
     )
 
 
-def show_standings(facts: Comparison, layer: str) -> None:
+def show_standings(facts: Comparison, layer: Layer) -> None:
     """Print who covers most in a layer."""
     rows = []
     for one in facts.standings:

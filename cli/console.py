@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
+from ..evaluation.model import rounded
 from ..run.bars import bar_columns
-from ..run.model import rounded
 from ..run.processes import is_first_process
 from ..run.telling import duration
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ..evaluation.evaluation import SEARCHED, SELECTION
+from ..evaluation.evaluation import SELECTION
+from ..evaluation.weights import SEARCHED
 from ..run.choice.columns import amount
 from ..run.choice.front import Front, front_clouds
 from ..run.run import Run

@@ -143,7 +143,15 @@ def _annotation(parameter: str, field: FieldInfo, own: str, section: str) -> Any
     flags = [f"--{name}/--no-{name}" if field.annotation is bool else f"--{name}" for name in names]
     flags = [str(extra["flag"])] if "flag" in extra else flags
     has_default = field.default not in (PydanticUndefined, None)
-    option = typer.Option(*flags, help=field.description, show_default=has_default, rich_help_panel=section)
+    offered = extra.get("choices")
+    choices = list(map(str, offered)) if isinstance(offered, list) else []
+    option = typer.Option(
+        *flags,
+        help=field.description,
+        show_default=has_default,
+        rich_help_panel=section,
+        autocompletion=(lambda incomplete: [c for c in choices if c.startswith(incomplete)]) if choices else None,
+    )
     return Annotated[field.annotation, option]
 
 

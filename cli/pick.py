@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ..evaluation.evaluation import STANDARD
 from ..evaluation.report.yardstick import CONSTANT
 from ..run.choice.stored import budgets_text
 from ..run.run import Run
@@ -20,13 +19,12 @@ def pick(settings: PickCommand) -> None:
         print_json(answer.facts())
     else:
         key = answer.chosen.key
-        own = f" --weights {STANDARD}" if answer.chosen.weights == STANDARD else ""
         but = f", but {CONSTANT}" if answer.chosen.constant else ""
         print_text(f"{key} is the best within {budgets_text(answer.budgets)}{but}; with its neighbours on the front:")
         title = f"{run.path}: {run.folder.project.task}, error = 1 - metric\n{answer.target}"
         show(title, answer.columns, labels=2)
         for line in (*answer.notes, *answer.ties):
             print_text(line)
-        out.print(f"secateur extract {run.path} --key {key}{own}", markup=False)
+        out.print(f"secateur extract {run.path} {answer.chosen.options}", markup=False)
     if warning := answer.warning:
         say(f"warning: {warning}")

@@ -17,8 +17,9 @@ import numpy as np
 from ..errors import InputError
 from ..search_space import SubnetMask
 from .data_frame import data_frame
-from .evaluation import SEARCHED, Evaluation, canonical
+from .evaluation import Evaluation, canonical
 from .pareto import hypervolume, is_front
+from .weights import SEARCHED
 
 if TYPE_CHECKING:
     import pandas as pd

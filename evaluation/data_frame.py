@@ -31,7 +31,7 @@ def _row(one: Evaluation) -> dict[str, Any]:
     row: dict[str, Any] = {
         "key": one.key,
         "method": one.method,
-        "weights": one.weights,
+        "weights": one.weights.value,
         "split": one.split,
         "seed": one.seed,
         "space": one.space,

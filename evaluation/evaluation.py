@@ -7,16 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..search_space import SubnetMask
-
-# Whose weights a subnetwork was evaluated with. A search's: slices of the supernet's, or its own, trained in isolation.
-SUPERNET, STANDARD = "supernet", "standard"
-SEARCHED = (SUPERNET, STANDARD)
-# A pruner's: slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained.
-FINETUNED, SUPERNET_PRUNED = "finetuned", "supernet-pruned"
-# After a recovery that is the same for every method; and after the method's own full recipe.
-RECOVERED, NATIVE = "recovered", "native"
-UNSEARCHED = (FINETUNED, SUPERNET_PRUNED, RECOVERED, NATIVE)
+from ..search_space import EncoderShape, SubnetMask
+from .weights import Weights
 
 # As the archive names the splits.
 SELECTION, REPORT = "selection", "report"
@@ -36,7 +28,7 @@ class Evaluation:
     """What one subnetwork got on one split.
 
     Raises:
-        ValueError: a key that is not the mask's.
+        ValueError: a key that is not the mask's, or weights that are none of :class:`Weights`.
     """
 
     key: str
@@ -55,14 +47,13 @@ class Evaluation:
     seconds: float
     asked: bool
     """False if it came for free, such as another depth from the same pass."""
-    weights: str = SUPERNET
-    """`supernet`, or `standard` for a candidate with weights of its own: the same mask with both is two models. Of a
-    pruner: `finetuned` or `supernet-pruned`, nothing trained; `recovered`, trained for as long as every other method's;
-    `native`, by the method's own recipe."""
+    weights: Weights = Weights.SUPERNET
+    """Whose they are: the same mask with those of two kinds is two models. Their names will do."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """What a pruner was asked for beside its seed, JSON-ready: `density`, `cost`, ...; nothing for a search."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "weights", Weights(self.weights))
         if self.key != self.mask.key:
             raise ValueError(f"an evaluation's key must be its mask's, {self.mask.key}, got {self.key!r}")
 
@@ -72,9 +63,13 @@ class Evaluation:
 
         Of a search that is the mask and the kind of weights. Pruners may scale or train what is left of the same mask.
         """
-        if self.weights in SEARCHED:
+        if self.weights.searched:
             return self.key, self.weights
         return self.key, self.weights, self.method, str(self.seed), canonical(self.recipe)
+
+    def share(self, shape: EncoderShape) -> float:
+        """Return the share of a whole encoder's parameters that are left; with zeros, of weights that are none."""
+        return self.values.get(NONZERO, self.mask.encoder_parameters(shape) / shape.encoder_parameters)
 
 
 def canonical(recipe: Mapping[str, Any]) -> str:

@@ -5,9 +5,8 @@ Source: Kwon et al., "A fast post-training pruning framework for transformers", 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.encoder import Architecture, attention_context, embed, linear, neuron_outputs, norm, start
+from ..supernet.blocks import BlockWalk, blocks
 from ..supernet.extraction import extract, kept_layers
 from ..tasks.batches import Batch
 
@@ -40,13 +39,6 @@ class UnitScales:
 
     heads: NDArray[np.float64]
     neurons: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class _Block:
-    layer: int
-    kind: Literal["attention", "ffn"]
-    first_only: bool  # only first tokens of what it gives are read
 
 
 @torch.inference_mode()
@@ -75,9 +67,9 @@ def fit_scales(
     Raises:
         ValueError: a mask that drops a block, or hidden dimensions.
     """
-    student_net, teacher_net = _Network(supernet, batches, mask), _Network(supernet, batches, teacher)
+    student_net, teacher_net = (_walk(supernet, batches, one) for one in (mask, teacher))
     heads, neurons = np.ones(mask.heads.shape), np.ones(mask.neurons.shape)
-    for block in _blocks(supernet.architecture):
+    for block in blocks(supernet.architecture):
         tuned = block.kind == "ffn" or block.layer > 0
         moments = _Moments(student_net.outgoing(block)) if tuned else None
         for i, batch in enumerate(batches):
@@ -90,7 +82,9 @@ def fit_scales(
             factors = moments.solve(supernet.shape.head_size if block.kind == "attention" else 1, damping)
             kept, scales = (mask.heads, heads) if block.kind == "attention" else (mask.neurons, neurons)
             scales[block.layer, kept[block.layer]] = factors
-            student_net.scale(block, factors)
+            weight = student_net.outgoing(block)
+            by_column = np.repeat(factors, weight.shape[1] // len(factors))
+            student_net.weights[f"{block.outgoing}.weight"] = weight * torch.from_numpy(by_column).to(weight)
         for i in range(len(batches)):
             student_net.advance(block, i, student_net.sum_and_units(block, i)[0])
     return UnitScales(heads, neurons)
@@ -122,61 +116,10 @@ def extract_scaled(supernet: Supernet, mask: SubnetMask, scales: UnitScales) -> 
     return model
 
 
-def _blocks(architecture: Architecture) -> Iterator[_Block]:
-    for layer in range(architecture.num_layers):
-        first_only = layer == architecture.num_layers - 1 and not architecture.reads_tokens
-        yield _Block(layer, "attention", first_only)
-        yield _Block(layer, "ffn", first_only)
-
-
-class _Network:
-    """A subnetwork and how far each batch has come in it."""
-
-    def __init__(self, supernet: Supernet, batches: Sequence[Batch], mask: SubnetMask) -> None:
-        if not (mask.heads.any(axis=1).all() and mask.neurons.any(axis=1).all() and mask.hidden.all()):
-            raise ValueError(f"scales need a unit in every block and all hidden dimensions, got {mask}")
-        self._architecture = supernet.architecture
-        self._weights = {key: piece.take(supernet.parameters).float() for key, piece in supernet.pieces(mask).items()}
-        self._keeps = [batch.attention_mask for batch in batches]
-        self._states = [
-            start(
-                self._architecture,
-                self._weights,
-                embed(self._architecture, supernet.parameters, batch.input_ids, batch.token_type_ids).float(),
-            )
-            for batch in batches
-        ]
-
-    def outgoing(self, block: _Block) -> Tensor:
-        """Return the weight of the map that a block's units flow into, `(D, n)`."""
-        return self._weights[f"{_map_of(block)}.weight"]
-
-    def sum_and_units(self, block: _Block, i: int) -> tuple[Tensor, Tensor]:
-        """Return a block's output before LayerNorm, residual included, `(B, T, D)`, and its units' own, `(B, T, n)`."""
-        x = self._states[i]
-        if block.kind == "attention":
-            units = attention_context(
-                self._architecture, self._weights, block.layer, x, self._keeps[i], 0.0, first_only=block.first_only
-            )
-            assert units is not None
-            x = x[:, : units.shape[1]]
-        else:
-            units = neuron_outputs(self._weights, block.layer, x)
-        return linear(self._weights, _map_of(block), units).add_(x), units
-
-    def advance(self, block: _Block, i: int, output: Tensor) -> None:
-        """Go past a block, from its output before LayerNorm."""
-        self._states[i] = norm(self._architecture, self._weights, f"{block.layer}.{block.kind}_norm", output)
-
-    def scale(self, block: _Block, factors: NDArray[np.float64]) -> None:
-        """Multiply a block's units from now on."""
-        weight = self.outgoing(block)
-        by_column = np.repeat(factors, weight.shape[1] // len(factors))
-        self._weights[f"{_map_of(block)}.weight"] = weight * torch.from_numpy(by_column).to(weight)
-
-
-def _map_of(block: _Block) -> str:
-    return f"{block.layer}.attention_output" if block.kind == "attention" else f"{block.layer}.ffn_out"
+def _walk(supernet: Supernet, batches: Sequence[Batch], mask: SubnetMask) -> BlockWalk:
+    if not (mask.heads.any(axis=1).all() and mask.neurons.any(axis=1).all() and mask.hidden.all()):
+        raise ValueError(f"scales need a unit in every block and all hidden dimensions, got {mask}")
+    return BlockWalk.through(supernet, batches, mask)
 
 
 class _Moments:

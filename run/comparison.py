@@ -7,23 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import (
-    FINETUNED,
-    NATIVE,
-    RECOVERED,
-    REPORT,
-    SELECTION,
-    STANDARD,
-    SUPERNET,
-    SUPERNET_PRUNED,
-    UNSEARCHED,
-    WHOLE,
-    Evaluation,
-    other_scores,
-)
+from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
+from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
-from ..evaluation.report import comparison as layers
 from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
+from ..evaluation.weights import UNSEARCHED, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
@@ -60,7 +48,7 @@ def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: fl
     Returns:
         None if no method has a model at these budgets.
     """
-    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=RECOVERED)]
+    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=Weights.RECOVERED)]
     epochs = max(lengths, default=None) if epochs is None else epochs
     compared = Compared(folder, archive, budgets)
     points = tuple(compared.points(epochs))
@@ -145,19 +133,17 @@ class Compared:
             if one.model in report and not math.isnan(one.values[ERROR])
         ]
 
-    def searched(self) -> dict[float, list[Shown]]:
-        """Return, by budget, each searcher's best model within it on the trained supernet."""
-        return self._best_within([one for one in self._models if one.selection.weights == SUPERNET])
+    def searched(self, weights: Weights = Weights.SUPERNET) -> dict[float, list[Shown]]:
+        """Return, by budget, each searcher's best model within it with weights of that kind."""
+        return self._best_within(self._of(weights))
 
     def pruned(self) -> list[Shown]:
         """Return the models that pruners made at the budgets without training."""
-        kinds = (FINETUNED, SUPERNET_PRUNED)
-        return [one for one in self._models if one.selection.weights in kinds and self._is_asked(one)]
+        return [one for one in self._of(Weights.FINETUNED, Weights.SUPERNET_PRUNED) if self._is_asked(one)]
 
     def whole(self) -> Shown | None:
         """Return the fine-tuned model itself."""
-        found = [one for one in self._models if (one.selection.weights, one.selection.method) == (FINETUNED, WHOLE)]
-        return found[0] if found else None
+        return next((one for one in self._of(Weights.FINETUNED) if one.selection.method == WHOLE), None)
 
     def points(self, epochs: float | None) -> Iterator[ComparedPoint]:
         """Yield all methods' points: searches first, then pruners as they are listed.
@@ -165,40 +151,31 @@ class Compared:
         Args:
             epochs: of the recovery that is shown; None for none.
         """
-        standard = self._best_within([one for one in self._models if one.selection.weights == STANDARD])
         recovered = [one for one in self._recovered(epochs) if one.selection.method != WHOLE]
-        found = [self._point(one, layers.NONE, at) for at, of in self.searched().items() for one in of]
-        found += [self._point(one, layers.NATIVE, at) for at, of in standard.items() for one in of]
         searched = [one for one in recovered if "density" not in one.selection.recipe]
-        found += [
-            self._point(one, layers.RECOVERED, at) for at, of in self._best_within(searched).items() for one in of
-        ]
-        yield from found
-        made = [(one, layers.NONE) for one in self.pruned()]
-        made += [(one, layers.RECOVERED) for one in recovered if self._is_asked(one)]
-        made += [
-            (one, layers.NATIVE) for one in self._models if one.selection.weights == NATIVE and self._is_asked(one)
-        ]
+        for best in (self.searched(), self.searched(Weights.STANDARD), self._best_within(searched)):
+            for budget, models in best.items():
+                yield from (self._point(one, budget) for one in models)
+        made = [one for one in (*recovered, *self._of(Weights.NATIVE)) if self._is_asked(one)]
         order = list(PRUNERS)
-        for one, layer in sorted(made, key=lambda pair: order.index(pair[0].selection.method)):
-            yield self._point(one, layer, one.selection.recipe["density"])
+        for one in sorted([*self.pruned(), *made], key=lambda one: order.index(one.selection.method)):
+            yield self._point(one, one.selection.recipe["density"])
 
-    def wholes(self, epochs: float | None) -> dict[str, ComparedPoint]:
+    def wholes(self, epochs: float | None) -> dict[Layer, ComparedPoint]:
         """Return the whole model of each layer that has one; of the native ones it is the untrained one's."""
         found = {}
         if (whole := self.whole()) is not None:
-            found[layers.NONE] = found[layers.NATIVE] = self._point(whole, layers.NONE, 1.0)
+            found[Layer.NONE] = found[Layer.NATIVE] = self._point(whole, 1.0)
         for one in self._recovered(epochs):
             if one.selection.method == WHOLE:
-                found[layers.RECOVERED] = self._point(one, layers.RECOVERED, 1.0)
+                found[Layer.RECOVERED] = self._point(one, 1.0)
         return found
 
+    def _of(self, *weights: Weights) -> list[Shown]:
+        return [one for one in self._models if one.selection.weights in weights]
+
     def _recovered(self, epochs: float | None) -> list[Shown]:
-        return [
-            one
-            for one in self._models
-            if one.selection.weights == RECOVERED and one.selection.recipe["epochs"] == epochs
-        ]
+        return [one for one in self._of(Weights.RECOVERED) if one.selection.recipe["epochs"] == epochs]
 
     def _is_asked(self, one: Shown) -> bool:
         recipe = one.selection.recipe
@@ -219,39 +196,25 @@ class Compared:
             ]
         return found
 
-    def _point(self, one: Shown, layer: str, density: float) -> ComparedPoint:
-        row, values = one.selection, one.selection.values
-        axis = NONZERO if NONZERO in values else ENCODER
-        shared, texts, labels = self._shared(row)
+    def _point(self, one: Shown, density: float) -> ComparedPoint:
+        row, (shared, texts, labels) = one.selection, self._shared(one.selection)
         return ComparedPoint(
+            model=model_of(row, one.report),
             method=label(row),
-            layer=layer,
             density=density,
-            axis=axis,
-            share=values[NONZERO] if axis == NONZERO else values[ENCODER] / self._data.shape.encoder_parameters,
+            share=row.share(self._data.shape),
             seed=row.seed,
-            key=row.key,
-            weights=row.weights,
-            error_selection=values[ERROR],
-            error_report=one.report.values[ERROR],
-            latency_ms=one.report.values.get("latency_ms"),
-            latency_low_ms=one.report.values.get("latency_low_ms"),
-            latency_high_ms=one.report.values.get("latency_high_ms"),
-            parameters=_count(values.get("parameters")),
-            encoder_parameters=_count(values.get(ENCODER)),
-            macs=_count(values.get("macs")),
             seconds=shared + (row.seconds if is_own(row) else 0.0),
             shared_seconds=shared,
             texts=texts,
             labels=labels,
-            epochs=values.get("epochs", 0.0),
-            scores=other_scores(one.report),
+            epochs=row.values.get("epochs", 0.0),
         )
 
     def _shared(self, row: Evaluation) -> tuple[float, int, int]:
         """Return the seconds that serve all models of a row's method, and the texts and labels it looked at."""
         train = self._data.train
-        if row.weights == RECOVERED:
+        if row.weights is Weights.RECOVERED:
             trained = min(train, round(row.recipe["epochs"] * train))
             texts, labels = (max(trained, int(row.values.get(name, 0))) for name in ("texts", "labels"))
         else:
@@ -259,12 +222,7 @@ class Compared:
         seconds = self._folder.seconds
         if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
             everything = train + self._data.selection
-            stages = ("standard",) if row.weights == STANDARD else ("supernet", "search")
-            return sum(seconds(stage) for stage in stages), everything, everything
+            return sum(seconds(stage) for stage in row.weights.stages), everything, everything
         if row.recipe.get("from") == "supernet":
             return seconds("supernet"), train, train
         return 0.0, texts, labels
-
-
-def _count(value: float | None) -> int | None:
-    return None if value is None else int(value)

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import SELECTION
+from ..evaluation.model import Model
 from ..evaluation.objectives import ERROR
 from ..evaluation.report.yardstick import CONSTANT, Yardstick
 from .data_facts import data_facts
 from .folder import RunFolder
-from .model import Model
 
 MARK = "*"  # beside what is no better
 

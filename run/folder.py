@@ -149,6 +149,11 @@ class RunFolder:
         return self.path / "supernet"
 
     @property
+    def standard(self) -> Path:
+        """The models that standard NAS has trained, by key, as far as they are on a front."""
+        return self.path / "standard"
+
+    @property
     def pruned(self) -> Path:
         """The models that pruners made or that were trained after it, as far as they are on a front."""
         return self.path / "pruned"

@@ -120,8 +120,10 @@ def describe(task: Task) -> str:
     """Say what a task is made of."""
     report = ", ".join(f"{split.examples} {name}" for name, split in task.report.items())
     cut = f"; {task.truncated} texts were longer than the model's positions and are cut" if task.truncated else ""
+    alike = f"; {task.likeness}" if task.likeness else ""
     return (
         f"{task.name}: {task.train.examples} train, {task.selection.examples} selection, {report} (report split){cut}"
+        f"{alike}"
     )
 
 

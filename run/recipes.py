@@ -6,15 +6,16 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from ..evaluation.evaluation import STANDARD, SUPERNET, WHOLE, Evaluation
+from ..evaluation.evaluation import WHOLE, Evaluation
 from ..evaluation.report.comparison import ENCODER, NONZERO
+from ..evaluation.weights import Weights
 from ..pruners import PRUNERS, RECIPES
 from .settings import PruneSettings
 
 
 def is_own(row: Evaluation) -> bool:
     """Tell whether a row's seconds are of making its model, and not already counted with its search's stage."""
-    return row.weights not in (SUPERNET, STANDARD)
+    return not row.weights.searched
 
 
 def label(row: Evaluation) -> str:
@@ -22,7 +23,7 @@ def label(row: Evaluation) -> str:
     if row.method not in PRUNERS:
         if row.method == WHOLE:
             return WHOLE
-        return f"{'standard nas' if row.weights == STANDARD else 'nas'} ({row.method})"
+        return f"{'standard nas' if row.weights is Weights.STANDARD else 'nas'} ({row.method})"
     changes = []
     if row.recipe["cost"] not in (ENCODER, NONZERO):
         changes.append(f"of {row.recipe['cost']}")

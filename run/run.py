@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError, unknown_name
+from ..evaluation.model import Model
 from .choice.front import Front, front_models, open_archive, whole_model, within_shares
 from .choice.pick import Answer, pick
 from .choice.stored import stored_candidates
 from .constant import judged, notes_of
 from .folder import RunFolder
 from .memory import given, merged, remembered
-from .model import Model
 from .settings import (
     CompareSettings,
     ExportSettings,

@@ -12,10 +12,11 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import FINETUNED, NONZERO, REPORT, SELECTION, UNSEARCHED, WHOLE, Evaluation
+from ..evaluation.evaluation import NONZERO, REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..evaluation.weights import UNSEARCHED, Weights
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract
@@ -109,8 +110,8 @@ class Scorer:
     def keep_whole(self, archive: Archive) -> None:
         """Score the fine-tuned model itself, unless that was done: what all others are compared with."""
         full = SubnetMask.full(self.supernet.shape)
-        row = make_row(full, WHOLE, self.folder.project.seed, FINETUNED, {}, {}, 0.0)
-        if not any(one.model == row.model for one in archive.evaluations(split=REPORT, weights=FINETUNED)):
+        row = make_row(full, WHOLE, self.folder.project.seed, Weights.FINETUNED, {}, {}, 0.0)
+        if not any(one.model == row.model for one in archive.evaluations(split=REPORT, weights=Weights.FINETUNED)):
             self.keep(archive, extract(self.supernet.model, full), row)
 
 
@@ -118,7 +119,7 @@ def make_row(
     mask: SubnetMask,
     method: str,
     seed: int,
-    weights: str,
+    weights: Weights,
     recipe: Mapping[str, float | str],
     values: Mapping[str, float],
     seconds: float,

@@ -12,13 +12,13 @@ from ..errors import InputError
 from ..evaluation.evaluation import NONZERO
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..evaluation.objectives import ERROR, OBJECTIVES
+from ..evaluation.weights import Weights
 from ..pruners import PRUNERS, RECIPES
 from ..searchers import AUTO, SEARCHERS
 from ..supernet.stored.record import Form
 from ..supernet.training.settings import FinetuneSettings, Precision, SupernetSettings
 
 ALSO = "also"  # in the same place: a short name of the option
-Weights = Literal["supernet", "standard", "finetuned", "supernet-pruned", "recovered", "native"]
 
 
 class _Settings(BaseModel):
@@ -267,7 +267,8 @@ class FrontSettings(_Settings):
         AfterValidator(lambda name: name if name == NONZERO else _objective(name)),
         Field(
             description=f"the objective beside the error: {', '.join(OBJECTIVES)}; nonzero: the share of weights left "
-            "by a method that makes zeros"
+            "by a method that makes zeros",
+            json_schema_extra={"choices": [*OBJECTIVES, NONZERO]},
         ),
     ] = "encoder_parameters"
     weights: Annotated[
@@ -348,6 +349,13 @@ class ExportSettings(ModelChoice):
         str | None,
         Field(description=f"what the latency budget is of: {', '.join(RUNTIMES)}; the search's if not given"),
     ] = None
+    refit: Annotated[
+        bool,
+        Field(
+            description="solve its outgoing maps for anew, so that blocks give what the whole model's give; kept if "
+            "the selection split says so"
+        ),
+    ] = True
     recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
     recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -109,15 +109,38 @@ def _cut_layers(
     family: ModelFamily, parameters: Mapping[str, Tensor], used: Pieces, mask: SubnetMask
 ) -> dict[str, Tensor]:
     """Copy the pieces of layers and head under the names they have once dropped layers are gone."""
-    renamed = {f"{family.layers}.{old}.": f"{family.layers}.{new}." for new, old in enumerate(kept_layers(mask))}
-    prefix_parts = family.layers.count(".") + 2
+    renamed = _renamed(family, mask)
     state = {}
     for piece in used.values():
         for name in piece.names:
-            prefix = ".".join(name.split(".")[:prefix_parts]) + "."
-            target = renamed[prefix] + name.removeprefix(prefix) if name.startswith(f"{family.layers}.") else name
-            state[target] = _copy(replace(piece, names=(name,)).take(parameters))
+            state[renamed(name)] = _copy(replace(piece, names=(name,)).take(parameters))
     return state
+
+
+def _renamed(family: ModelFamily, mask: SubnetMask) -> Callable[[str], str]:
+    """Return what turns a parameter's name into the one it has once dropped layers are gone."""
+    renamed = {f"{family.layers}.{old}.": f"{family.layers}.{new}." for new, old in enumerate(kept_layers(mask))}
+    prefix_parts = family.layers.count(".") + 2
+
+    def rename(name: str) -> str:
+        prefix = ".".join(name.split(".")[:prefix_parts]) + "."
+        return renamed[prefix] + name.removeprefix(prefix) if name.startswith(f"{family.layers}.") else name
+
+    return rename
+
+
+def extracted_names(supernet: Supernet, mask: SubnetMask) -> dict[str, tuple[str, ...]]:
+    """Return by what names an extracted model has a subnetwork's weights, keyed as `elastic.pieces` does.
+
+    Args:
+        supernet: it was extracted from.
+        mask: what it keeps.
+
+    Raises:
+        ValueError: a mask of another encoder.
+    """
+    rename = _renamed(supernet.family, mask)
+    return {key: tuple(map(rename, piece.names)) for key, piece in supernet.pieces(mask).items()}
 
 
 def _cut_tables(

@@ -112,8 +112,8 @@ def load_task(
             "stride out"
         )
 
-    rows, held_out = split_off_selection(loaded.train, sizes, np.random.default_rng(seed))
-    texts = {"train": loaded.train.take(rows), "selection": loaded.train.take(held_out)} | loaded.report
+    divided = split_off_selection(loaded.train, sizes, np.random.default_rng(seed))
+    texts = {"train": loaded.train.take(divided.kept), "selection": loaded.train.take(divided.held_out)} | loaded.report
     described = [name, loaded.kind, loaded.label_names, loaded.metric, asdict(sizes), seed]
     described += [asdict(windows)] if windows != Windows() else []
     key = fingerprint(texts, tokenizer, max_length, described)
@@ -138,4 +138,6 @@ def load_task(
         fingerprint=key,
         is_pair=loaded.train.is_pair,
         report_origin=loaded.report_origin,
+        alike=divided.alike,
+        left_out=divided.left_out,
     )

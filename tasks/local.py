@@ -10,7 +10,7 @@ from ..errors import InputError
 from .kinds import KindName
 from .metrics import metric_name
 from .rows import Columns, Rows, TaskTexts, check_two_classes
-from .splitting import REPORT_FRACTION, report_origin, stratified
+from .splitting import REPORT_FRACTION, divide, report_origin
 from .tables import READERS, find_files, read_labels, read_table, text_column
 from .texts import Texts
 
@@ -45,9 +45,8 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     texts = {split: Texts(*read[split], encoded[split]) for split in paths}
     if "validation" not in texts:
         everything = texts["train"]
-        held_out = stratified(everything.labels, round(REPORT_FRACTION * len(everything)), np.random.default_rng(seed))
-        rest = np.setdiff1d(np.arange(len(everything)), held_out)
-        texts = {"train": everything.take(rest), "validation": everything.take(held_out)}
+        divided = divide(everything, REPORT_FRACTION, None, np.random.default_rng(seed))
+        texts = {"train": everything.take(divided.kept), "validation": everything.take(divided.held_out)}
     metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
     if metric == "f1" and len(names) != 2:
         raise InputError(f"the metric f1 needs 2 classes, but the labels have {len(names)}; use accuracy or matthews")

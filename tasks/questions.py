@@ -61,9 +61,9 @@ class Questions:
         return np.zeros(len(self), np.int64)
 
     @property
-    def groups(self) -> NDArray[np.int64]:
-        """The contexts by number: what is known of one would help with its other questions."""
-        return _numbered(self.contexts)[1]
+    def wordings(self) -> list[tuple[str, ...]]:
+        """The contexts: what is known of one would help with its other questions."""
+        return [(context,) for context in self.contexts]
 
     def hashed(self, name: str) -> Iterator[bytes]:
         """Return questions, contexts and answers as bytes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -60,8 +60,8 @@ class Rows(Protocol):
         ...
 
     @property
-    def groups(self) -> NDArray[np.int64] | None:
-        """`(n,)`, rows of one number must not come into two splits; None if each row is by itself."""
+    def wordings(self) -> Sequence[tuple[str, ...]]:
+        """`n`, the texts of each row whose near-duplicates must not come into two splits."""
         ...
 
     def hashed(self, name: str) -> Iterator[bytes]:

@@ -38,7 +38,6 @@ class Sentences:
     names: tuple[str, ...]
 
     is_pair = False
-    groups = None
 
     def __len__(self) -> int:
         return len(self.words)
@@ -51,6 +50,11 @@ class Sentences:
     def strata(self) -> np.ndarray:
         """All alike."""
         return np.zeros(len(self), np.int64)
+
+    @property
+    def wordings(self) -> list[tuple[str, ...]]:
+        """The sentences."""
+        return [(" ".join(words),) for words in self.words]
 
     def hashed(self, name: str) -> Iterator[bytes]:
         """Return words and tags as bytes."""

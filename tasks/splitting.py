@@ -1,9 +1,9 @@
-"""Drawing rows so that every class keeps its share."""
+"""Drawing rows so that every class keeps its share, and no two splits share a text."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .near_duplicates import NearDuplicates
 
 if TYPE_CHECKING:
     from .rows import Rows
@@ -68,29 +69,62 @@ def stratified(labels: np.ndarray, size: int, rng: np.random.Generator) -> NDArr
     return np.sort(order[(np.arange(size) * n + start) // max(size, 1)])
 
 
-def split_off_selection(
-    rows: Rows, sizes: Sizes, rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the rows of the train split that are trained on and those that are selected on, both in order.
+@dataclass(frozen=True)
+class Divided:
+    """The rows of a table on two sides, none of which is a near-duplicate of one on the other side.
+
+    Attributes:
+        kept: rows, in order.
+        held_out: rows, in order.
+        alike: share of all rows that are equal to another one, or part of it.
+        left_out: how many rows are on neither side, being part of rows on both.
+    """
+
+    kept: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+    alike: float
+    left_out: int
+
+
+def divide(rows: Rows, fraction: float, limit: int | None, rng: np.random.Generator) -> Divided:
+    """Hold out a part of some rows.
+
+    So many texts are drawn as would be drawn of rows, from those that are not part of others, stratified; what is part
+    of them only is held out, too. Of more than are wanted, those texts go first: what is asked of a model later are
+    seldom pieces of texts.
+
+    Args:
+        rows: `n` of them.
+        fraction: of the rows to hold out.
+        limit: most rows to hold out.
+        rng: draws.
+    """
+    n, near = len(rows), NearDuplicates.among(rows.wordings)
+    most = round(fraction * n) if limit is None else min(round(fraction * n), limit)
+    texts = min(most, max(1, round(fraction * len(near.whole))))
+    drawn = near.whole[stratified(rows.strata[near.whole], texts, rng)]
+    inside, outside = near.sides(drawn, n)
+    rest = np.setdiff1d(np.flatnonzero(inside), drawn)
+    more = min(most - len(drawn), len(rest))
+    held_out = np.sort(np.append(drawn, rest[stratified(rows.strata[rest], more, rng)]))
+    return Divided(np.flatnonzero(outside), held_out, near.share(n), n - int(inside.sum() + outside.sum()))
+
+
+def split_off_selection(rows: Rows, sizes: Sizes, rng: np.random.Generator) -> Divided:
+    """Return the rows of the train split that are trained on (kept) and those that are selected on (held out).
 
     The selection is drawn first, so it does not depend on the limit of training rows.
 
     Raises:
         InputError: too few rows for both, or a limit that leaves a single class.
     """
-    strata, groups = rows.strata, rows.groups
-    held_out = min(round(sizes.selection_fraction * len(rows)), sizes.selection_limit)
-    if not 0 < held_out < len(rows):
+    divided = divide(rows, sizes.selection_fraction, sizes.selection_limit, rng)
+    strata, train = rows.strata, divided.kept
+    if not (len(divided.held_out) and len(train)):
         raise InputError(
             f"the train split has {len(rows)} rows, of which a selection fraction of {sizes.selection_fraction} "
-            f"holds out {held_out}; both parts need rows, so add data or change the fraction"
-        )
-    selection = stratified(strata, held_out, rng) if groups is None else _whole_groups(groups, held_out, rng)
-    train = np.setdiff1d(np.arange(len(rows)), selection)
-    if not len(selection):
-        raise InputError(
-            f"each passage of the train split has more questions than the {held_out} that are to be held out; add data "
-            "or hold out more"
+            f"holds out {len(divided.held_out)} and leaves {len(train)}; both parts need rows that are not alike, so "
+            "add data or change the fraction"
         )
     if sizes.train_limit is not None and sizes.train_limit < len(train):
         train = train[stratified(strata[train], sizes.train_limit, rng)]
@@ -99,15 +133,4 @@ def split_off_selection(
             f"the {len(train)} rows left for training all have one label; raise the limit of training rows, lower the "
             "selection fraction or add data"
         )
-    return train, selection
-
-
-def _whole_groups(groups: NDArray[np.int64], size: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw at most ``size`` of the `n` rows, in increasing order: groups in random order, each that still fits."""
-    counts = np.bincount(groups)
-    drawn = []
-    for group in rng.permutation(len(counts)):
-        if counts[group] <= size:
-            drawn.append(group)
-            size -= int(counts[group])
-    return np.flatnonzero(np.isin(groups, drawn))
+    return replace(divided, kept=train)

@@ -13,7 +13,7 @@ from .kinds.entities import are_entity_tags
 from .metrics import metric_name
 from .rows import Columns, Rows, TaskTexts
 from .sentences import Sentences
-from .splitting import REPORT_FRACTION, report_origin, stratified
+from .splitting import REPORT_FRACTION, divide, report_origin
 from .tables import READERS, class_names, column, find_files, read_table
 
 _READERS = dict.fromkeys(CONLL, read_conll) | {ending: READERS[ending] for ending in (".jsonl", ".parquet")}
@@ -41,10 +41,9 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     parts = {split: _sentences(read[split][0], paths[split], names, paths["train"]) for split in paths}
     train = parts["train"]
     if "validation" not in parts:
-        rng = np.random.default_rng(seed)
-        held_out = stratified(train.strata, round(REPORT_FRACTION * len(train)), rng)
-        parts["validation"] = train.take(held_out)
-        train = train.take(np.setdiff1d(np.arange(len(train)), held_out))
+        divided = divide(train, REPORT_FRACTION, None, np.random.default_rng(seed))
+        parts["validation"] = train.take(divided.held_out)
+        train = train.take(divided.kept)
     entities = are_entity_tags(names)
     metric = metric_name(columns.metric, "token-classification", "entity_f1" if entities else "token_accuracy")
     if metric == "entity_f1" and not entities:

@@ -30,6 +30,9 @@ class Task:
         fingerprint: hash of data, tokenisation and splits; identifies the data in run.json.
         is_pair: each text is a pair of texts.
         report_origin: where the report splits come from, in words.
+        alike: share of the rows that train and selection were drawn from that are equal to another one, or part of it;
+            they are on one side each, with what they are part of.
+        left_out: how many of these are on neither side, since they are part of rows on both.
     """
 
     name: str
@@ -44,6 +47,16 @@ class Task:
     fingerprint: str
     is_pair: bool
     report_origin: str = PUBLISHED
+    alike: float = 0.0
+    left_out: int = 0
+
+    @property
+    def likeness(self) -> str:
+        """What was done about near-duplicates, in words; empty if there are none."""
+        if not self.alike:
+            return ""
+        left = f", {self.left_out:,} that belong to both are left out" if self.left_out else ""
+        return f"{self.alike:.1%} of the rows are equal to another one or part of it, and on its side{left}"
 
     @property
     def num_labels(self) -> int:

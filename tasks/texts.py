@@ -45,9 +45,11 @@ class Texts:
         return self.labels
 
     @property
-    def groups(self) -> None:
-        """Each text is by itself."""
-        return None
+    def wordings(self) -> list[tuple[str, ...]]:
+        """The texts; those of a pair in one order, whichever came first."""
+        if self.second is None:
+            return [(text,) for text in self.first]
+        return [(min(pair), max(pair)) for pair in zip(self.first, self.second, strict=True)]
 
     def hashed(self, name: str) -> Iterator[bytes]:
         """Return texts and labels as bytes."""

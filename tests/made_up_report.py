@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from secateur.evaluation.model import Model
 from secateur.evaluation.report import Approach, Curve, Point, ReportFacts, StageCost, Yardstick
+from secateur.evaluation.weights import Layer, Weights
 
 TITLE = 'SST-2 <b>"pruned"</b> & $HOME'
 NAN = float("nan")
@@ -12,26 +14,30 @@ NAN = float("nan")
 
 def point(key, latency, error, encoder, *, front=False, method="nsga2", heads=(3, 0), neurons=(40, 0), **changes):
     """Return a made-up subnetwork; those on the front have a report error and a measured latency."""
-    made = Point(
+    made = Model(
         key=key,
-        method=method,
+        weights=Weights.SUPERNET,
+        method=method.partition(" ")[0],
         heads=heads,
         neurons=neurons,
         hidden=16,
         error_selection=error,
         error_report=error + 0.01 if front else None,
-        kept=encoder / 10e6,
         parameters=encoder + 5e6,
         encoder_parameters=encoder,
         macs=encoder * 128,
-        latency_ms=latency,
+        latency_predicted_ms=latency,
         disk_mb=4 * encoder / 1e6,
-        latency_measured_ms=latency * 1.1 if front else None,
+        latency_ms=latency * 1.1 if front else None,
         latency_low_ms=latency if front else None,
         latency_high_ms=latency * 1.2 if front else None,
-        on_front=front,
     )
-    return replace(made, **changes)
+    return Point(replace(made, **changes), method, encoder / 10e6, key, front)
+
+
+def changed(one: Point, **changes) -> Point:
+    """Return a point with another model."""
+    return replace(one, model=replace(one.model, **changes))
 
 
 FULL = point("f" * 16, 30.0, 0.08, 10e6, front=True, method="fine-tuned", heads=(4, 4), neurons=(64, 64))
@@ -69,25 +75,20 @@ def one_layer() -> ReportFacts:
 
 def all_layers() -> ReportFacts:
     """Return a run with models of all layers, two of the same mask, one with zeros, one quantised."""
-    own = replace(POINTS[1], method="standard nas (moasha)", weights="standard", layer="native", identity="b-standard")
-    own = replace(own, extract=f"--key {own.key} --weights standard", error_int8=0.24)
-    zeros = point("2" * 16, 30.0, 0.05, 10e6, front=True, method="deepcuts", layer="native")
-    costs = ("parameters", "encoder_parameters", "macs", "latency_ms", "disk_mb", "latency_measured_ms")
-    zeros = replace(zeros, zeros=True, kept=0.25, density=0.25, weights="native", **dict.fromkeys(costs))
-    recovered = point(
-        "3" * 16, 6.0, 0.12, 3e6, front=True, method="kcm", layer="recovered", density=0.3, weights="recovered"
-    )
-    approaches = (
-        Approach("supernet", "weight sharing", 190.0, 0.75),
-        Approach("standard", "standard NAS", 7300.0, 0.51),
-    )
-    layers = {"none": "no recovery", "recovered": "equal short recovery: 1 epoch", "native": "native recipe"}
+    own = replace(POINTS[1], method="standard nas (moasha)", name="b-standard")
+    own = changed(own, weights=Weights.STANDARD, error_int8=0.24)
+    zeros = point("2" * 16, 30.0, 0.05, 10e6, front=True, method="deepcuts")
+    costs = ("parameters", "encoder_parameters", "macs", "latency_ms", "disk_mb", "latency_predicted_ms")
+    zeros = changed(zeros, nonzero=0.25, density=0.25, weights=Weights.NATIVE, **dict.fromkeys(costs))
+    recovered = point("3" * 16, 6.0, 0.12, 3e6, front=True, method="kcm", density=0.3, weights=Weights.RECOVERED)
+    approaches = (Approach(Weights.SUPERNET, 190.0, 0.75), Approach(Weights.STANDARD, 7300.0, 0.51))
+    layers = {layer: layer.label for layer in Layer} | {Layer.RECOVERED: "equal short recovery: 1 epoch"}
     return replace(
         one_layer(),
-        points=(*POINTS, own, zeros, replace(recovered, density=0.3)),
+        points=(*POINTS, own, replace(zeros, kept=0.25), recovered),
         wholes={
-            "none": replace(FULL, on_front=False),
-            "recovered": replace(FULL, on_front=False, error_selection=0.07),
+            Layer.NONE: replace(FULL, on_front=False),
+            Layer.RECOVERED: changed(replace(FULL, on_front=False), error_selection=0.07),
         },
         layers=layers,
         curves=(Curve("nsga2", (1, 4, 6), (0.1, 0.3, 0.4124)),),

@@ -22,7 +22,16 @@ STAGES = {
     "supernet": {"epochs": 6, "learning_rate": 2e-3},
     "search": {"budget": 8, "precision": "float32"},
 }
-SMALL = {"SECONDS": 1, "BUDGET": 6, "TEXTS": 32, "DENSITIES": (0.9, 0.7), "MIDDLE": 0.7, "STAGES": STAGES}
+SMALL = {
+    "SHARES": "3/4",
+    "FASTER": 0.5,
+    "SECONDS": 1,
+    "BUDGET": 6,
+    "TEXTS": 32,
+    "DENSITIES": (0.9, 0.7),
+    "MIDDLE": 0.7,
+    "STAGES": STAGES,
+}
 
 
 def read(name: str):

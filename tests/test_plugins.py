@@ -113,7 +113,7 @@ def test_an_objective(run):
 def test_a_runtime(run):
     out, (*_, pick_help, _, search_help) = run
     record = json.loads((out / "run.json").read_text())
-    assert record["stages"]["search"]["target"].endswith("-twice")
+    assert record["basis"]["target"].endswith("-twice")
     assert "float32, PyTorch, twice" in (out / "report.html").read_text()
     assert all("onnxruntime-int8,twice" in "".join(text.split()) for text in (pick_help, search_help))
 

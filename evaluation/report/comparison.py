@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
+from ..model import Model
 from ..pareto import normalised_hypervolume
+from ..weights import Layer
 from .parts import duration
 from .yardstick import Yardstick
 
-# How much training followed the cut; models of different layers are never in one table or panel.
-NONE, RECOVERED, NATIVE = "none", "recovered", "native"
-LAYERS = {NONE: "no recovery", RECOVERED: "equal short recovery", NATIVE: "native recipe"}
+if TYPE_CHECKING:
+    import pandas as pd
+
 # What a budget is a share of; a model with zeros is as large as before, so it has an axis of its own.
 ENCODER, NONZERO = "encoder_parameters", "nonzero"
 _TOLERANCE = 1 + 1e-9  # of a budget
@@ -22,50 +25,51 @@ _TOLERANCE = 1 + 1e-9  # of a budget
 
 @dataclass(frozen=True)
 class ComparedPoint:
-    """One model of a method, as `compare --json` prints it; what it does not have is None.
+    """One model of a method, scored on both splits.
 
     Attributes:
+        model: what is known of it.
         method: as people call it: a pruner's name with what was changed about it, or `nas (SEARCHER)`.
-        layer: of LAYERS.
         density: asked for; of a search the budget that the model is the best within.
-        axis: what `share` is a share of: ENCODER, or NONZERO for a model with zeros.
-        share: what is kept of it.
+        share: what is kept of its axis.
         seed: of the method's random draws.
-        key: the mask's.
-        weights: as in the archive.
-        error_selection: what the choice was made on.
-        error_report: looked at once.
-        latency_ms: median of the model's own run, with quartiles; None for a model with zeros, as all costs.
         seconds: all that making it takes, beside fine-tuning: pruning or search, and training.
         shared_seconds: how many of these serve all models of its method together, such as a supernet's training.
         texts: of the task that were looked at.
         labels: of these texts that were used.
         epochs: passes over the training split that it was trained for by itself.
-        scores: what the task's other metrics say of the report split.
     """
 
+    model: Model
     method: str
-    layer: str
     density: float
-    axis: str
     share: float
     seed: int
-    key: str
-    weights: str
-    error_selection: float
-    error_report: float
-    latency_ms: float | None
-    latency_low_ms: float | None
-    latency_high_ms: float | None
-    parameters: int | None
-    encoder_parameters: int | None
-    macs: int | None
     seconds: float
     shared_seconds: float
     texts: int
     labels: int
     epochs: float
-    scores: dict[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def layer(self) -> Layer:
+        """How much training followed the cut."""
+        return self.model.weights.layer
+
+    @property
+    def axis(self) -> str:
+        """What `share` is a share of: ENCODER, or NONZERO for a model with zeros."""
+        return ENCODER if self.model.nonzero is None else NONZERO
+
+    @property
+    def error_report(self) -> float:
+        """On the report split, looked at once."""
+        return math.nan if self.model.error_report is None else self.model.error_report
+
+    def facts(self) -> dict[str, Any]:
+        """Return all of it, as `compare --json` prints it: what is known of the model, and what it took."""
+        own = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "model"}
+        return self.model.facts() | {"layer": self.layer, "axis": self.axis} | own
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ class Entry:
     """A method at a density: means over its seeds, and standard deviations where there are several (else 0)."""
 
     method: str
-    layer: str
+    layer: Layer
     axis: str
     density: float
     share: float
@@ -91,8 +95,8 @@ class Entry:
     def of(cls, points: Sequence[ComparedPoint]) -> Entry:
         """Put the seeds of one method at one density together."""
         first = points[0]
-        selection, report = [p.error_selection for p in points], [p.error_report for p in points]
-        latencies = [p.latency_ms for p in points if p.latency_ms is not None]
+        selection, report = [p.model.error_selection for p in points], [p.error_report for p in points]
+        latencies = [p.model.latency_ms for p in points if p.model.latency_ms is not None]
         return cls(
             method=first.method,
             layer=first.layer,
@@ -116,7 +120,7 @@ class Standing:
     """A method in a layer: the share, 0 to 1, that its front covers, and what all of the front takes (one seed)."""
 
     method: str
-    layer: str
+    layer: Layer
     axis: str
     hypervolume: float
     seconds: float
@@ -131,7 +135,7 @@ class Standing:
 class Winner:
     """Who has the lowest selection error within a budget, and what it has on the report split."""
 
-    layer: str
+    layer: Layer
     axis: str
     budget: float
     entry: Entry
@@ -156,11 +160,17 @@ class Comparison:
     metric: str
     model: str
     points: tuple[ComparedPoint, ...]
-    wholes: dict[str, ComparedPoint]
+    wholes: Mapping[Layer, ComparedPoint]
     budgets: tuple[float, ...]
     yardstick: Yardstick
     epochs: float | None
     facts: dict[str, str]
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """Return the points as a data frame, a row each, the columns of `compare --json`."""
+        import pandas as pd
+
+        return pd.DataFrame([point.facts() for point in self.points])
 
     @property
     def worst_error(self) -> float:
@@ -168,9 +178,9 @@ class Comparison:
         return self.yardstick.constant or 1.0
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layers(self) -> tuple[Layer, ...]:
         """Those that have points."""
-        return tuple(layer for layer in LAYERS if any(p.layer == layer for p in self.points))
+        return tuple(layer for layer in Layer if any(p.layer == layer for p in self.points))
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -187,21 +197,21 @@ class Comparison:
         """Tell whether a method's mean errors are no better than a constant answer's."""
         return self.yardstick.is_constant(entry.error_selection, entry.error_report)
 
-    def layer_title(self, layer: str) -> str:
+    def layer_title(self, layer: Layer) -> str:
         """Name a layer for people."""
-        if layer != RECOVERED or self.epochs is None:
-            return LAYERS[layer]
-        return f"{LAYERS[layer]}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation"
+        if layer is not Layer.RECOVERED or self.epochs is None:
+            return layer.label
+        return f"{layer.label}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation"
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """The points with seeds put together: by layer, the largest density first, then the lowest selection error."""
 
         def group(p: ComparedPoint) -> tuple[int, str, float, str]:
-            return list(LAYERS).index(p.layer), p.axis, -p.density, p.method
+            return list(Layer).index(p.layer), p.axis, -p.density, p.method
 
         found = [Entry.of(list(points)) for _, points in groupby(sorted(self.points, key=group), key=group)]
-        return tuple(sorted(found, key=lambda e: (list(LAYERS).index(e.layer), e.axis, -e.density, e.error_selection)))
+        return tuple(sorted(found, key=lambda e: (list(Layer).index(e.layer), e.axis, -e.density, e.error_selection)))
 
     @property
     def standings(self) -> tuple[Standing, ...]:
@@ -218,7 +228,7 @@ class Comparison:
             shared = max(e.shared_seconds for e in entries)
             seconds = shared + sum(e.seconds - e.shared_seconds for e in entries)
             found.append(Standing(method, layer, axis, volume, seconds, max(e.labels for e in entries)))
-        return tuple(sorted(found, key=lambda s: (list(LAYERS).index(s.layer), s.axis, -s.hypervolume)))
+        return tuple(sorted(found, key=lambda s: (list(Layer).index(s.layer), s.axis, -s.hypervolume)))
 
     @property
     def winners(self) -> tuple[Winner, ...]:
@@ -238,8 +248,8 @@ class Comparison:
         return tuple(found)
 
 
-def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, str, str], list[Entry]]:
-    groups: dict[tuple[str, str, str], list[Entry]] = {}
+def _grouped(entries: Iterable[Entry]) -> dict[tuple[Layer, str, str], list[Entry]]:
+    groups: dict[tuple[Layer, str, str], list[Entry]] = {}
     for entry in entries:
         groups.setdefault((entry.layer, entry.axis, entry.method), []).append(entry)
     return groups

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..weights import Layer
 from .comparison import NONZERO, Comparison, Entry
 from .drawing import INK, Mark, draw_method, draw_yardstick, frame, plain, save
 from .looks import Look, looks
@@ -36,7 +37,7 @@ def write_comparison_picture(path: Path, facts: Comparison) -> None:
     save(figure, path)
 
 
-def _draw(axes: Axes, facts: Comparison, layer: str, styles: dict[str, Look]) -> None:
+def _draw(axes: Axes, facts: Comparison, layer: Layer, styles: dict[str, Look]) -> None:
     frame(axes, labels_inside=True)
     axes.set_title(plain(facts.layer_title(layer)), fontsize=12, color=INK, loc="left")
     entries = [e for e in facts.entries if e.layer == layer]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from ..weights import Layer
 from .comparison import NONZERO, Comparison, Entry, Winner
 from .parts import duration, error, number, percent, table
 from .yardstick import CONSTANT
@@ -76,7 +77,7 @@ def _cells(facts: Comparison, entry: Entry) -> tuple[str, ...]:
     return method + (f"<small>{CONSTANT}</small>" if facts.is_constant(entry) else ""), *rest
 
 
-def _layer(facts: Comparison, layer: str) -> str:
+def _layer(facts: Comparison, layer: Layer) -> str:
     whole = facts.wholes.get(layer)
     entries = ([Entry.of([whole])] if whole is not None else []) + [e for e in facts.entries if e.layer == layer]
     title, models = escape(facts.layer_title(layer)), f"{len(entries)} model{'' if len(entries) == 1 else 's'}"

@@ -84,7 +84,7 @@ def _errors(facts: ReportFacts) -> str:
         "error_report": "the report split (to quote)",
         "error_int8": "the report split, in int8 (as served)",
     }
-    if all(point.error_int8 is None for point in facts.points):
+    if all(point.model.error_int8 is None for point in facts.points):
         del names["error_int8"]
     return "\n".join(f'<option value="{name}">{title}</option>' for name, title in names.items())
 
@@ -92,7 +92,7 @@ def _errors(facts: ReportFacts) -> str:
 def _lede(facts: ReportFacts) -> str:
     models, front = len({p.name for p in facts.points}), len(facts.front)
     methods = f" by {len(facts.methods)} methods" if len(facts.methods) > 1 else ""
-    each = [f"{sum(p.weights == a.weights for p in facts.front)} of {a.title}" for a in facts.approaches]
+    each = [f"{sum(p.model.weights == a.weights for p in facts.front)} of {a.weights.label}" for a in facts.approaches]
     fronts = f"on their fronts are {' and '.join(each)}"
     where = fronts if len(each) > 1 else f"{front} {'is' if front == 1 else 'are'} on the front of the search"
     constant = len({p.name for p in facts.points if facts.is_constant(p)})
@@ -107,7 +107,7 @@ def _warning(facts: ReportFacts) -> str:
     """Return what must be known before anything else: that nothing was learnt."""
     if not facts.is_constant(facts.full):
         return ""
-    mine, constant = error(facts.full.error_selection), error(facts.yardstick.constant)
+    mine, constant = error(facts.full.model.error_selection), error(facts.yardstick.constant)
     return (
         f'<p class="warning" id="learnt"><b>Nothing was learnt.</b> The whole model is {CONSTANT}: on the selection '
         f"split its error is {mine}, that answer's {constant}. What follows compares models that know nothing.</p>"

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import asdict
 from typing import Any
 
+from ..model import Model
 from .facts import Point, ReportFacts
 from .looks import looks
 from .parts import DASH, embedded, error, finite, number, percent
@@ -27,7 +28,7 @@ ERRORS = ("error_selection", "error_report", "error_int8")
 
 def axes_of(facts: ReportFacts) -> tuple[tuple[str, str, str, str], ...]:
     """Return what models can be drawn against: the usual costs, then other objectives, as they are called."""
-    others = dict.fromkeys(name for point in facts.points for name in point.values)
+    others = dict.fromkeys(name for point in facts.points for name in point.model.values)
     return (*_AXES, *((name, name.replace("_", " ").capitalize(), "", name.replace("_", " ")) for name in others))
 
 
@@ -59,12 +60,17 @@ def quoted(facts: ReportFacts, value: float | None) -> str:
     return error(value) if interval is None else f"{error(value)} ({interval[0]:.3f}{DASH}{interval[1]:.3f})"
 
 
-def measured(point: Point) -> str:
+def measured(model: Model) -> str:
     """Write a measured latency for people, quartiles in brackets."""
-    middle, low, high = point.latency_measured_ms, point.latency_low_ms, point.latency_high_ms
+    middle, low, high = model.latency_ms, model.latency_low_ms, model.latency_high_ms
     if DASH in (number(low), number(high)) or number(middle) == DASH:
         return number(middle)
     return f"{number(middle)} ({number(low)}{DASH}{number(high)})"
+
+
+def kept(point: Point) -> str:
+    """Write for people what is left of a model."""
+    return f"{percent(point.kept)}{'' if point.model.nonzero is None else ' non-zero'}"
 
 
 def _axis(name: str, label: str, unit: str, amount: str, points: tuple[Point, ...]) -> dict[str, Any] | None:
@@ -86,30 +92,30 @@ def _constant(facts: ReportFacts, name: str) -> float:
 
 def _top(facts: ReportFacts, name: str) -> float:
     """Return where the axis of an error ends: the same for all layers, so that changing them compares them."""
-    wholes = [getattr(whole, name) for whole in (facts.full, *facts.wholes.values())]
-    errors = [getattr(point, name) for point in facts.reported]
+    wholes = [getattr(whole.model, name) for whole in (facts.full, *facts.wholes.values())]
+    errors = [getattr(point.model, name) for point in facts.reported]
     return facts.yardstick.top(wholes[0], wholes + errors, report=name != "error_selection")
 
 
 def _point(facts: ReportFacts, point: Point) -> dict[str, Any]:
-    costs = [name for name, *_ in axes_of(facts)]
+    model, costs = point.model, [name for name, *_ in axes_of(facts)]
     shown = {name: number(point.cost(name)) for name in costs}
-    shown |= {name: quoted(facts, getattr(point, name)) for name in ERRORS}
-    shown["error_selection"] = error(point.error_selection)
-    intervals = {name: facts.yardstick.interval(getattr(point, name)) for name in ERRORS[1:]}
-    shown["latency_measured_ms"] = measured(point)
-    shown["kept"] = f"{percent(point.kept)}{' non-zero' if point.zeros else ''}"
+    shown |= {name: quoted(facts, getattr(model, name)) for name in ERRORS}
+    shown["error_selection"] = error(model.error_selection)
+    intervals = {name: facts.yardstick.interval(getattr(model, name)) for name in ERRORS[1:]}
+    shown["latency_measured_ms"] = measured(model)
+    shown["kept"] = kept(point)
     return {
         "name": point.name,
-        "key": point.key,
-        "extract": point.extract or f"--key {point.key}",
+        "key": model.key,
+        "extract": model.options,
         "method": point.method,
         "layer": point.layer,
-        "density": point.density,
-        "zeros": point.zeros,
-        "heads": point.heads,
-        "neurons": point.neurons,
-        "hidden": point.hidden,
+        "density": model.density,
+        "zeros": model.nonzero is not None,
+        "heads": model.heads,
+        "neurons": model.neurons,
+        "hidden": model.hidden,
         "on_front": point.on_front,
         "constant": facts.is_constant(point),
         "intervals": intervals,

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from ..weights import Weights
 from .drawing import INK, SOFT, Mark, draw_method, draw_yardstick, frame, plain, save
 from .facts import Point, ReportFacts
 from .looks import looks
@@ -42,11 +43,11 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
 
 def _draw(axes: Axes, facts: ReportFacts, *, measured: bool) -> None:
     frame(axes)
-    groups = {(p.method, p.weights): [] for p in facts.front}
+    groups = {(p.method, p.model.weights): [] for p in facts.front}
     for point in facts.front:
-        groups[point.method, point.weights].append(_mark(facts, point, measured=measured))
+        groups[point.method, point.model.weights].append(_mark(facts, point, measured=measured))
     whole = _mark(facts, facts.full, measured=measured)
-    top = facts.yardstick.top(facts.full.error_report, [p.error_report for p in facts.front])
+    top = facts.yardstick.top(facts.full.model.error_report, [p.model.error_report for p in facts.front])
     styles = looks([method for method, _ in groups])
     for (method, weights), marks in groups.items():
         draw_method(axes, marks, styles[method], top, plain(_label(facts, method, weights)))
@@ -59,21 +60,21 @@ def _draw(axes: Axes, facts: ReportFacts, *, measured: bool) -> None:
         axes.text(0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize=11, color=SOFT)
 
 
-def _label(facts: ReportFacts, method: str, weights: str) -> str:
+def _label(facts: ReportFacts, method: str, weights: Weights) -> str:
     """Name a method; of several approaches with what its own covers and took."""
     approach = next((a for a in facts.approaches if a.weights == weights), None)
     if approach is None or len(facts.approaches) < 2:
         return method
-    return f"{method}, {approach.title}: hypervolume {number(approach.hypervolume)}, {duration(approach.seconds)}"
+    return f"{method}, {weights.label}: hypervolume {number(approach.hypervolume)}, {duration(approach.seconds)}"
 
 
 def _mark(facts: ReportFacts, point: Point, *, measured: bool) -> Mark:
-    low, high = point.latency_low_ms, point.latency_high_ms
+    model, low, high = point.model, point.model.latency_low_ms, point.model.latency_high_ms
     return Mark(
-        x=_number(point.latency_measured_ms) if measured else 100 * point.kept,
-        y=_number(point.error_report),
+        x=_number(model.latency_ms) if measured else 100 * point.kept,
+        y=_number(model.error_report),
         constant=facts.is_constant(point),
-        y_ends=facts.yardstick.interval(point.error_report),
+        y_ends=facts.yardstick.interval(model.error_report),
         x_ends=(low, high) if measured and low is not None and high is not None else None,
     )
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from html import escape
 
+from ..model import Model
+from ..weights import Layer
 from .comparison import NONZERO
 from .facts import Point, ReportFacts, StageCost
 from .looks import Look, glyph, looks
-from .parts import DASH, duration, error, finite, number, percent, small, table
-from .payload import measured, quoted
+from .parts import DASH, duration, error, finite, number, small, table
+from .payload import kept, measured, quoted
 from .yardstick import CONSTANT
 
 _MODELS = (
@@ -48,11 +50,11 @@ def _first(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def architecture(point: Point, full: Point) -> str:
+def architecture(model: Model, full: Model) -> str:
     """Write what a model keeps, in words."""
-    counts = {"layer": point.layers, "head": sum(point.heads), "neuron": sum(point.neurons)}
+    counts = {"layer": model.layers, "head": sum(model.heads), "neuron": sum(model.neurons)}
     text = ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
-    return text + (f", width {point.hidden}" if point.hidden != full.hidden else "")
+    return text + (f", width {model.hidden}" if model.hidden != full.hidden else "")
 
 
 def _constant(facts: ReportFacts) -> list[str]:
@@ -66,25 +68,25 @@ def _constant(facts: ReportFacts) -> list[str]:
 
 
 def _model(facts: ReportFacts, point: Point, whole: Point, *, full: bool = False) -> list[str]:
-    name = escape(point.name)
-    first = "Whole model" if full else f'<a href="#key={name}"><code>{escape(point.key)}</code></a>'
+    model, name = point.model, escape(point.name)
+    first = "Whole model" if full else f'<a href="#key={name}"><code>{escape(model.key)}</code></a>'
     sortable: list[tuple[str, float | None]] = [
-        (error(point.error_selection), point.error_selection),
-        (small(quoted(facts, point.error_report)), point.error_report),
-        (f"{percent(point.kept)}{' non-zero' if point.zeros else ''}", point.kept),
-        (number(point.latency_ms), point.latency_ms),
-        (small(measured(point)), point.latency_measured_ms),
-        (number(point.macs), point.macs),
-        (number(point.parameters), point.parameters),
+        (error(model.error_selection), model.error_selection),
+        (small(quoted(facts, model.error_report)), model.error_report),
+        (kept(point), point.kept),
+        (number(model.latency_predicted_ms), model.latency_predicted_ms),
+        (small(measured(model)), model.latency_ms),
+        (number(model.macs), model.macs),
+        (number(model.parameters), model.parameters),
     ]
     numbers = []
     for shown, value in sortable:
         exact = finite(value)
         numbers.append(f'<td class="number" data-value="{"" if exact is None else repr(exact)}">{shown}</td>')
-    density = "" if point.density is None else f" at {point.density:g}"
+    density = "" if model.density is None else f" at {model.density:g}"
     method = DASH if full else escape(f"{point.method}{density}")
     method += f"<small>{CONSTANT}</small>" if facts.is_constant(point) else ""
-    keeps = f'<td class="keeps" data-value="{point.kept!r}">{architecture(point, whole)}</td>'
+    keeps = f'<td class="keeps" data-value="{point.kept!r}">{architecture(model, whole.model)}</td>'
     row = "" if full else f' data-name="{name}"'
     return [f'<th scope="row"{row}>{first}</th>', f'<td class="method">{method}</td>', keeps, *numbers]
 
@@ -109,7 +111,7 @@ def methods_table(facts: ReportFacts) -> str:
 _NUMBER = ' class="number"'
 
 
-def _method(facts: ReportFacts, layer: str, name: str, models: int, look: Look) -> str:
+def _method(facts: ReportFacts, layer: Layer, name: str, models: int, look: Look) -> str:
     found = facts.comparison.standings if facts.comparison is not None else ()
     standing = next((s for s in found if (s.method, s.layer) == (name, layer)), None)
     hollow = standing is not None and standing.axis == NONZERO
@@ -134,7 +136,7 @@ def cost_tables(facts: ReportFacts) -> str:
     rows.append(("<b>Together</b>", f"<b>{duration(total)}</b>", ""))
     text = table(("Stage", "Took", "Share of the time, and what it was spent on"), rows, numeric=1)
     if len(facts.approaches) > 1:
-        compared = [(escape(a.title), number(a.hypervolume, 4), duration(a.seconds)) for a in facts.approaches]
+        compared = [(escape(a.weights.label), number(a.hypervolume, 4), duration(a.seconds)) for a in facts.approaches]
         text += "\n" + table(("Front", "Hypervolume, larger is better", "Took"), compared)
     return text
 

@@ -13,9 +13,9 @@ from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate
 from ...evaluation.evaluation import SELECTION
 from ...evaluation.latency.target import LatencyTarget, busy
+from ...evaluation.model import Model, rounded
 from ...files import replace_text
 from ..folder import RunFolder
-from ..model import Model, rounded
 from .columns import Column, answer_columns
 from .html import html_table
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...evaluation.choice import cost_names
+from ...evaluation.model import Model
 from ...evaluation.report.parts import number
 from ..constant import MARK
-from ..model import Model
 
 _UNKNOWN = "-"
 _COSTS = {"encoder_parameters": "encoder", "latency_ms": "ms", "memory_mb": "MB of memory", "disk_mb": "MB on disk"}

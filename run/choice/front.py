@@ -12,19 +12,12 @@ import numpy as np
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, choose
-from ...evaluation.evaluation import (
-    NATIVE,
-    RECOVERED,
-    REPORT,
-    SEARCHED,
-    SELECTION,
-    STANDARD,
-    SUPERNET_PRUNED,
-    Evaluation,
-)
+from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
+from ...evaluation.model import Home, Model, model_of
 from ...evaluation.objectives import ERROR
+from ...evaluation.weights import SEARCHED, Weights
 from ..folder import RunFolder
-from ..model import Home, Model, model_of, on_report
+from ..model import on_report
 from ..telling import call_of
 from .columns import Column, front_columns
 from .html import html_table
@@ -143,7 +136,9 @@ def open_archive(folder: RunFolder) -> Archive:
     return Archive(folder.archive)
 
 
-def front_models(archive: Archive, against: str, weights: str | None = None, home: Home | None = None) -> list[Model]:
+def front_models(
+    archive: Archive, against: str, weights: Weights | None = None, home: Home | None = None
+) -> list[Model]:
     """Return the front of error against a cost on the selection split, the lowest error first.
 
     Args:
@@ -164,7 +159,8 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
                 f"no model with {weights} weights in {archive.path} has {against}; add `against` "
                 f"{'nonzero' if 'nonzero' in known else 'encoder_parameters'}"
             )
-        raise InputError(f"{archive.path} has no model with {weights} weights; run {_maker(weights, archive)} for them")
+        maker = call_of(archive.path.parent, weights.verb, **weights.options)
+        raise InputError(f"{archive.path} has no model with {weights} weights; run {maker} for them")
     if not chosen:
         raise InputError(f"{archive.path} is empty; run {call_of(archive.path.parent, 'search')} first")
     missing = [one.key for one in chosen if one.model not in reported]
@@ -176,19 +172,7 @@ def front_models(archive: Archive, against: str, weights: str | None = None, hom
     return [model_of(one, reported[one.model], home) for one in chosen]
 
 
-def _maker(weights: str, archive: Archive) -> str:
-    """Return the call that makes models with these weights."""
-    run = archive.path.parent
-    if weights in SEARCHED:
-        return call_of(run, "search", **({"searcher": "moasha"} if weights == STANDARD else {}))
-    if weights == RECOVERED:
-        return call_of(run, "compare", recover_epochs=1)
-    method = "deepcuts_cam" if weights == NATIVE else "mask_tuning"
-    origin = {"origin": "supernet"} if weights == SUPERNET_PRUNED else {}
-    return call_of(run, "prune", method=method, density="0.8,0.6,0.4", **origin)
-
-
-def whole_model(archive: Archive, weights: str | None = None, home: Home | None = None) -> Model:
+def whole_model(archive: Archive, weights: Weights | None = None, home: Home | None = None) -> Model:
     """Return the whole network, which every search evaluates and scores on both splits; the supernet's, if it may be.
 
     Raises:
@@ -204,7 +188,7 @@ def whole_model(archive: Archive, weights: str | None = None, home: Home | None 
 
 
 def within_shares(
-    archive: Archive, whole: Model, against: str, shares: Sequence[Fraction], weights: str | None = None
+    archive: Archive, whole: Model, against: str, shares: Sequence[Fraction], weights: Weights | None = None
 ) -> list[Model]:
     """Return, for each share of the whole network's cost, the best model within it that was scored on both splits.
 

@@ -14,12 +14,14 @@ from ...evaluation.answers import Answers, difference_interval, error_interval, 
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, candidates, cost_names, in_order, nearest
 from ...evaluation.error import SplitError
-from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, SUPERNET, Evaluation
+from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, Evaluation
 from ...evaluation.latency import Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
+from ...evaluation.model import Home, Model, model_of
 from ...evaluation.model_error import few_inputs, model_outputs
 from ...evaluation.objectives import OBJECTIVES
 from ...evaluation.serving import peak_memory
+from ...evaluation.weights import Weights
 from ...supernet import Supernet
 from ...supernet.extraction import check_extracted, extract
 from ...supernet.precision import resolve_precision
@@ -27,7 +29,7 @@ from ...tasks import Task
 from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_table_here, searched_latency_table
-from ..model import Home, Model, model_of, open_subnet
+from ..model import open_subnet
 from ..project import open_supernet, open_task
 from ..scores import quantised_error, report_values
 from .answer import Answer, KeptAnswers, Roles
@@ -230,7 +232,7 @@ def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Se
     found = []
     for one in chosen:
         mask = one.evaluation.mask
-        if one.evaluation.weights != SUPERNET:
+        if one.evaluation.weights is not Weights.SUPERNET:
             model = open_subnet(folder, supernet, one.evaluation)
             outputs = [model_outputs(model, split, pad_token_id=pad, dtype=dtype) for split in splits]
         else:
@@ -265,7 +267,7 @@ def keep_report(
     evaluation, folder, supernet = one.evaluation, finalists.folder, finalists.supernet
     if archive.lookup(evaluation.key, REPORT, weights=evaluation.weights) is not None:
         return
-    if evaluation.weights == SUPERNET:
+    if evaluation.weights is Weights.SUPERNET:
         check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
     values = report_values(task, answers) | ({} if error_int8 is None else {ERROR_INT8: error_int8})
     values |= {name: make(supernet, finalists.table).of(evaluation.mask) for name, make in OBJECTIVES.items()}

@@ -7,9 +7,9 @@ from dataclasses import replace
 from ...evaluation.archive import Archive
 from ...evaluation.choice import choose, nearest
 from ...evaluation.evaluation import Evaluation
+from ...evaluation.model import Home
 from ..constant import judged, notes_of
 from ..folder import RunFolder
-from ..model import Home
 from ..settings import Budgets, PickSettings
 from .answer import Answer
 from .front import open_archive

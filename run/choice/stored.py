@@ -8,11 +8,13 @@ from collections.abc import Mapping
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, choose, cost_names, nearest, neighbours
-from ...evaluation.evaluation import REPORT, ROWS, SEARCHED, SELECTION, STANDARD, Evaluation
+from ...evaluation.evaluation import REPORT, ROWS, SELECTION, Evaluation
+from ...evaluation.model import Home, model_of
 from ...evaluation.objectives import ERROR
+from ...evaluation.weights import SEARCHED
 from ..folder import RunFolder
 from ..latency import searched_latency_table
-from ..model import Home, model_of, on_report, own_weights
+from ..model import on_report, weights_folder
 from ..settings import BUDGETS, Budgets, PickSettings
 from ..telling import call_of
 from .answer import Answer, Roles
@@ -51,7 +53,7 @@ def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -
         InputError: there are none.
     """
     rows = archive.evaluations(split=SELECTION, weights=weights or SEARCHED)
-    found = [one for one in rows if one.weights != STANDARD or (own_weights(folder) / one.key).is_dir()]
+    found = [one for one in rows if (path := weights_folder(folder, one)) is None or path.is_dir()]
     if not found:
         raise InputError(f"{archive.path} is empty; run {call_of(folder.path, 'search')} first")
     return found

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import SEARCHED, SELECTION, STANDARD, SUPERNET, Evaluation
+from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.latency.table import LatencyTable
 from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
-from ...evaluation.report.comparison import LAYERS
 from ...evaluation.report.parts import number, percent
+from ...evaluation.weights import SEARCHED, Layer, Weights
 from ...search_space import SubnetMask
 from ..comparison import budgets_of, comparison
 from ..data_facts import DataFacts, data_facts
@@ -49,7 +49,7 @@ def report_facts(folder: RunFolder, archive: Archive, compared: Comparison | Non
     epochs = None if compared is None else compared.epochs
     points = reported_points(archive, shape, epochs)
     wholes = whole_points(archive, shape, full.key, epochs)
-    there = [layer for layer in LAYERS if any(p.layer == layer for p in points)]
+    there = [layer for layer in Layer if any(p.layer == layer for p in points)]
     searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
     box = box_of(searched, full.key)
     table = searched_latency_table(folder)
@@ -64,7 +64,7 @@ def report_facts(folder: RunFolder, archive: Archive, compared: Comparison | Non
         strategy=supernet.get("strategy", ""),
         full=wholes[next(iter(wholes))],
         wholes=wholes,
-        layers={layer: LAYERS[layer] if compared is None else compared.layer_title(layer) for layer in there},
+        layers={layer: layer.label if compared is None else compared.layer_title(layer) for layer in there},
         points=points,
         stages=tuple(
             StageCost(name, stage["seconds"], _note(name, stage, searched))
@@ -109,13 +109,11 @@ def _table_facts(table: LatencyTable) -> dict[str, str]:
 def _approaches(folder: RunFolder, searched: list[Evaluation], box: Box | None) -> tuple[Approach, ...]:
     """Return both ways to a front, if both were gone, with what only they need: fine-tuning is not counted."""
     volumes = {} if box is None else covered(searched, box, lambda one: one.weights)
-    stages = {SUPERNET: ("supernet", "search"), STANDARD: ("standard",)}
     there = {one.weights for one in searched}
     return tuple(
         Approach(
             weights=weights,
-            title={SUPERNET: "weight sharing", STANDARD: "standard NAS"}[weights],
-            seconds=sum(folder.seconds(stage) for stage in stages[weights]),
+            seconds=sum(folder.seconds(stage) for stage in weights.stages),
             hypervolume=volumes.get(weights, math.nan),
         )
         for weights in SEARCHED
@@ -129,7 +127,7 @@ def _note(name: str, stage: dict[str, Any], searched: list[Evaluation]) -> str:
         return f"{settings['epochs']:g} epochs" if stage.get("trained", True) else "the model was fine-tuned already"
     if name == "supernet":
         return f"{settings['epochs']:g} epochs, {settings['strategy']}, k = {settings['k']}"
-    weights = STANDARD if name == "standard" else SUPERNET
+    weights = Weights.STANDARD if name == "standard" else Weights.SUPERNET
     evaluated = {one.model: one for one in searched if one.weights == weights}
     if name == "standard":
         epochs = [int(one.values["epochs"]) for one in evaluated.values()]

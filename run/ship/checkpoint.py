@@ -9,8 +9,9 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import FINETUNED, NATIVE, RECOVERED, REPORT, SEARCHED, STANDARD, SUPERNET, Evaluation
+from ...evaluation.evaluation import REPORT, Evaluation
 from ...evaluation.objectives import ERROR
+from ...evaluation.weights import Weights
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_checkpoint
@@ -65,7 +66,7 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
     with open_archive(folder) as archive:
         selection, report = chosen_evaluations(folder, archive, settings)
         supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
-        kind = None if selection.weights in SEARCHED else FINETUNED
+        kind = None if selection.weights.searched else Weights.FINETUNED
         whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
     note = constant_note(folder, *errors_of(selection, report))
     to = settings.to or default_folder(folder, selection)
@@ -203,21 +204,22 @@ def _finder(selection: Evaluation) -> str:
 
 def _training(folder: RunFolder, selection: Evaluation) -> str:
     """Say how the weights came about."""
-    if selection.weights == STANDARD:
-        epochs = folder.settings("standard")["epochs"]
-        return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"
-    if selection.weights == NATIVE:
-        left = selection.values.get("nonzero")
-        nonzero = "" if left is None else f"; {left:.1%} of the weights it prunes are left, the others are zeros"
-        return f"trained for {selection.values['epochs']:g} epochs by the method's own recipe{nonzero}"
-    if selection.weights == RECOVERED:
-        return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
-    if selection.weights != SUPERNET:
-        return (
-            f"its weights are the {selection.recipe.get('from', 'finetuned')} model's, nothing was trained after that"
-        )
-    settings = folder.settings("supernet")
-    return f"its weights are the supernet's, trained with {settings['strategy']} for {settings['epochs']:g} epochs"
+    match selection.weights:
+        case Weights.SUPERNET:
+            settings = folder.settings("supernet")
+            trained = f"trained with {settings['strategy']} for {settings['epochs']:g} epochs"
+            return f"its weights are the supernet's, {trained}"
+        case Weights.STANDARD:
+            epochs = folder.settings("standard")["epochs"]
+            return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"
+        case Weights.RECOVERED:
+            return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
+        case Weights.NATIVE:
+            left = selection.values.get("nonzero")
+            nonzero = "" if left is None else f"; {left:.1%} of the weights it prunes are left, the others are zeros"
+            return f"trained for {selection.values['epochs']:g} epochs by the method's own recipe{nonzero}"
+        case pruned:
+            return f"its weights are the {pruned.origin} model's, nothing was trained after that"
 
 
 def _conditions(folder: RunFolder) -> str:

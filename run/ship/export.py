@@ -20,6 +20,7 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
+from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
@@ -39,15 +40,16 @@ from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
-from ..model import evaluations_of, open_subnet, rounded
+from ..model import evaluations_of, open_subnet
 from ..project import load_supernet, open_task
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
+from .refit import can_refit, refit_line, refitted
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
-WHOLE, CUT, RECOVERED = "whole model", "cut out", "recovered"
+WHOLE, CUT, REFITTED, RECOVERED = "whole model", "cut out", "refitted", "recovered"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Row:
     """What one form of a model is worth.
 
     Attributes:
-        model: the whole one, what was cut out of it, or that after recovery.
+        model: the whole one, what was cut out of it, or that after a refit or a recovery.
         runtime: what runs it.
         score: the task's metric on the report split.
         megabytes: of its file, in 1e6 bytes; NaN if it is in none.
@@ -120,6 +122,11 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     model = open_subnet(folder, supernet, selection).float()
     rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
     sections: dict[str, str] = {}
+    if settings.refit and can_refit(selection):
+        done = refitted(folder, task, supernet, model, selection)
+        model, sections["Refit"] = done.model, refit_line(folder.record["facts"]["metric"], done)
+        if done.kept:
+            rows.append(Row(REFITTED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
     if recovers:
         model, note = _recovered(folder, task, model, settings, state)
         sections["Recovery"] = note
@@ -137,7 +144,7 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     served = next(row for row in reversed(rows) if row.model != WHOLE and row.runtime == TORCH)
     assert served.latency is not None
     scores = {"report": {"report": served.score}, "parent_report": {"report": rows[0].score}}
-    if recovers:  # what was scored on the selection split is the model before it
+    if served.model != CUT:  # what was scored on the selection split is the model before it
         facts = replace(facts, selection=None, constant=constant_note(folder, -math.inf, 1 - served.score))
     measured = {"latency_ms": served.latency.median, "latency_conditions": str(target)}
     write_card(to, replace(facts, **scores, **measured, sections=sections))

@@ -6,9 +6,10 @@ import math
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import RECOVERED, REPORT, SELECTION, UNSEARCHED
+from ...evaluation.evaluation import REPORT, SELECTION
 from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.comparison_picture import write_comparison_picture
+from ...evaluation.weights import UNSEARCHED, Weights
 from ...supernet.training.settings import RecoverySettings
 from ..comparison import Budgets, Compared, budgets_of, comparison
 from ..data_facts import data_facts
@@ -88,7 +89,7 @@ def _recover(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: floa
         found += [one for of in compared.searched().values() for one in of] + compared.pruned()
         models = {(one.selection.model, one.selection.method): one.selection for one in found}
         rows = [(before, recovered_row(before, settings)) for before in models.values()]
-        done = {one.model for one in archive.evaluations(split=REPORT, weights=RECOVERED)}
+        done = {one.model for one in archive.evaluations(split=REPORT, weights=Weights.RECOVERED)}
         todo = [(before, row) for before, row in rows if row.model not in done]
         if len(todo) < len(rows):
             folder.tell.say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")

@@ -10,8 +10,9 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import FINETUNED, RECOVERED, SUPERNET, Evaluation
+from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_outputs
+from ...evaluation.weights import Weights
 from ...files import replace_file
 from ...supernet import Supernet
 from ...supernet.stored.storage import load_model
@@ -21,6 +22,7 @@ from ...supernet.training.supernet_training import Progress
 from ...supernet.training.tracking import Tracking
 from ..model import model_name, weights_folder
 from ..project import load_supernet, on_device
+from ..recipes import is_own
 from ..scores import checked
 from ..scoring import Scorer, make_row
 from ..stopwatch import Stopwatch
@@ -32,14 +34,13 @@ STATE = "recover.state"
 
 def recovered_row(one: Evaluation, settings: RecoverySettings) -> Evaluation:
     """Return the row, not scored yet, of what becomes of a model; `one` is its row on the selection split."""
-    source = "supernet" if one.weights == SUPERNET else "finetuned"
     values = {name: one.values[name] for name in ("density", "texts", "labels", "gradients") if name in one.values}
     return make_row(
         one.mask,
         one.method,
         one.seed,
-        RECOVERED,
-        {"from": source, **one.recipe, "epochs": settings.epochs},
+        Weights.RECOVERED,
+        {"from": str(one.weights.origin), **one.recipe, "epochs": settings.epochs},
         values | {"epochs": settings.epochs},
         0.0,
     )
@@ -67,7 +68,7 @@ def recover_all(
     supernet = None  # loaded if a model needs it
     with folder.tell.progress("recover") as tick:
         for done, (before, row) in enumerate(todo):
-            if supernet is None and before.weights != FINETUNED:
+            if supernet is None and before.weights.origin == "supernet":
                 supernet = on_device(load_supernet(folder.supernet))
             name = model_name(row)
             mine = state / name
@@ -89,7 +90,7 @@ def recover_all(
 
 def _own_seconds(before: Evaluation) -> float:
     """Return what making one model took; a search's cannot be told apart, and are counted with the search."""
-    return 0.0 if before.weights == SUPERNET else before.seconds
+    return before.seconds if is_own(before) else 0.0
 
 
 def _teacher(scorer: Scorer) -> np.ndarray:
@@ -111,7 +112,7 @@ def _before(scorer: Scorer, supernet: Supernet | None, one: Evaluation) -> PreTr
         InputError: it comes out otherwise than in the archive.
     """
     path = weights_folder(scorer.folder, one)
-    source = scorer.supernet if one.weights == FINETUNED else supernet
+    source = scorer.supernet if one.weights.origin == "finetuned" else supernet
     assert source is not None
     if path is None:
         return checked(source, scorer.task, one.mask)

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import FINETUNED, NATIVE, NONZERO, REPORT, SCALED, SUPERNET_PRUNED, Evaluation
+from ...evaluation.evaluation import NONZERO, REPORT, SCALED, Evaluation
 from ...evaluation.objectives import OBJECTIVES
+from ...evaluation.weights import Weights
 from ...pruners import Pruned, Pruner, make_pruner
 from ...pruners.agreement import check_pruned
 from ...pruners.base import TrainedPruner
@@ -47,7 +48,7 @@ class Job:
     pruner: Pruner
     seed: int
     recipe: dict[str, float | str]
-    weights: str
+    weights: Weights
 
     @property
     def density(self) -> float:
@@ -143,8 +144,8 @@ def make_job(
     priced_by = None if priced is None else priced.of
     pruner = make_pruner(method, cost=priced_by, settings=own_settings(method, asked, settings))
     recipe = {**asked, "cost": NONZERO if pruner.makes_zeros else cost}
-    untrained = FINETUNED if asked["from"] == "finetuned" else SUPERNET_PRUNED
-    return Job(pruner, seed, recipe, NATIVE if pruner.recovery == "native" else untrained)
+    untrained = Weights.FINETUNED if asked["from"] == "finetuned" else Weights.SUPERNET_PRUNED
+    return Job(pruner, seed, recipe, Weights.NATIVE if pruner.recovery == "native" else untrained)
 
 
 def check_labels_are_there(pruner: Pruner, task: Task) -> None:
@@ -179,7 +180,7 @@ def run_pruner(supernet: Supernet, task: Task, job: Job) -> tuple[Pruned, bool]:
     """Prune and check; the same job gives the same model. Tells too whether its slices are scaled."""
     # The same texts for all densities, so that their masks are nested where the method's are.
     pruned = job.pruner.prune(supernet, task, job.density, np.random.default_rng([job.seed, _CALIBRATION]))
-    return pruned, job.weights != NATIVE and check_pruned(supernet, task, pruned)
+    return pruned, job.weights is not Weights.NATIVE and check_pruned(supernet, task, pruned)
 
 
 def _made(
@@ -196,7 +197,7 @@ def _made(
             "gradients": float(done.gradients),
             "epochs": float(done.epochs),
         }
-        if job.weights != NATIVE:
+        if job.weights is not Weights.NATIVE:
             values[SCALED] = float(scaled)
         if job.recipe["cost"] == NONZERO:
             values[NONZERO] = pruned.density

@@ -8,9 +8,10 @@ from dataclasses import replace
 from transformers import PreTrainedModel
 
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import METHOD, REPORT, SEARCHED, SELECTION, STANDARD, Evaluation
+from ...evaluation.evaluation import METHOD, REPORT, SELECTION, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
+from ...evaluation.weights import SEARCHED
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.precision import resolve_precision
@@ -66,7 +67,7 @@ def rescore(
     with folder.tell.progress("front") as tick:
         for done, one in enumerate(todo):
             begin = time.perf_counter()
-            if one.weights == STANDARD:
+            if one.weights.origin is None:
                 model, values = _own_values(folder, supernet, task, one, settings)
             else:
                 model = checked(supernet, task, one.mask)

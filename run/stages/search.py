@@ -6,10 +6,11 @@ import numpy as np
 
 from ...errors import InputError, unknown_name
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import SELECTION, SUPERNET
+from ...evaluation.evaluation import SELECTION
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
 from ...evaluation.objectives import resolve_objective
+from ...evaluation.weights import Weights
 from ...search_space import SearchSpace
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
@@ -77,7 +78,7 @@ def _is_done(folder: RunFolder, archive: Archive, settings: SearchSettings) -> b
     """Tell whether the last search was this one and came to its end."""
     last = folder.record["stages"].get("search", {}).get("settings")
     same = last is not None and SearchSettings.model_validate(last) == settings
-    return same and folder.complete("search") and bool(archive.evaluations(weights=SUPERNET))
+    return same and folder.complete("search") and bool(archive.evaluations(weights=Weights.SUPERNET))
 
 
 def _search(

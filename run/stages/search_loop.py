@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import SELECTION, SUPERNET, Evaluation
+from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.evaluator import Evaluated, Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
 from ...evaluation.racing import Outcome
+from ...evaluation.weights import Weights
 from ...search_space import SearchSpace, SubnetMask
 from ...searchers import Searcher
 from ..telling import SILENT, Teller, Ticker
@@ -163,7 +164,7 @@ class SearchLoop:
 
 def known_values(archive: Archive) -> dict[str, dict[str, float]]:
     """Return, by key, what is known of the supernet's subnetworks on the selection split, estimates included."""
-    rows = [e for split in (RACED, SELECTION) for e in archive.evaluations(split=split, weights=SUPERNET)]
+    rows = [e for split in (RACED, SELECTION) for e in archive.evaluations(split=split, weights=Weights.SUPERNET)]
     return {e.key: e.values for e in rows}
 
 

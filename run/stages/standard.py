@@ -16,8 +16,9 @@ import torch
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import SELECTION, STANDARD, Evaluation
+from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
+from ...evaluation.weights import Weights
 from ...search_space import SearchSpace, SubnetMask
 from ...searchers import MOASHA, Box
 from ...supernet.precision import resolve_precision
@@ -27,7 +28,6 @@ from ...tasks import Task
 from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
-from ..model import own_weights
 from ..project import model_source, open_supernet, start_model
 from ..report.report import write_report
 from ..settings import SearchSettings, StandardSettings
@@ -71,7 +71,7 @@ def _is_done(folder: RunFolder, archive: Archive, search: SearchSettings) -> boo
     """Tell whether the last standard search was this one and came to its end."""
     there = folder.record["stages"].get(STAGE, {})
     same = there.get("search") == search.model_dump(mode="json")
-    return same and there["complete"] and bool(archive.evaluations(weights=STANDARD))
+    return same and there["complete"] and bool(archive.evaluations(weights=Weights.STANDARD))
 
 
 def _check_same_recipe(folder: RunFolder, search: SearchSettings, standard: StandardSettings) -> None:
@@ -112,7 +112,7 @@ def _search(
             x = searcher.ask(1)[0]
             mask = space.mask(x)
             values = {name: float(cost(mask)) for name, cost in costs.items()}
-            known = archive.lookup(mask.key, SELECTION, method=METHOD, weights=STANDARD)
+            known = archive.lookup(mask.key, SELECTION, method=METHOD, weights=Weights.STANDARD)
             if known is None:
                 judge = _judge(searcher, names, x, values, partial(tick, done, search.budget))
                 trained = trainer.train(mask, judge)
@@ -154,14 +154,14 @@ def _row(
         values=values,
         seconds=seconds,
         asked=True,
-        weights=STANDARD,
+        weights=Weights.STANDARD,
     )
 
 
 def _forget(folder: RunFolder, archive: Archive, whole: str) -> None:
     """Remove the weights of candidates that are on no front; what is dominated once is so for ever."""
-    kept = {one.key for one in front_models(archive, whole) if one.weights == STANDARD}
-    for path in own_weights(folder).glob("*"):
+    kept = {one.key for one in front_models(archive, whole) if one.weights is Weights.STANDARD}
+    for path in folder.standard.glob("*"):
         if path.name not in kept:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -177,5 +177,5 @@ def _load_trainer(
         seed=folder.project.seed,
         dtype=resolve_precision(search.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu")),
         state=folder.path / STATE,
-        weights=own_weights(folder),
+        weights=folder.standard,
     )

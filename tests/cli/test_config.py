@@ -29,7 +29,7 @@ WORDS = {
     ],
     "latency": ["o", "--threads", "2", "--precision", "bf16", "--again"],
     "prune": ["o", "--method", "kcm,cofi", "--density", "0.6", "--cofi-final-epochs", "1", "--from", "supernet"],
-    "compare": ["o", "--densities", "0.8,0.6", "--recover", "0.5", "--json"],
+    "compare": ["o", "--density", "0.8,0.6", "--recover-epochs", "0.5", "--json"],
     "report": ["o"],
     "front": ["o", "--shares", "3/4,1/2", "--against", "macs"],
     "pick": ["o", "--latency-ms", "8", "--as-measured"],
@@ -137,7 +137,7 @@ def test_help_is_in_sections_and_whole(call):
 
 @pytest.mark.parametrize(
     ("words", "expected"),
-    [("secateur pru", "prune"), ("secateur front --sha", "--shares"), ("secateur front --against m", "macs")],
+    [("secateur pru", "prune"), ("secateur front --sha", "--shares"), ("secateur front --against ma", "macs")],
 )
 def test_a_shell_completes(words, expected):
     environment = os.environ | {

@@ -143,7 +143,7 @@ def test_what_was_searched_for_is_shown_as_before(pruned, finished, call):
         folder = RunFolder.open(run)
         with Archive(run / "archive.db") as archive:
             facts = report_facts(folder, archive)
-        searched = [point for point in facts.points if point.weights == "supernet"]
+        searched = [point for point in facts.points if point.model.weights == "supernet"]
         found.append((searched, facts.hypervolumes, facts.curves, facts.approaches, facts.stages))
     assert found[0] == found[1]
     assert {point.layer for point in facts.points} == {"none", "native"}

@@ -52,8 +52,8 @@ def test_nothing_to_report(tmp_path, inputs, call):
 def test_the_commands_of_the_page_extract_those_models(facts, copied, call, tmp_path):
     made, _ = facts
     for i, point in enumerate(made.front[:2]):
-        assert call("extract", copied, *shlex.split(point.extract), "--to", tmp_path / str(i)).code == 0
-        assert point.key in (tmp_path / str(i) / "README.md").read_text()
+        assert call("extract", copied, *shlex.split(point.model.options), "--to", tmp_path / str(i)).code == 0
+        assert point.model.key in (tmp_path / str(i) / "README.md").read_text()
 
 
 def test_the_report_has_all_evaluations_and_their_numbers(facts):
@@ -62,15 +62,15 @@ def test_the_report_has_all_evaluations_and_their_numbers(facts):
         selection = {one.key: one for one in archive.evaluations(split="selection")}
         report = {one.key: one for one in archive.evaluations(split="report")}
         front = {one.key for cost in ("encoder_parameters", "latency_ms") for one in archive.front(("error", cost))}
-    assert {point.key for point in made.points} == set(selection)
-    assert front <= {point.key for point in made.front} <= set(report)
+    assert {point.model.key for point in made.points} == set(selection)
+    assert front <= {point.model.key for point in made.front} <= set(report)
     for point in made.points:
-        one = selection[point.key]
-        assert (point.error_selection, point.latency_ms) == (one.values["error"], one.values["latency_ms"])
-        assert point.kept == one.values["encoder_parameters"] / made.full.encoder_parameters
-        assert point.error_report == (report[point.key].values["error"] if point.key in report else None)
-        if point.key in report:
-            assert point.latency_low_ms <= point.latency_measured_ms <= point.latency_high_ms
+        model, one = point.model, selection[point.model.key]
+        assert (model.error_selection, model.latency_predicted_ms) == (one.values["error"], one.values["latency_ms"])
+        assert point.kept == one.values["encoder_parameters"] / made.full.model.encoder_parameters
+        assert model.error_report == (report[model.key].values["error"] if model.key in report else None)
+        if model.key in report:
+            assert model.latency_low_ms <= model.latency_ms <= model.latency_high_ms
     assert (made.full.kept, made.full.layer, made.layers) == (1.0, "none", {"none": "no recovery"})
     assert made.comparison is None  # one method: nothing to compare
 
@@ -170,7 +170,7 @@ def test_front_draws_in_a_terminal_only(finished, call, monkeypatch):
     monkeypatch.setattr("secateur.cli.front.out", Console(file=file, width=100, force_terminal=True, color_system=None))
     assert call("front", finished).code == 0
     shown = file.getvalue()
-    assert shown.index(title) < shown.index("oo front") < shown.index("key")
+    assert shown.index(title) < shown.index("oo front")
     file.truncate(0)
     assert call("front", finished, "--json").code == 0
     assert title not in file.getvalue()

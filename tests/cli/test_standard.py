@@ -213,8 +213,8 @@ def test_the_report_draws_both_fronts_with_what_they_cost(both):
     )
     assert 0 < standard.hypervolume <= 1
     for weights, keys in fronts.items():
-        assert {p.key for p in facts.front if p.weights == weights} == keys
-    assert facts.full.weights == "supernet"
+        assert {p.model.key for p in facts.front if p.model.weights == weights} == keys
+    assert facts.full.model.weights == "supernet"
     page = (both / "report.html").read_text(encoding="utf-8")
     assert "standard NAS" in page
     assert f"moasha, 7 candidates of up to {EPOCHS} epochs" in page

@@ -6,11 +6,13 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
+from secateur.evaluation.model import Model
 from secateur.evaluation.model_error import constant_error
 from secateur.evaluation.report import Comparison, Yardstick, write_comparison_picture, write_page
 from secateur.evaluation.report.comparison import ComparedPoint
 from secateur.evaluation.report.comparison_tables import comparison_section
 from secateur.evaluation.report.looks import looks
+from secateur.evaluation.weights import Layer, Weights
 from secateur.pruners import PRUNERS
 from secateur.searchers import SEARCHERS
 from secateur.tasks.metrics import METRICS
@@ -20,17 +22,14 @@ from secateur.tests.made_up_report import one_layer
 BUDGETS = (0.75, 0.5, 0.25)
 
 
-def point(method, share, error, *, layer="none", seed=0, axis="encoder_parameters", **changes) -> ComparedPoint:
-    zeros = axis == "nonzero"
-    made = ComparedPoint(
-        method=method,
-        layer=layer,
-        density=share,
-        axis=axis,
-        share=share,
-        seed=seed,
+def point(method, share, error, *, weights=Weights.FINETUNED, seed=0, zeros=False, **changes) -> ComparedPoint:
+    model = Model(
         key=f"{seed:016x}",
-        weights="finetuned",
+        weights=weights,
+        method=method.partition(" ")[0],
+        heads=(1,),
+        neurons=(1,),
+        hidden=8,
         error_selection=error,
         error_report=error + 0.02,
         latency_ms=None if zeros else 10 * share,
@@ -39,6 +38,14 @@ def point(method, share, error, *, layer="none", seed=0, axis="encoder_parameter
         parameters=None if zeros else 2000,
         encoder_parameters=None if zeros else 1000,
         macs=None if zeros else 100,
+        nonzero=share if zeros else None,
+    )
+    made = ComparedPoint(
+        model=model,
+        method=method,
+        density=share,
+        share=share,
+        seed=seed,
         seconds=3.0,
         shared_seconds=0.0,
         texts=64,
@@ -56,9 +63,9 @@ def facts() -> Comparison:
         point("kcm", 0.5, 0.1, seed=0, labels=0),
         point("kcm", 0.5, 0.3, seed=1, labels=0),
         point("kcm", 0.75, 0.05, labels=0),
-        point("kcm </script><i>", 0.5, 0.2, layer="recovered"),
-        point("deepcuts_cam", 0.5, 0.0, layer="native", axis="nonzero"),
-        point("standard nas (moasha)", 0.75, 0.4, layer="native"),
+        point("kcm </script><i>", 0.5, 0.2, weights=Weights.RECOVERED),
+        point("deepcuts_cam", 0.5, 0.0, weights=Weights.NATIVE, zeros=True),
+        point("standard nas (moasha)", 0.75, 0.4, weights=Weights.STANDARD),
     ]
     return Comparison(
         title="SST-2 <b> & $HOME",
@@ -66,7 +73,7 @@ def facts() -> Comparison:
         metric="accuracy",
         model="bert <tiny>",
         points=tuple(points),
-        wholes={"none": point("whole", 1.0, 0.04)},
+        wholes={Layer.NONE: point("whole", 1.0, 0.04)},
         budgets=BUDGETS,
         yardstick=Yardstick(0.5, 0.52),
         epochs=1.0,

@@ -14,7 +14,7 @@ from secateur.evaluation.report.looks import glyph, looks
 from secateur.evaluation.report.parts import DASH, duration, number, part
 from secateur.pruners import PRUNERS
 from secateur.searchers import SEARCHERS
-from secateur.tests.made_up_report import FULL, NAN, POINTS, TITLE, all_layers, one_layer, point
+from secateur.tests.made_up_report import FULL, NAN, POINTS, TITLE, all_layers, changed, one_layer, point
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_table_has_what_was_reported_and_the_whole_model(page):
 
 def test_payload_is_json_without_nan(page):
     data = payload(page.read_text(encoding="utf-8"))
-    assert [p["key"] for p in data["points"]] == [p.key for p in POINTS]
+    assert [p["key"] for p in data["points"]] == [p.model.key for p in POINTS]
     failed, without_report = data["points"][4], data["points"][3]
     assert failed["values"]["error_selection"] is None
     assert failed["shown"]["error_selection"] == without_report["shown"]["latency_measured_ms"] == DASH
@@ -155,7 +155,7 @@ def test_picture(tmp_path, facts):
     assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG\r\n")
     assert [p.name for p in tmp_path.iterdir()] == ["front.png"]
     assert dict(matplotlib.rcParams) == before
-    nothing = replace(facts, points=POINTS[3:], full=replace(FULL, error_report=None, latency_measured_ms=None))
+    nothing = replace(facts, points=POINTS[3:], full=changed(FULL, error_report=None, latency_ms=None))
     write_picture(tmp_path / "front.png", nothing)
 
 
@@ -211,7 +211,7 @@ def test_page_compares_approaches(tmp_path, many):
 
 def test_a_model_that_several_searchers_found_is_one(facts):
     found = replace(facts, points=(*POINTS, replace(POINTS[0], method="gp")))
-    assert [p.method for p in found.reported if p.key == "a" * 16] == ["nsga2"]
+    assert [p.method for p in found.reported if p.model.key == "a" * 16] == ["nsga2"]
     assert len(found.front) == 3
 
 

@@ -32,7 +32,7 @@ def test_a_record_is_mended_by_opening_the_project(copied, inputs, call, fails):
     path = copied / "run.json"
     before = json.loads(path.read_text())
     path.write_text(json.dumps({name: value for name, value in before.items() if name != "data"}))
-    with pytest.raises(InputError, match="does not say what the run's data are; `secateur finetune`"):
+    with pytest.raises(InputError, match="does not say what the run's data are; begin the run once more"):
         data_facts(RunFolder.open(copied))
     assert "does not say what the run's data are" in fails("report", copied)
     call("finetune", *inputs.project(copied))

@@ -108,7 +108,7 @@ def _joined(part):
 def test_the_task(tokenizer):
     task = load_task("demo", tokenizer, seed=0, max_length=512)
     assert (task.kind.name, task.num_labels, task.label_names) == ("classification", 2, ("negative", "positive"))
-    assert (len(task.train), len(task.selection), list(task.report)) == (3200, 800, ["validation"])
+    assert (len(task.train), len(task.selection), task.left_out, list(task.report)) == (3202, 796, 2, ["validation"])
     assert task.metric.name == "accuracy"
     assert task.is_pair
     assert task.truncated == 0

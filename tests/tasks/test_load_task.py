@@ -10,12 +10,14 @@ from secateur.errors import InputError
 from secateur.tasks import TASKS, Columns, Sizes, load_task
 from secateur.tasks.splitting import stratified
 
+LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+
 
 @pytest.fixture
 def data(tmp_path):
-    """Text i is one word of i % 7 + 1 letters: as many tokens and the two special ones."""
+    """Text i is one word of i % 7 + 1 letters, no two the same: as many tokens and the two special ones."""
     path = tmp_path / "all.csv"
-    rows = [f"{'abcdefg'[: i % 7 + 1]},{'good' if i % 4 else 'bad'}" for i in range(200)]
+    rows = [f"{LETTERS[i // 7] + 'bcdefg'[: i % 7]},{'good' if i % 4 else 'bad'}" for i in range(200)]
     path.write_text("\n".join(["text,label", *rows]) + "\n")
     return path
 
@@ -58,15 +60,16 @@ def test_sizes_and_shares(data, tokenizer):
 
 def test_tokens_are_the_tokenizers(data, tokenizer):
     split = load(data, tokenizer).train
-    letters = tokenizer(["abc"])["input_ids"][0]
-    assert letters in [row.tolist() for row in split.input_ids]
+    texts = [line.split(",")[0] for line in data.read_text().splitlines()[1:]]
+    rows = [row.tolist() for row in split.input_ids]
+    assert len(rows) == sum(row in rows for row in tokenizer(texts)["input_ids"])
     assert split.input_ids[0].dtype == np.int32
     assert set(split.lengths) == set(range(3, 10))
 
 
 def test_pairs_have_two_types_of_tokens(tmp_path, tokenizer, tokenizer_without_types):
     path = tmp_path / "all.jsonl"
-    path.write_text('{"a": "x", "b": "yz", "label": 0}\n{"a": "x", "b": "yz", "label": 1}\n' * 20)
+    path.write_text("".join(f'{{"a": "{letter}", "b": "yz", "label": {i % 2}}}\n' for i, letter in enumerate(LETTERS)))
     task = load(path, tokenizer, columns=Columns("a", pair="b"))
     assert task.is_pair
     assert task.train.token_type_ids[0].tolist() == [0, 0, 0, 1, 1, 1]
@@ -83,7 +86,8 @@ def test_long_texts_are_cut_and_counted(data, tokenizer):
 
 def test_long_pairs_are_cut_in_the_longer_text(tmp_path, tokenizer):
     path = tmp_path / "all.jsonl"
-    path.write_text('{"a": "xxxxxxxx", "b": "yz", "label": 0}\n{"a": "x", "b": "yz", "label": 1}\n' * 20)
+    lines = [f'{{"a": "{letter * n}", "b": "yz", "label": {n % 2}}}\n' for letter in LETTERS[:20] for n in (8, 1)]
+    path.write_text("".join(lines))
     task = load(path, tokenizer, columns=Columns("a", pair="b"), max_length=8)
     assert task.truncated == 20
     long = task.train.lengths.argmax()
@@ -151,7 +155,8 @@ def test_too_few_rows(tmp_path, tokenizer):
     path = tmp_path / "all.csv"
     path.write_text("text,label\na,x\nb,y\n")
     match = (
-        r"the train split has 2 rows, of which a selection fraction of 0.2 holds out 0; both parts need rows, so add"
+        r"the train split has 2 rows, of which a selection fraction of 0.2 holds out 0 and leaves 2; both parts need "
+        "rows that are not alike, so add data or change the fraction"
     )
     with pytest.raises(InputError, match=match):
         load(path, tokenizer)

@@ -74,7 +74,9 @@ def test_a_class_may_look_like_a_number_in_one_split_only(tmp_path):
 
 
 def test_a_byte_order_mark_and_empty_lines_are_passed_over(tmp_path):
-    (tmp_path / "all.csv").write_bytes(b"\xef\xbb\xbftext,label\na,x\n\nb,y\n" + b"c,x\nd,y\n" * 4)
+    (tmp_path / "all.csv").write_bytes(
+        b"\xef\xbb\xbftext,label\na,x\n\nb,y\n" + "".join(f"c{i},x\nd{i},y\n" for i in range(4)).encode()
+    )
     assert len(load_local(tmp_path / "all.csv", Columns(), seed=0).train) == 8
 
 

@@ -24,9 +24,8 @@ TAGS = [["B-PER", "I-PER", "O"], ["O", "B-ORG"]]
 NAMES = ("B-ORG", "B-PER", "I-PER", "O")
 
 
-def write(path, words=WORDS, tags=TAGS, repeat=1):
+def write(path, words=WORDS, tags=TAGS):
     """One file of sentences, of the type that its ending says."""
-    words, tags = words * repeat, tags * repeat
     if path.suffix == ".jsonl":
         rows = (json.dumps({"tokens": line, "ner_tags": told}) for line, told in zip(words, tags, strict=True))
         path.write_text("\n".join(rows) + "\n")
@@ -36,6 +35,14 @@ def write(path, words=WORDS, tags=TAGS, repeat=1):
         pairs = (zip(line, told, strict=True) for line, told in zip(words, tags, strict=True))
         path.write_text("\n\n".join("\n".join(f"{word}\t{tag}" for word, tag in pair) for pair in pairs))
     return path
+
+
+def judged(folder, ending, tokenizer, words=WORDS, tags=TAGS, **arguments):
+    """The task of a folder whose train split has other words with the same tags, and its report split."""
+    write(folder / f"train.{ending}", [[f"{i}"] * len(line) for i in range(5) for line in words], tags * 5)
+    write(folder / f"validation.{ending}", words, tags)
+    task = load(folder, tokenizer, **arguments)
+    return task, task.report["validation"]
 
 
 def load(path, tokenizer, **arguments):
@@ -89,7 +96,7 @@ def test_numbers_take_their_names_from_the_file(tmp_path):
 @pytest.mark.parametrize("types", [True, False])
 def test_a_words_first_token_has_its_tag(tmp_path, tokenizer, tokenizer_without_types, types):
     tokenizer = tokenizer if types else tokenizer_without_types  # one token per letter
-    split = load(write(tmp_path / "all.conll", repeat=10), tokenizer).train
+    _, split = judged(tmp_path, "conll", tokenizer)
     expected = {
         10: [-100, 1, -100, -100, 2, -100, 3, -100, -100, -100],  # [CLS] e v e n g m e t [SEP]
         7: [-100, 3, -100, -100, 0, -100, -100],  # [CLS] t h e e u [SEP]
@@ -102,28 +109,27 @@ def test_a_words_first_token_has_its_tag(tmp_path, tokenizer, tokenizer_without_
 
 
 def test_a_token_that_begins_with_a_space_belongs_to_the_word_after_it(tmp_path, byte_tokenizer):
-    split = load(
-        write(tmp_path / "all.jsonl", [["Eve", "met", "\u00fc"]], [["B-X", "O", "I-X"]], 10), byte_tokenizer
-    ).train
+    _, split = judged(tmp_path, "jsonl", byte_tokenizer, [["Eve", "met", "\u00fc"]], [["B-X", "O", "I-X"]])
     # [CLS] E v e Gm e t G and two bytes of the last word [SEP]
     assert split.labels[0].tolist() == [-100, 0, -100, -100, 2, -100, -100, -100, 1, -100, -100]
 
 
 def test_punctuation_inside_a_word_and_spaces_do_not_move_tags(tmp_path, tokenizer):
-    path = write(tmp_path / "all.jsonl", [["o'n", "(a b)", "c."]], [["B-X", "I-X", "O"]], repeat=10)
-    labels = load(path, tokenizer).train.labels[0].tolist()
+    _, split = judged(tmp_path, "jsonl", tokenizer, [["o'n", "(a b)", "c."]], [["B-X", "I-X", "O"]])
+    labels = split.labels[0].tolist()
     assert labels == [-100, 0, -100, -100, 1, -100, -100, -100, 2, -100, -100]  # o ' n ( a b ) c .
 
 
 def test_long_sentences_are_cut_and_counted(tmp_path, tokenizer):
-    task = load(write(tmp_path / "all.conll", repeat=10), tokenizer, max_length=8)
-    assert task.truncated == 10
-    cut = next(labels for labels, ids in zip(task.train.labels, task.train.input_ids, strict=True) if len(ids) == 8)
+    task, split = judged(tmp_path, "conll", tokenizer, max_length=8)
+    assert task.truncated == 1
+    cut = next(labels for labels, ids in zip(split.labels, split.input_ids, strict=True) if len(ids) == 8)
     assert cut.tolist() == [-100, 1, -100, -100, 2, -100, 3, -100]
 
 
 def test_the_cache_gives_back_what_was_stored(tmp_path, tokenizer):
-    path = write(tmp_path / "all.conll", repeat=10)
+    words = [[f"{i}"] * len(line) for i in range(10) for line in WORDS]
+    path = write(tmp_path / "all.conll", words, TAGS * 10)
     made, read = (load(path, tokenizer, cache=tmp_path / "cache", sizes=Sizes(train_limit=7)) for _ in "ab")
     assert (len(made.train), len(made.selection), made.fingerprint) == (7, 3, read.fingerprint)
     assert len(list((tmp_path / "cache").iterdir())) == 1
@@ -131,7 +137,7 @@ def test_the_cache_gives_back_what_was_stored(tmp_path, tokenizer):
         assert one.tags == other.tags == NAMES
         assert one.per_token is other.per_token is True
         assert [row.tolist() for row in one.labels] == [row.tolist() for row in other.labels]
-    write(path, tags=[["B-PER", "I-PER", "O"], ["O", "B-PER"]], repeat=10)
+    write(path, words, [["B-PER", "I-PER", "O"], ["O", "B-PER"]] * 10)
     assert load(path, tokenizer).fingerprint != made.fingerprint
 
 
@@ -144,9 +150,8 @@ def outputs_of(tags, split):
 
 
 def tagged(tmp_path, tokenizer, tags):
-    for split in ("train", "validation"):
-        write(tmp_path / f"{split}.jsonl", [["ab"] * len(row) for row in tags] * 5, tags * 5)
-    return load(tmp_path, tokenizer, max_length=64).report["validation"].take(np.arange(len(tags)))
+    words = [["ab"] * len(row) for row in tags]
+    return judged(tmp_path, "jsonl", tokenizer, words, tags, max_length=64)[1]
 
 
 def test_the_published_example_of_seqeval(tmp_path, tokenizer):
@@ -240,7 +245,7 @@ def test_files_that_cannot_be_used(tmp_path, tokenizer, slow_tokenizer):
     match = r"lacks train.conll, train.txt, train.jsonl or train.parquet; the folder holds: nothing"
     with pytest.raises(InputError, match=match):
         load_tagging(tmp_path, Columns(), seed=0)
-    write(path, repeat=10)
+    write(path, [[f"{i}"] * len(line) for i in range(5) for line in WORDS], TAGS * 5)
     with pytest.raises(InputError, match=r"ByT5Tokenizer does not tell where in a text its tokens stand"):
         load(path, slow_tokenizer)
     with pytest.raises(

@@ -1,0 +1,84 @@
+"""Whose weights a model has, and all that hangs on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+
+class Layer(StrEnum):
+    """How much training followed the cut; models of different layers are never in one table or panel.
+
+    Attributes:
+        label: what people call it.
+    """
+
+    label: str
+
+    NONE = "none", "no recovery"
+    RECOVERED = "recovered", "equal short recovery"
+    NATIVE = "native", "native recipe"
+
+    def __new__(cls, value: str, label: str) -> Layer:
+        """Make a member."""
+        layer = str.__new__(cls, value)
+        layer._value_, layer.label = value, label
+        return layer
+
+
+_PRUNE = {"method": "mask_tuning", "density": "0.8,0.6,0.4"}
+
+
+class Weights(StrEnum):
+    """What a model's weights come from, as archives, JSON and the command line name it.
+
+    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A pruner's are slices of the
+    fine-tuned model or of the supernet, with scales folded in, nothing trained; or trained, in a recovery that is the
+    same for every method or by the method's own full recipe.
+
+    Attributes:
+        layer: how much training followed the cut.
+        label: what people call it.
+        origin: the model whose slices they are; None for weights that were trained after the cut.
+        folder: of the run, where they are kept where they are no plain slices; None if they always are.
+        verb, options: the call that makes models with them.
+    """
+
+    layer: Layer
+    label: str
+    origin: str | None
+    folder: str | None
+    verb: str
+    options: Mapping[str, Any]
+
+    SUPERNET = "supernet", Layer.NONE, "weight sharing", "supernet", None, "search", {}
+    STANDARD = "standard", Layer.NATIVE, "standard NAS", None, "standard", "search", {"searcher": "moasha"}
+    FINETUNED = "finetuned", Layer.NONE, "pruning", "finetuned", "pruned", "prune", _PRUNE
+    SUPERNET_PRUNED = (
+        *("supernet-pruned", Layer.NONE, "pruning of the supernet", "supernet", "pruned"),
+        *("prune", {**_PRUNE, "origin": "supernet"}),
+    )
+    RECOVERED = "recovered", Layer.RECOVERED, "recovery", None, "pruned", "compare", {"recover_epochs": 1}
+    NATIVE = "native", Layer.NATIVE, "native recipe", None, "pruned", "prune", {**_PRUNE, "method": "deepcuts_cam"}
+
+    def __new__(cls, value: str, *known: Any) -> Weights:
+        """Make a member: its name, and the attributes in their order."""
+        weights = str.__new__(cls, value)
+        weights._value_ = value
+        weights.layer, weights.label, weights.origin, weights.folder, weights.verb, weights.options = known
+        return weights
+
+    @property
+    def searched(self) -> bool:
+        """A search found the model: its mask and the kind of weights tell it from all others."""
+        return self.verb == "search"
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """What a search for such models takes beside fine-tuning."""
+        return ("standard",) if self is Weights.STANDARD else ("supernet", "search")
+
+
+SEARCHED = tuple(weights for weights in Weights if weights.searched)
+UNSEARCHED = tuple(weights for weights in Weights if not weights.searched)
