@@ -289,7 +289,7 @@ def test_killed_at_any_moment_it_is_the_same(finished, both, launcher, tmp_path)
     assert (seconds > 0).all()
     stage = record(run)["stages"]["standard"]
     assert stage["complete"]
-    # What killed attempts took is counted, but for the last second of each, which the stage's clock had not written down.
+    # What killed attempts took is counted, but for the last second of each, which no clock had written down.
     assert stage["seconds"] >= seconds.sum() - len(moments)
 
 
