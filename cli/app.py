@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
     "finetune": ("Stages of a run", settings.FinetuneCommand),
     "supernet": ("Stages of a run", settings.SupernetCommand),
     "search": ("Stages of a run", settings.SearchCommand),
+    "ladder": ("Stages of a run", settings.LadderCommand),
     "latency": ("Stages of a run", settings.LatencyCommand),
     "prune": ("Stages of a run", settings.PruneCommand),
     "compare": ("What a run has found", settings.CompareCommand),

@@ -14,6 +14,7 @@ from ..run.settings import (
     ExtractSettings,
     FarmSettings,
     FrontSettings,
+    LadderSettings,
     LatencyVerb,
     PickSettings,
     ProjectSettings,
@@ -65,6 +66,14 @@ class LatencyCommand(LatencyVerb, OfRun):
     """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
 
     Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
+    """
+
+
+class LadderCommand(LadderSettings, TrackingSettings, JsonOption, OfRun):
+    """Make models of falling size, each cut from the one before it, refitted, and distilled from the fine-tuned model.
+
+    Needs no supernet and no search; `front`, `pick`, `extract`, `export` and `compare` know them. Rungs that are there
+    are not made again, and one that was killed goes on.
     """
 
 

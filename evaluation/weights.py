@@ -33,9 +33,9 @@ _PRUNE = {"method": "mask_tuning", "density": "0.8,0.6,0.4"}
 class Weights(StrEnum):
     """What a model's weights come from, as archives, JSON and the command line name it.
 
-    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A pruner's are slices of the
-    fine-tuned model or of the supernet, with scales folded in, nothing trained; or trained, in a recovery that is the
-    same for every method or by the method's own full recipe.
+    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A ladder's are trained rung
+    by rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained;
+    or trained, in a recovery that is the same for every method or by the method's own full recipe.
 
     Attributes:
         layer: how much training followed the cut.
@@ -54,6 +54,7 @@ class Weights(StrEnum):
 
     SUPERNET = "supernet", Layer.NONE, "weight sharing", "supernet", None, "search", {}
     STANDARD = "standard", Layer.NATIVE, "standard NAS", None, "standard", "search", {"searcher": "moasha"}
+    LADDER = "ladder", Layer.NATIVE, "ladder", None, "ladder", "ladder", {}
     FINETUNED = "finetuned", Layer.NONE, "pruning", "finetuned", "pruned", "prune", _PRUNE
     SUPERNET_PRUNED = (
         *("supernet-pruned", Layer.NONE, "pruning of the supernet", "supernet", "pruned"),
@@ -71,13 +72,13 @@ class Weights(StrEnum):
 
     @property
     def searched(self) -> bool:
-        """A search found the model: its mask and the kind of weights tell it from all others."""
-        return self.verb == "search"
+        """A search or the ladder found the model: its mask and the kind of weights tell it from all others."""
+        return self.verb in ("search", "ladder")
 
     @property
     def stages(self) -> tuple[str, ...]:
-        """What a search for such models takes beside fine-tuning."""
-        return ("standard",) if self is Weights.STANDARD else ("supernet", "search")
+        """What finding such models takes beside fine-tuning."""
+        return ("supernet", "search") if self is Weights.SUPERNET else (self.value,)
 
 
 SEARCHED = tuple(weights for weights in Weights if weights.searched)

@@ -11,7 +11,7 @@ from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
 from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
-from ..evaluation.weights import UNSEARCHED, Layer, Weights
+from ..evaluation.weights import SEARCHED, UNSEARCHED, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
@@ -153,7 +153,7 @@ class Compared:
         """
         recovered = [one for one in self._recovered(epochs) if one.selection.method != WHOLE]
         searched = [one for one in recovered if "density" not in one.selection.recipe]
-        for best in (self.searched(), self.searched(Weights.STANDARD), self._best_within(searched)):
+        for best in (*map(self.searched, SEARCHED), self._best_within(searched)):
             for budget, models in best.items():
                 yield from (self._point(one, budget) for one in models)
         made = [one for one in (*recovered, *self._of(Weights.NATIVE)) if self._is_asked(one)]

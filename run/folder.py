@@ -158,6 +158,11 @@ class RunFolder:
         """The models that pruners made or that were trained after it, as far as they are on a front."""
         return self.path / "pruned"
 
+    @property
+    def ladder(self) -> Path:
+        """The ladder's models, by key."""
+        return self.path / "ladder"
+
     def latency_table(self, target: str) -> Path:
         """The file of the latency table for a target's name."""
         return self.path / "latency" / f"{target}.json"

@@ -83,6 +83,8 @@ def model_name(evaluation: Evaluation) -> str:
 def weights_folder(folder: RunFolder, evaluation: Evaluation) -> Path | None:
     """Return where a model's weights are kept, if they are; None for slices of another model, which need no keeping."""
     weights = evaluation.weights
+    if weights is Weights.LADDER and evaluation.mask.is_full:  # the fine-tuned model, which the ladder stands on
+        return None
     if weights.folder is None or (weights.origin is not None and not evaluation.values.get(SCALED)):
         return None
     return folder.path / weights.folder / (evaluation.key if weights.searched else model_name(evaluation))
@@ -99,7 +101,8 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
 
     path = weights_folder(folder, evaluation)
     if path is None:
-        source = load_model(folder.finetuned) if evaluation.weights.origin == "finetuned" else supernet.model
+        mine = evaluation.weights.origin != "supernet"
+        source = load_model(folder.finetuned) if mine else supernet.model
         return extract(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
     if not path.is_dir():
         who = "standard NAS keeps" if evaluation.weights.searched else "kept are"

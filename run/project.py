@@ -140,6 +140,19 @@ def open_supernet(folder: RunFolder) -> tuple[Supernet, SearchSpace]:
     return supernet, make_space(settings["space"], supernet, elastic_hidden=settings["elastic_hidden"])
 
 
+def open_encoder(folder: RunFolder) -> Supernet:
+    """Load the trained supernet of a run, or its fine-tuned model where no supernet was trained.
+
+    Raises:
+        InputError: nothing was fine-tuned, a supernet is not trained to the end or is gone, or a damaged checkpoint.
+    """
+    if "supernet" in folder.record["stages"]:
+        return open_supernet(folder)[0]
+    if not folder.complete("finetune"):
+        raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+    return on_device(load_supernet(folder.finetuned))
+
+
 def load_supernet(path: Path) -> Supernet:
     """Load a model that a stage has written into the run folder.
 

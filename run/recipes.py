@@ -23,6 +23,8 @@ def label(row: Evaluation) -> str:
     if row.method not in PRUNERS:
         if row.method == WHOLE:
             return WHOLE
+        if row.weights is Weights.LADDER:
+            return row.method
         return f"{'standard nas' if row.weights is Weights.STANDARD else 'nas'} ({row.method})"
     changes = []
     if row.recipe["cost"] not in (ENCODER, NONZERO):

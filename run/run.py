@@ -23,6 +23,7 @@ from .settings import (
     FarmSettings,
     FinetuneVerb,
     FrontSettings,
+    LadderVerb,
     LatencyVerb,
     PickSettings,
     ProjectSettings,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from ..search_space import SearchSpace
     from ..supernet import Supernet
     from ..tasks import Task
+    from .choice.ladder import Ladder
     from .ship.checkpoint import Extracted
     from .ship.export import Exported
 
@@ -201,6 +203,23 @@ class Run:
 
         told = self._told("prune", PruneVerb, {"method": method, "density": density, **settings})
         prune_stage(self.folder, self.task, part(told, PruneSettings), parse_trackers(told.report_to))
+
+    def ladder(self, **settings: Any) -> Ladder:
+        """Make models of falling size, each cut from the one before it and distilled from the fine-tuned model.
+
+        They are in the archive like what a search finds: :meth:`front` and :meth:`pick` choose among them.
+
+        Args:
+            **settings: fields of LadderSettings: `shares` or `latency_ms`, `steps` of each or `minutes` for all;
+                `report_to`.
+        """
+        from ..supernet.training.tracking import parse_trackers
+        from .settings import LadderSettings
+        from .stages.ladder import ladder_stage
+
+        told = self._told("ladder", LadderVerb, settings)
+        own = part(told, LadderSettings)
+        return ladder_stage(self.folder, self.task(), own, parse_trackers(told.report_to), self)
 
     def latency(self, **settings: Any) -> LatencyTable:
         """Return the latency table of one way of running models on this machine, measured unless it is there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -255,6 +256,23 @@ class RecoverOptions(_Settings):
     save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
 
 
+class LadderSettings(RecoverOptions):
+    """Which rungs a ladder has, and how each is trained."""
+
+    shares: Annotated[str, Field(description="the rungs' shares of the encoder's parameters, comma-separated")] = (
+        "3/4,1/2,1/4,1/6,1/10"
+    )
+    latency_ms: Annotated[
+        str | None,
+        BeforeValidator(_text),
+        Field(description="rungs of at most so many milliseconds instead, as the latency table predicts: 8,4,2"),
+    ] = None
+    minutes: Annotated[float | None, Field(gt=0, description="for all rungs together, instead of steps")] = None
+    steps: Annotated[int, Field(ge=1, description="optimiser steps of each rung")] = 350
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 1e-4
+    importance: Annotated[str, Field(description="which units stay: those that this score ranks highest")] = "fisher"
+
+
 class FrontSettings(_Settings):
     """Which models of a run a front shows."""
 
@@ -387,6 +405,10 @@ class PruneVerb(PruneSettings, TrackingSettings):
     """What `Run.prune` takes."""
 
 
+class LadderVerb(LadderSettings, TrackingSettings):
+    """What `Run.ladder` takes."""
+
+
 class LatencyVerb(LatencySettings):
     """What `Run.latency` takes."""
 
@@ -413,6 +435,24 @@ def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
             raise InputError(f"`{name}` needs numbers above 0 and at most 1, such as {such}; got {part.strip()!r}")
         shares.append(share)
     return tuple(dict.fromkeys(shares))
+
+
+def parse_amounts(text: str, name: str) -> tuple[float, ...]:
+    """Read numbers such as `8,4.5`, each once.
+
+    Raises:
+        InputError: something that is not a finite number above 0; `name` is that of the setting.
+    """
+    found = []
+    for part in text.split(","):
+        try:
+            amount = float(part)
+        except ValueError:
+            amount = math.nan
+        if not 0 < amount < math.inf:
+            raise InputError(f"`{name}` needs numbers above 0, such as 8,4; got {part.strip()!r}")
+        found.append(amount)
+    return tuple(dict.fromkeys(found))
 
 
 def parse_densities(text: str) -> tuple[float, ...]:

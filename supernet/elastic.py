@@ -46,6 +46,17 @@ class Piece:
             taken[..., self.real :] = 0.0
         return taken
 
+    def put(self, targets: Mapping[str, Tensor], name: str, values: Tensor) -> None:
+        """Write one of the parameters' part over the place it came from; the piece has no columns that fill up."""
+        target = targets[name]
+        rows = torch.arange(len(target), device=target.device)
+        rows = rows if self.rows is None else cut(rows, self.rows)
+        if target.dim() == 1 or self.columns is None:
+            target[rows] = values.to(target.dtype)
+            return
+        columns = cut(torch.arange(target.shape[1], device=target.device), self.columns)
+        target[rows[:, None], columns] = values.to(target.dtype)
+
     def add_to(self, targets: Mapping[str, Tensor], values: Tensor) -> None:
         """Add `values`, of the shape :meth:`take` returns, to the places they came from."""
         columns = self.columns

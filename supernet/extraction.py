@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
-from .elastic import Pieces, cut, hidden_index, pieces
+from .elastic import Piece, Pieces, cut, hidden_index, pieces
 from .families import ModelFamily, family_of
 from .heads import head_of, read_outputs
 from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
@@ -143,12 +143,39 @@ def extracted_names(supernet: Supernet, mask: SubnetMask) -> dict[str, tuple[str
     return {key: tuple(map(rename, piece.names)) for key, piece in supernet.pieces(mask).items()}
 
 
+@torch.no_grad()
+def put_back(model: PreTrainedModel, mask: SubnetMask, whole: Supernet) -> None:
+    """Write an extracted model's weights, as they are by now, over the slices that it was cut from.
+
+    `extract(whole.model, mask)` is that model then, and a smaller mask within this one cuts it further.
+
+    Args:
+        model: extracted with the mask from a model of this shape.
+        mask: what it keeps.
+        whole: is written to.
+
+    Raises:
+        ValueError: a mask of another encoder.
+    """
+    mine, names = dict(model.named_parameters()), extracted_names(whole, mask)
+    for key, piece in whole.pieces(mask).items():
+        for name, stored in zip(piece.names, names[key], strict=True):
+            piece.put(whole.parameters, name, mine[stored])
+    tables = Piece((), None, whole.embedding_columns(mask))
+    for name in _tables(whole.family):
+        tables.put(whole.parameters, name, mine[name])
+
+
+def _tables(family: ModelFamily) -> list[str]:
+    paths = (family.embeddings.word, family.embeddings.position, family.embeddings.token_type)
+    return [f"{path}.weight" for path in paths if path is not None]
+
+
 def _cut_tables(
     family: ModelFamily, parameters: Mapping[str, Tensor], mask: SubnetMask, projected: bool
 ) -> dict[str, Tensor]:
     """Copy the embedding tables: the kept dimensions, or all of them where a projection follows."""
-    paths = family.embeddings
-    names = [f"{path}.weight" for path in (paths.word, paths.position, paths.token_type) if path is not None]
+    names = _tables(family)
     columns = None if projected else hidden_index(mask, parameters[names[0]].device)
     return {name: _copy(cut(parameters[name], None, columns)) for name in names}
 

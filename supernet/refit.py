@@ -40,19 +40,25 @@ class BlockError:
 
 
 class WholeSums:
-    """What the whole model's blocks give before LayerNorm, computed once for all models that are refitted to it.
+    """What a model's blocks give before LayerNorm, computed once for all models that are refitted to it.
 
     Held for each block of at most `tokens` tokens, drawn at random, 4 bytes for each of their dimensions.
 
     Args:
-        whole: the model to come close to; its subnetworks' weights are refitted.
+        whole: the model to come close to, or that holds it; its subnetworks' weights are refitted.
         batches: texts without labels; they and their states are held, too.
         rng: draws the tokens.
         tokens: most of them.
+        mask: the subnetwork to come close to, of which those are part that are refitted; the whole model if None.
     """
 
     def __init__(
-        self, whole: Supernet, batches: Sequence[Batch], rng: np.random.Generator, tokens: int = TOKENS
+        self,
+        whole: Supernet,
+        batches: Sequence[Batch],
+        rng: np.random.Generator,
+        tokens: int = TOKENS,
+        mask: SubnetMask | None = None,
     ) -> None:
         self.whole, self.batches = whole, batches
         real = [batch.real.cpu() for batch in batches]
@@ -61,10 +67,10 @@ class WholeSums:
             (keep & torch.from_numpy(rng.random(keep.shape) < share)).flatten().nonzero()[:, 0].to(whole.device)
             for keep in real
         ]
-        walk = BlockWalk.through(whole, batches, SubnetMask.full(whole.shape))
+        walk = BlockWalk.through(whole, batches, mask or SubnetMask.full(whole.shape))
         self._sums: dict[Block, list[Tensor]] = {}
         with torch.inference_mode():
-            for block in blocks(whole.architecture):
+            for block in filter(walk.has, blocks(whole.architecture)):
                 found = self._sums[block] = []
                 for i in range(len(batches)):
                     output, _ = walk.sum_and_units(block, i)

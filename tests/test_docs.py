@@ -22,7 +22,7 @@ from secateur.tests.cli.conftest import FINETUNE, SUPERNET, inputs  # noqa: F401
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 # In the order of a job: a page's commands go on with what those before it left in `runs/sst2`.
-STAGES = ["finetune", "supernet", "search", "latency", "choose", "prune", "compare", "report", "ship"]
+STAGES = ["finetune", "supernet", "search", "latency", "choose", "ladder", "prune", "compare", "report", "ship"]
 PAGES = {str(path.relative_to(ROOT)): path for path in [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]}
 # What makes the tiny model learn.
 MORE = {

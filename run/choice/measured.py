@@ -30,7 +30,7 @@ from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_table_here, searched_latency_table
 from ..model import open_subnet
-from ..project import open_supernet, open_task
+from ..project import open_encoder, open_task
 from ..scores import quantised_error, report_values
 from .answer import Answer, KeptAnswers, Roles
 from .stored import MEASURED, around, nothing_within, shippable
@@ -117,7 +117,7 @@ def measured_answer(
     folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, home: Home | None
 ) -> Answer:
     """Choose by what is measured now, and find out about the model and its neighbours; see :func:`.pick.pick`."""
-    finalists = Finalists(folder, open_supernet(folder)[0], latency_table_here(folder, runtime))
+    finalists = Finalists(folder, open_encoder(folder), latency_table_here(folder, runtime))
     known = _candidates(finalists, archive, budgets, None)
     answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None)
     chosen = _best(finalists, known, budgets, answers.find(known))
@@ -138,7 +138,7 @@ def measured_choice(
     rows = [Candidate(one, {}) for one in shippable(folder, archive, weights)]
     if (named := answers.find(rows)) is not None:
         return named.evaluation
-    finalists = Finalists(folder, open_supernet(folder)[0], table)
+    finalists = Finalists(folder, open_encoder(folder), table)
     chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None)
     answers.keep(chosen)
     return chosen.evaluation

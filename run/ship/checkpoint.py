@@ -27,7 +27,7 @@ from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import evaluations_of, model_name, on_report, open_subnet, whole_evaluation
-from ..project import load_supernet
+from ..project import open_encoder
 from ..settings import ExtractSettings, ModelChoice
 
 
@@ -65,7 +65,7 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
         check_hub()
     with open_archive(folder) as archive:
         selection, report = chosen_evaluations(folder, archive, settings)
-        supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
+        supernet = open_encoder(folder)
         kind = None if selection.weights.searched else Weights.FINETUNED
         whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
     note = constant_note(folder, *errors_of(selection, report))
@@ -212,6 +212,9 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
         case Weights.STANDARD:
             epochs = folder.settings("standard")["epochs"]
             return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"
+        case Weights.LADDER:
+            steps = folder.settings("ladder")["steps"]
+            return f"cut from the rung above it, refitted, and distilled from the fine-tuned model for {steps} steps"
         case Weights.RECOVERED:
             return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
         case Weights.NATIVE:

@@ -41,7 +41,7 @@ from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
 from ..model import evaluations_of, open_subnet
-from ..project import load_supernet, open_task
+from ..project import load_supernet, open_encoder, open_task
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
@@ -114,7 +114,7 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     target = latency_table_here(folder, settings.runtime).target
     with open_archive(folder) as archive:
         selection, report = _chosen(folder, archive, settings, state)
-        supernet = load_supernet(folder.supernet if folder.supernet.is_dir() else folder.finetuned)
+        supernet = open_encoder(folder)
     recovers = settings.recover is not None or settings.recover_minutes is not None
     if recovers and selection.values.get("nonzero", 1.0) < 1:
         raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")

@@ -111,23 +111,46 @@ def recovered(
     whole = load_supernet(folder.finetuned).model
     if head_of(whole) != head_of(model):
         raise InputError(f"the model is for {head_of(model)}, this run for {head_of(whole)}; give a model of this run")
+    with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
+        before = report_errors(model, task)
+
+        def report(step: Progress) -> None:
+            tick(step.done, step.total, f"loss {step.loss:.3f}")
+
+        steps = distilled(whole, model, task, settings, folder.project.seed, state, report)
+        seconds = watch.seconds
+    return Recovered(before, report_errors(model, task), steps, seconds)
+
+
+def distilled(
+    whole: PreTrainedModel,
+    model: PreTrainedModel,
+    task: Task,
+    settings: RecoverOptions,
+    seed: int,
+    state: Path,
+    report: Callable[[Progress], None],
+) -> int:
+    """Distil a whole model into a smaller one, in place: labels, predictions and hidden states; return the steps.
+
+    Args:
+        whole: teaches; moved to where training is fastest.
+        model: learns; left there in float32, in evaluation mode.
+        task: both models'.
+        settings: how long, and the recipe.
+        seed: of batches and dropout.
+        state: folder for resume points; the caller removes it.
+        report: called after each step.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for one in (whole, model):
         one.float().to(device)  # pyright: ignore[reportArgumentType]
     rows = np.arange(min(_FITTED, len(task.train)))
     teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs)
-    with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
-        before = report_errors(model, task)
-        steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
-
-        def report(step: Progress) -> None:
-            tick(step.done, step.total, f"loss {step.loss:.3f}")
-
-        recipe = _recipe(settings, task, steps)
-        distil(model, task, teacher, recipe, seed=folder.project.seed, state=state / "training", report=report)
-        seconds = watch.seconds
+    steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
+    distil(model, task, teacher, _recipe(settings, task, steps), seed=seed, state=state / "training", report=report)
     model.eval()
-    return Recovered(before, report_errors(model, task), steps, seconds)
+    return steps
 
 
 def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySettings:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_error
 from ...evaluation.weights import Weights
+from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
@@ -42,19 +43,27 @@ class Refitted:
     seconds: float
 
 
-def whole_sums(whole: Supernet, task: Task, seed: int, texts: int = TEXTS) -> WholeSums:
-    """Return what models of a run are refitted to, on texts of the training split that the seed draws."""
+def whole_sums(whole: Supernet, task: Task, seed: int, mask: SubnetMask | None = None, texts: int = TEXTS) -> WholeSums:
+    """Return what models of a run are refitted to, on texts of the training split that the seed draws.
+
+    Args:
+        whole: the model to come close to.
+        task: whose training split.
+        seed: of the texts.
+        mask: a subnetwork of `whole` to come close to instead.
+        texts: how many at most.
+    """
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(task.train), min(texts, len(task.train)), replace=False)
     rows = rows[np.argsort(task.train.lengths[rows], kind="stable")]  # little padding
     starts = range(0, len(rows), _BATCH)
     batches = [collate(task.train, rows[at : at + _BATCH], task.pad_token_id).to(whole.device) for at in starts]
-    return WholeSums(whole, batches, rng)
+    return WholeSums(whole, batches, rng, mask=mask)
 
 
 def can_refit(evaluation: Evaluation) -> bool:
-    """Tell whether a model has fewer units than the whole one, rather than weights that are zero."""
-    return evaluation.values.get("nonzero", 1.0) == 1.0
+    """Tell whether a model is a cut of another one: nothing was trained after it, and no weights are zero."""
+    return evaluation.weights.origin is not None and evaluation.values.get("nonzero", 1.0) == 1.0
 
 
 def refitted(

@@ -1,9 +1,12 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
 from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
-from secateur.supernet.extraction import extract
+from secateur.supernet import Supernet
+from secateur.supernet.extraction import extract, put_back
 from secateur.supernet.families import FAMILIES, family_of
 from secateur.supernet.modeling_secateur import layer_sizes
 from secateur.supernet.stored.extracted import model_class
@@ -173,3 +176,25 @@ def test_a_model_without_a_head_is_refused(tiny_models):
     for other in (BertModel, BertForMaskedLM, BertForMultipleChoice):
         with pytest.raises(InputError, match=f"{other.__name__} {expected}"):
             extract(other(tiny_models["bert"].config), MASK)
+
+
+@pytest.mark.parametrize("hidden", [16, 13])
+def test_what_was_changed_is_put_back_where_it_was_cut_from(headed, hidden):
+    rng = np.random.default_rng(0)
+    heads, neurons = rng.random((3, 4)) < 0.6, rng.random((3, 24)) < 0.6
+    heads[1] = False  # a block that is dropped
+    mask = SubnetMask(heads, neurons, np.arange(16) < hidden)
+    holder, changed = Supernet(copy.deepcopy(headed)), extract(headed, mask)
+    with torch.no_grad():
+        for parameter in changed.parameters():
+            parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    put_back(changed, mask, holder)
+    again = extract(holder.model, mask).state_dict()
+    assert all(torch.equal(again[name], value) for name, value in changed.state_dict().items())
+    # Nothing else was touched: what the mask leaves out is as it was.
+    before, after = Supernet(headed).parameters, holder.parameters
+    out = holder.family.layer_path(0, "ffn_out") + ".weight"
+    columns = torch.from_numpy(~neurons[0])
+    assert torch.equal(after[out][:, columns], before[out][:, columns])
+    dropped = holder.family.layer_path(1, "query") + ".weight"
+    assert torch.equal(after[dropped], before[dropped])

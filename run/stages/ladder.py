@@ -1,0 +1,280 @@
+"""A ladder of models, each cut from the one before it, refitted, and distilled from the fine-tuned model."""
+
+from __future__ import annotations
+
+import copy
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ...errors import InputError, unknown_name
+from ...evaluation.archive import Archive
+from ...evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
+from ...evaluation.model import Home, model_of
+from ...evaluation.objectives import OBJECTIVES
+from ...evaluation.weights import Weights
+from ...pruners.base import Cost
+from ...pruners.budget import best_mask
+from ...pruners.importance import IMPORTANCES
+from ...search_space import SubnetMask, UnitScores
+from ...supernet import Supernet
+from ...supernet.extraction import extract, put_back
+from ...supernet.refit import refit
+from ...supernet.stored.storage import load_model
+from ...supernet.training.supernet_training import Progress
+from ...tasks import Task
+from ..choice.ladder import Ladder
+from ..constant import judged, notes_of
+from ..data_facts import data_facts
+from ..folder import RunFolder
+from ..model import weights_folder
+from ..processes import check_alone
+from ..scoring import Scorer, make_row
+from ..settings import LadderSettings, RecoverOptions, parse_amounts, parse_shares
+from ..ship.recovery import distilled
+from ..ship.refit import whole_sums
+from ..stopwatch import Stopwatch
+from ..telling import Ticker, duration
+from .supernet import importance_scores
+from .watching import tracking
+
+STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
+ENCODER = "encoder_parameters"
+_RECIPE = {"steps", "learning_rate", "batch_size", "importance"}  # the same for all rungs of a run
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What a rung may cost.
+
+    Attributes:
+        title: as it was asked for.
+        cost: the objective's name.
+        limit: most of it.
+        share: of the encoder's parameters, if that was asked for.
+    """
+
+    title: str
+    cost: str
+    limit: float
+    share: float | None = None
+
+    @property
+    def recipe(self) -> dict[str, float | str]:
+        """As the archive keeps it."""
+        return {"cost": self.cost, "limit": self.limit}
+
+
+def check(settings: LadderSettings) -> None:
+    """Refuse what cannot be read or does not exist before anything is computed."""
+    if settings.importance not in IMPORTANCES:
+        raise unknown_name("importance", settings.importance, IMPORTANCES)
+    parse_shares(settings.shares)
+    if settings.latency_ms is not None:
+        parse_amounts(settings.latency_ms, "latency_ms")
+
+
+def ladder_stage(
+    folder: RunFolder,
+    task: Task,
+    settings: LadderSettings,
+    trackers: tuple[str, ...] = (),
+    home: Home | None = None,
+) -> Ladder:
+    """Make the rungs that are not there yet, the largest first, and return those that were asked for.
+
+    A rung begins as a cut of the smallest one above it, in the units that the importance ranks highest there; its
+    outgoing maps are solved for anew; then it learns from the fine-tuned model's predictions and hidden states. Each is
+    committed as it is done, and one that was killed goes on.
+
+    Args:
+        folder: the run.
+        task: its task.
+        settings: which rungs, and the recipe of each.
+        trackers: where else the curves go.
+        home: the run, which the models are to know.
+
+    Raises:
+        InputError: rungs that the archive has by another recipe, that are too small, or labels that are missing.
+    """
+    check_alone(STAGE)
+    check(settings)
+    missing = task.kind.unlabelled(task.train)
+    if missing:
+        raise InputError(
+            f"the ladder learns labels beside the whole model, but {missing} of the {len(task.train)} training texts "
+            f"of {task.name} have none; label them, or `prune` with a method without labels, such as kcm"
+        )
+    with folder.writing():
+        scorer = Scorer.open(folder, task)
+        costs = {name: make(scorer.supernet, scorer.table).of for name, make in OBJECTIVES.items()}
+        budgets = _budgets(settings, costs, scorer.supernet)
+        _check_same_recipe(folder, settings)
+        with Archive(folder.archive) as archive:
+            rungs = _Rungs(scorer, archive, settings, costs, trackers)
+            todo = [budget for budget in budgets if rungs.row(budget) is None]
+            if todo:
+                rungs.check(todo)
+                with folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:
+                    rungs.make(todo, tick)
+                folder.tell.say(f"ladder: {duration(folder.seconds(STAGE))}, in {folder.ladder}")
+            else:
+                folder.tell.say(f"ladder: complete, in {folder.ladder}")
+            shutil.rmtree(folder.path / STATE, ignore_errors=True)
+            return _shown(folder, archive, rungs, budgets, home)
+
+
+def _budgets(settings: LadderSettings, costs: dict[str, Cost], supernet: Supernet) -> list[Budget]:
+    """Return what was asked for, the dearest first."""
+    if settings.latency_ms is not None:
+        found = [
+            Budget(f"{limit:g} ms", "latency_ms", limit) for limit in parse_amounts(settings.latency_ms, "latency_ms")
+        ]
+    else:
+        whole = costs[ENCODER](SubnetMask.full(supernet.shape))
+        titles = [part.strip() for part in settings.shares.split(",")]
+        shares = {parse_shares(title)[0]: title for title in titles}
+        found = [Budget(title, ENCODER, float(share * int(whole)), float(share)) for share, title in shares.items()]
+    return sorted(found, key=lambda budget: -budget.limit)
+
+
+def _check_same_recipe(folder: RunFolder, settings: LadderSettings) -> None:
+    """Refuse to put rungs of two recipes on one ladder."""
+    stage = folder.record["stages"].get(STAGE)
+    if stage is None:
+        return
+    for name, value in settings.model_dump(mode="json", include=_RECIPE).items():
+        if stage["settings"][name] != value:
+            raise InputError(
+                f"the ladder of {folder.path} has rungs with {name} {stage['settings'][name]!r}, these would have "
+                f"{value!r}; go on with that, or choose another `out` for another run"
+            )
+
+
+class _Rungs:
+    """The rungs of a run: those that are there, and how another one is made.
+
+    Args:
+        scorer: scores them like all other models.
+        archive: the run's.
+        settings: the recipe.
+        costs: by objective.
+        trackers: where else the curves go.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        archive: Archive,
+        settings: LadderSettings,
+        costs: dict[str, Cost],
+        trackers: tuple[str, ...],
+    ) -> None:
+        self._scorer, self._folder, self._task = scorer, scorer.folder, scorer.task
+        self._archive, self._settings, self._costs, self._trackers = archive, settings, costs, trackers
+        self._full = SubnetMask.full(scorer.supernet.shape)
+        self._seed = scorer.folder.project.seed
+
+    def row(self, budget: Budget, split: str = SELECTION) -> Evaluation | None:
+        """Return the evaluation of the rung for a budget; None if it is not there."""
+        return next((one for one in self._rows(split) if one.recipe == budget.recipe), None)
+
+    def check(self, todo: Sequence[Budget]) -> None:
+        """Refuse budgets that one unit in each block exceeds, before anything is trained."""
+        for budget in todo:
+            self._cut(self._full, budget)
+
+    def make(self, todo: Sequence[Budget], tick: Ticker) -> None:
+        """Make rungs, the dearest first; each is committed as it is done."""
+        self._stand_on_the_whole_model()
+        ends = time.monotonic() - self._folder.seconds(STAGE) + 60 * (self._settings.minutes or 0)
+        for done, budget in enumerate(todo):
+
+            def report(step: Progress, done: int = done, title: str = budget.title) -> None:
+                tick(done * step.total + step.done, len(todo) * step.total, f"{title}: loss {step.loss:.3f}")
+
+            minutes = None
+            if self._settings.minutes is not None:
+                minutes = max(1.0, ends - time.monotonic()) / 60 / (len(todo) - done)
+            self._make(budget, minutes, report)
+            shutil.rmtree(self._state(budget), ignore_errors=True)
+
+    def _make(self, budget: Budget, minutes: float | None, report: Callable[[Progress], None]) -> None:
+        above = self._above(budget)
+        start, mask = self._opened(above)
+        cut = self._cut(mask, budget)
+        same = next((one for one in self._rows(SELECTION) if one.key == cut.key), None)
+        if same is not None:  # budgets so near one another that the same units fit
+            both = [replace(one, recipe=budget.recipe) for one in (*self._rows(SELECTION), *self._rows(REPORT))]
+            self._archive.add([one for one in both if one.key == cut.key])
+            return
+        options = RecoverOptions(**self._settings.model_dump(include=set(RecoverOptions.model_fields)))
+        options = options.model_copy(update={"minutes": minutes})
+        told = {**options.model_dump(), **budget.recipe}
+        track = tracking(self._folder, f"ladder/{cut.key}", self._trackers, told)
+
+        def both_told(step: Progress) -> None:
+            report(step)
+            track(step)
+
+        state = self._state(budget)
+        with track, Stopwatch(state / "seconds") as watch:
+            model = extract(start.model, cut)
+            refit(model, cut, whole_sums(start, self._task, self._seed, mask))
+            whole = copy.deepcopy(self._scorer.supernet.model)
+            distilled(whole, model, self._task, options, self._seed, state, both_told)
+        row = make_row(cut, METHOD, self._seed, Weights.LADDER, budget.recipe, {}, watch.seconds)
+        self._scorer.keep(self._archive, model, row)
+
+    def _state(self, budget: Budget) -> Path:
+        return self._folder.path / STATE / f"{budget.cost}-{budget.limit:g}"
+
+    def _stand_on_the_whole_model(self) -> None:
+        """Make the fine-tuned model the first rung, unless it is."""
+        self._scorer.keep_whole(self._archive)
+        if not any(one.mask.is_full for one in self._rows(SELECTION)):
+            budget = Budget("1", ENCODER, self._costs[ENCODER](self._full))
+            rows = self._archive.evaluations(weights=Weights.FINETUNED, method=WHOLE)
+            self._archive.add(
+                [replace(one, method=METHOD, weights=Weights.LADDER, recipe=budget.recipe) for one in rows]
+            )
+
+    def _rows(self, split: str) -> list[Evaluation]:
+        return self._archive.evaluations(split=split, weights=Weights.LADDER)
+
+    def _above(self, budget: Budget) -> Evaluation:
+        """Return the smallest rung that is dearer than a budget, or else the whole model."""
+        cost, rows = self._costs[budget.cost], self._rows(SELECTION)
+        dearer = [one for one in rows if cost(one.mask) > budget.limit]
+        return min(dearer or rows, key=lambda one: cost(one.mask) if dearer else -cost(one.mask))
+
+    def _opened(self, rung: Evaluation) -> tuple[Supernet, SubnetMask]:
+        """Return a model of the whole one's shape that holds a rung's weights where it was cut from, and its mask."""
+        holder = Supernet(copy.deepcopy(self._scorer.supernet.model))
+        path = weights_folder(self._folder, rung)
+        if path is not None:
+            put_back(load_model(path).to(holder.device), rung.mask, holder)  # pyright: ignore[reportArgumentType]
+        return holder, rung.mask
+
+    def _cut(self, mask: SubnetMask, budget: Budget) -> SubnetMask:
+        """Return what is left of a rung's units within a budget: those that matter most."""
+        scores = importance_scores(self._folder, self._scorer.supernet, self._task, self._settings.importance)
+        left = UnitScores(scores.heads * mask.heads, scores.neurons * mask.neurons, scores.comparable)
+        found = best_mask(self._scorer.supernet.shape, left, self._costs[budget.cost], budget.limit)
+        return SubnetMask(found.heads & mask.heads, found.neurons & mask.neurons, found.hidden)
+
+
+def _shown(folder: RunFolder, archive: Archive, rungs: _Rungs, budgets: Sequence[Budget], home: Home | None) -> Ladder:
+    shape, found = data_facts(folder).shape, []
+    for budget in budgets:
+        selection, report = rungs.row(budget), rungs.row(budget, REPORT)
+        assert selection is not None
+        share = selection.mask.encoder_parameters(shape) / shape.encoder_parameters
+        found.append((model_of(selection, report, home), budget.share or share, selection.seconds))
+    models, shares, seconds = zip(*found, strict=True)
+    models = judged(folder, models)
+    title = f"{folder.project.task}: {folder.path.name}, ladder"
+    titles = [budget.title for budget in budgets]
+    return Ladder(models, title, ENCODER, notes_of(folder, archive, models), titles, shares, seconds)

@@ -1,0 +1,134 @@
+"""A ladder of a run: which models it makes, that they are known everywhere, and that kills change nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+
+import pytest
+import secateur
+from secateur.evaluation.archive import Archive
+from secateur.run.data_facts import data_facts
+from secateur.search_space import SubnetMask
+from secateur.supernet.stored.storage import load_model
+from secateur.tests.once import made_once
+
+from .conftest import FINETUNE, archive_rows, call, copied, fails, finished, inputs, launcher, record  # noqa: F401
+
+RECIPE = ["--steps", "12", "--learning-rate", "2e-3"]
+SHARES = ["--shares", "3/4,1/2,1/4"]
+
+
+@pytest.fixture(scope="module")
+def tuned(inputs, tmp_path_factory):  # noqa: F811
+    """A run that was fine-tuned and no more."""
+
+    def make(out):
+        from secateur.cli import run_command
+
+        assert run_command(["finetune", *inputs.project(out), *FINETUNE]) == 0
+
+    return made_once(tmp_path_factory, "tuned", make)
+
+
+@pytest.fixture
+def run(tuned, tmp_path):
+    return shutil.copytree(tuned, tmp_path / "run")
+
+
+def test_rungs_fall_and_are_nested_and_known_everywhere(run, call, tmp_path):  # noqa: F811
+    rungs = json.loads(call("ladder", run, *SHARES, *RECIPE, "--json").out)
+    assert [rung["share"] for rung in rungs] == [0.75, 0.5, 0.25]
+    with Archive(run / "archive.db") as archive:
+        rows = {one.key: one for one in archive.evaluations(split="selection", weights="ladder")}
+    whole = next(one for one in rows.values() if one.mask.is_full)
+    masks = [rows[rung["key"]].mask for rung in rungs]
+    for above, below, rung in zip([whole.mask, *masks], masks, rungs, strict=False):
+        assert (below.heads <= above.heads).all()
+        assert (below.neurons <= above.neurons).all()
+        assert rung["encoder_parameters"] <= rung["share"] * whole.values["encoder_parameters"]
+        assert rung["seconds"] > 0
+        assert rung["error_report"] is not None
+    front = json.loads(call("front", run, "--weights", "ladder", "--json").out)
+    assert {one["key"] for one in front} <= {*rows}
+    least = str(rungs[-1]["encoder_parameters"])
+    picked = json.loads(call("pick", run, "--encoder-parameters", least, "--json").out)["chosen"]
+    assert (picked["key"], picked["weights"]) == (rungs[-1]["key"], "ladder")
+    assert call("export", run, "--encoder-parameters", least, "--to", tmp_path / "out").code == 0
+    stored, sold = load_model(run / "ladder" / rungs[-1]["key"]), load_model(tmp_path / "out")
+    assert all((sold.state_dict()[name] == value).all() for name, value in stored.state_dict().items())
+    compared = json.loads(call("compare", run, "--density", "0.5,0.25", "--json").out)
+    assert {one["method"] for one in compared} >= {"ladder"}
+    assert call("report", run).code == 0
+
+
+def test_the_whole_model_is_the_first_rung(run, call, tmp_path):  # noqa: F811
+    call("ladder", run, "--shares", "1/2", *RECIPE)
+    models = secateur.Run(run).front()
+    assert models[0].encoder_parameters == max(model.encoder_parameters for model in models)
+    whole = secateur.Run(run).pick(error=0.999).chosen
+    assert whole.weights == "ladder"
+    full = next(model for model in secateur.Run(run).front(shares="1/2") if model.layers == 3)
+    assert full.extract(tmp_path / "whole").folder.is_dir()
+
+
+def test_a_rung_between_is_added_and_those_there_are_left(run, call):  # noqa: F811
+    call("ladder", run, "--shares", "3/4,1/4", *RECIPE)
+    before = archive_rows(run)
+    rungs = secateur.Run(run).ladder(shares="3/4,1/2,1/4")  # the recipe is remembered
+    assert archive_rows(run)[: len(before)] == before
+    assert len(archive_rows(run)) == len(before) + 2  # on both splits
+    assert [rung.encoder_parameters for rung in rungs] == sorted((r.encoder_parameters for r in rungs), reverse=True)
+    again = secateur.Run(run).ladder()
+    assert [rung.key for rung in again] == [rung.key for rung in rungs]
+
+
+def test_latency_budgets_are_kept_as_the_table_predicts(run):
+    made = secateur.Run(run)
+    table = made.latency(seconds=5)
+    shape = data_facts(made.folder).shape
+    least, whole = (table.predict(SubnetMask.from_counts(shape, [n] * 3, [m] * 3)) for n, m in ((1, 1), (4, 24)))
+    budget = (least + whole) / 2
+    (rung,) = made.ladder(latency_ms=budget, steps=4)
+    assert rung.latency_predicted_ms is not None
+    assert rung.latency_predicted_ms <= budget
+
+
+def test_bad_input_is_refused_before_anything_is_trained(run, fails):  # noqa: F811
+    assert "needs numbers above 0 and at most 1" in fails("ladder", run, "--shares", "2")
+    assert "needs numbers above 0, such as 8,4; got 'x'" in fails("ladder", run, "--latency-ms", "8,x")
+    assert "unknown importance 'fish'" in fails("ladder", run, "--importance", "fish")
+    assert "one unit in each block costs" in fails("ladder", run, "--shares", "1/2,0.0001")
+    assert not (run / "ladder").exists()
+    assert "ladder" not in record(run)["stages"]
+
+
+def test_two_recipes_are_not_mixed(run, call, fails):  # noqa: F811
+    call("ladder", run, "--shares", "1/2", "--steps", "4")
+    assert "has rungs with steps 4, these would have 8" in fails("ladder", run, "--shares", "1/4", "--steps", "8")
+
+
+def test_a_killed_ladder_ends_as_if_nothing_had_happened(run, tmp_path, launcher, call):  # noqa: F811
+    killed = shutil.copytree(run, tmp_path / "killed")
+    slow = [*SHARES, *RECIPE, "--save-seconds", "0"]
+    # The same number of threads for both, so that they agree bit for bit.
+    assert launcher.run([*map(str, ("ladder", run, *slow))]) == 0, launcher.log.read_text()
+    for reached in (
+        "ladder.state/*/training/step-*",
+        "ladder/*",
+        "ladder.state/*/seconds",
+        "ladder.state/*-1*/training/step-*",
+    ):
+        begun = [*killed.glob(reached)]
+        code = launcher.run(
+            [*map(str, ("ladder", killed, *slow))],
+            lambda reached=reached, begun=begun: [*killed.glob(reached)] != begun,
+        )
+        assert code in (-signal.SIGKILL, 0), launcher.log.read_text()
+    assert launcher.run([*map(str, ("ladder", killed, *slow))]) == 0, launcher.log.read_text()
+    assert archive_rows(killed) == archive_rows(run)
+    for folder in (run / "ladder").iterdir():
+        mine, theirs = load_model(folder), load_model(killed / "ladder" / folder.name)
+        assert all((theirs.state_dict()[name] == value).all() for name, value in mine.state_dict().items())
+    assert not (killed / "ladder.state").exists()
