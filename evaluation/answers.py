@@ -61,7 +61,13 @@ def error_interval(answers: Answers, *, seed: int) -> tuple[float, float]:
 
 def difference_interval(one: Answers, other: Answers, *, seed: int) -> tuple[float, float]:
     """Return the 95 % interval of `one`'s error less `other`'s on the same rows: paired, as the rows are the same."""
-    return _interval(one, lambda *rows: one.error(*rows) - other.error(*rows), seed)
+    return mean_difference_interval([one], [other], seed=seed)
+
+
+def mean_difference_interval(ones: Sequence[Answers], others: Sequence[Answers], *, seed: int) -> tuple[float, float]:
+    """Return the 95 % interval of the mean of pairs' differences, such as those of several seeds, on the same rows."""
+    pairs = list(zip(ones, others, strict=True))
+    return _interval(ones[0], lambda *rows: float(np.mean([a.error(*rows) - b.error(*rows) for a, b in pairs])), seed)
 
 
 def tied(difference: tuple[float, float]) -> bool:

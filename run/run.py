@@ -228,10 +228,13 @@ class Run:
             **settings: fields of LatencySettings; `seconds`, about so long it may take; `again`, although it is there.
         """
         from .latency import table_of
+        from .project import open_encoder
         from .settings import LatencySettings
 
         told = made(LatencyVerb, settings)
-        return table_of(self.folder, self.supernet(), part(told, LatencySettings), told.seconds, again=told.again)
+        return table_of(
+            self.folder, open_encoder(self.folder), part(told, LatencySettings), told.seconds, again=told.again
+        )
 
     def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
         """Return the front of the error against a cost, the most accurate first.
