@@ -6,7 +6,7 @@
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
 - `ladder`: `secateur ladder`, Secateur's default, with so many steps for each rung;
-- `first_layers`: the first layers of the fine-tuned model, narrowed alike where they exceed the budget, distilled from it
+- `first_layers`: the first layers of the fine-tuned model, narrowed alike where they do not fit, distilled from it
   by its logits and the labels, each size for the seconds that the ladder took for it; the best of three rates by the
   selection split, each of which gets these seconds;
 - `one_shot`: the units of the highest Fisher scores at once, refitted, and trained as a rung is, for the same seconds;

@@ -8,10 +8,11 @@ from ..run.latency import latency_target
 from ..run.processes import check_alone
 from ..run.project import model_source, open_project
 from ..run.run import Run
-from ..run.settings import FarmSettings, ProjectSettings
+from ..run.settings import AllSettings, FarmSettings, ProjectSettings
 from ..run.stages.search import check as check_search
 from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming
+from ..run.telling import duration
 from ..supernet.stored.storage import load_config
 from ..supernet.training.tracking import parse_trackers
 from .console import TERMINAL, say
@@ -31,17 +32,26 @@ def run(settings: RunCommand) -> None:
     parse_trackers(settings.report_to)
     open_project(project, TERMINAL)
     job, told = Run(settings.out, tell=TERMINAL), {"report_to": settings.report_to}
-    stages = {name: fields_of(own) for name, own in settings if name in ("finetune", "supernet", "search")}
+    stages = {name: fields_of(own) for name, own in settings if name in ("finetune", "supernet", "search", "ladder")}
     farm = fields_of(settings, FarmSettings)
     best = job.all(
         finetune=stages["finetune"] | told,
         supernet=stages["supernet"] | told,
         search=stages["search"] | farm | {"standard": settings.standard},
+        ladder=stages["ladder"] | told,
+        **fields_of(settings, AllSettings),
     )
     end_with_front(job)
+    say(_what_it_took(job))
     but = "" if best.note is None else f", {best.note}"
     say(f"the best with half of the encoder's parameters, {best.key}{but}, is in {best.folder}")
     say(f"report: {job.path / 'report.html'}")
+
+
+def _what_it_took(job: Run) -> str:
+    """Say what each stage took of the time."""
+    seconds = {name: job.folder.seconds(name) for name in ("finetune", "supernet", "search", "ladder")}
+    return "it took " + ", ".join(f"{name} {duration(took)}" for name, took in seconds.items() if took)
 
 
 def _project(settings: RunCommand) -> ProjectSettings:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..run.settings import (
+    AllSettings,
     CompareSettings,
     ExportSettings,
     ExtractSettings,
@@ -174,7 +175,7 @@ def _described(name: str) -> Any:
     return Field(description=f"{ProjectSettings.model_fields[name].description}; a run that is there has its own")
 
 
-class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
+class RunCommand(ProjectSettings, FarmSettings, TrackingSettings, AllSettings):
     """Do all stages; what is complete is skipped, what was interrupted goes on.
 
     Ends with the report page and with an extracted model: the best one with half of the whole network's encoder.
@@ -186,6 +187,7 @@ class RunCommand(ProjectSettings, FarmSettings, TrackingSettings):
     supernet: SupernetSettings = SupernetSettings()
     search: SearchSettings = SearchSettings()
     standard: StandardSettings = StandardSettings()
+    ladder: LadderSettings = LadderSettings()
 
 
 def fields_of(settings: BaseModel, model: type[BaseModel] | None = None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from .constant import judged, notes_of
 from .folder import RunFolder
 from .memory import given, merged, remembered
 from .settings import (
+    AllSettings,
     CompareSettings,
     ExportSettings,
     ExtractSettings,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
+_AROUND = 0.5  # minutes that imports, data, report and extraction take
 HALF = 0.5  # of the whole network's encoder: what `all` extracts the best model within
 
 
@@ -310,6 +312,8 @@ class Run:
         finetune: Mapping[str, Any] | None = None,
         supernet: Mapping[str, Any] | None = None,
         search: Mapping[str, Any] | None = None,
+        ladder: Mapping[str, Any] | None = None,
+        **settings: Any,
     ) -> Extracted:
         """Do all stages, write the report, and extract the best model with half of the whole network's encoder.
 
@@ -319,27 +323,41 @@ class Run:
             finetune: settings of the stage, as its verb takes them.
             supernet: likewise.
             search: likewise.
+            ladder: likewise.
+            **settings: fields of AllSettings: `minutes`, which leave no time for a supernet; `skip`, what is left out.
         """
         from .ship.checkpoint import extract
+        from .stages.ladder import check as check_ladder
         from .stages.search import check as check_search
         from .stages.supernet import check as check_supernet
 
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
             self.folder.tidy()
+            told = self._told("run", AllSettings, settings)
             self._told("finetune", FinetuneVerb, finetune or {})
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
+            check_ladder(self._told("ladder", LadderVerb, ladder or {}))
             self.folder.remember(*self.folder.told.keys() - self.folder.record["stages"].keys())
             self.finetune(**(finetune or {}))
-            self.train_supernet(**(supernet or {}))
-            self.search(**(search or {}))
+            if "search" not in told.skipped:
+                self.train_supernet(**(supernet or {}))
+                self.search(**(search or {}))
+            if "ladder" not in told.skipped:
+                self.ladder(**{**(ladder or {}), **self._time_left(told.minutes)})
             with self.archive() as archive:
                 whole = whole_model(archive)
                 budgets = {"encoder_parameters": HALF * (whole.encoder_parameters or 0)}
                 chosen = self._best_stored(archive, budgets)
             self.report()
-            settings = made(ExtractSettings, {"key": chosen.key, "weights": chosen.weights})
-            return extract(self.folder, settings, again=False)
+            settings = {"key": chosen.key, "weights": chosen.weights}
+            return extract(self.folder, made(ExtractSettings, settings), again=False)
+
+    def _time_left(self, minutes: float | None) -> dict[str, float]:
+        """Return what a ladder may take of the minutes of a run; nothing if those are not limited."""
+        if minutes is None:
+            return {}
+        return {"minutes": max(0.5, minutes - _AROUND - self.folder.seconds("finetune") / 60)}
 
     def _told(self, verb: str, model: type[Settings], settings: Mapping[str, Any]) -> Settings:
         """Return a verb's settings: those that are given now, and those that it was given before."""

@@ -256,12 +256,19 @@ class RecoverOptions(_Settings):
     save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
 
 
+SHARES = "3/4,1/2,1/4,1/6,1/10"  # of a ladder
+
+
 class LadderSettings(RecoverOptions):
     """Which rungs a ladder has, and how each is trained."""
 
-    shares: Annotated[str, Field(description="the rungs' shares of the encoder's parameters, comma-separated")] = (
-        "3/4,1/2,1/4,1/6,1/10"
-    )
+    shares: Annotated[
+        str | None,
+        Field(
+            description=f"the rungs' shares of the encoder's parameters; {SHARES} if not given, without those that one "
+            "head and one neuron in each layer exceed"
+        ),
+    ] = None
     latency_ms: Annotated[
         str | None,
         BeforeValidator(_text),
@@ -385,6 +392,41 @@ class ExportSettings(ModelChoice):
     def recovery(self) -> RecoverOptions:
         """How it is recovered, if it is."""
         return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)
+
+
+_SKIPPED = ("search", "ladder")
+
+
+def _skipped(text: str) -> str:
+    for name in filter(None, text.split(",")):
+        if name not in _SKIPPED:
+            raise ValueError(f"expected {' or '.join(_SKIPPED)}")
+    if {*text.split(",")} >= {*_SKIPPED}:
+        raise ValueError("one of them must be left")
+    return text
+
+
+class AllSettings(_Settings):
+    """What a run of all stages does, and how long it may take."""
+
+    minutes: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="about so many for all stages: a ladder takes what fine-tuning leaves, and there is no search, "
+            "which brings less in the same time",
+        ),
+    ] = None
+    skip: Annotated[
+        str,
+        AfterValidator(_skipped),
+        Field(description="a stage to leave out: `search`, with its supernet, or `ladder`"),
+    ] = ""
+
+    @property
+    def skipped(self) -> set[str]:
+        """The stages that are left out."""
+        return {*self.skip.split(",")} | ({"search"} if self.minutes is not None else set())
 
 
 class FinetuneVerb(FinetuneSettings, TrackingSettings):

@@ -32,7 +32,7 @@ from ..folder import RunFolder
 from ..model import weights_folder
 from ..processes import check_alone
 from ..scoring import Scorer, make_row
-from ..settings import LadderSettings, RecoverOptions, parse_amounts, parse_shares
+from ..settings import SHARES, LadderSettings, RecoverOptions, parse_amounts, parse_shares
 from ..ship.recovery import distilled
 from ..ship.refit import whole_sums
 from ..stopwatch import Stopwatch
@@ -71,7 +71,8 @@ def check(settings: LadderSettings) -> None:
     """Refuse what cannot be read or does not exist before anything is computed."""
     if settings.importance not in IMPORTANCES:
         raise unknown_name("importance", settings.importance, IMPORTANCES)
-    parse_shares(settings.shares)
+    if settings.shares is not None:
+        parse_shares(settings.shares)
     if settings.latency_ms is not None:
         parse_amounts(settings.latency_ms, "latency_ms")
 
@@ -107,6 +108,7 @@ def ladder_stage(
             f"the ladder learns labels beside the whole model, but {missing} of the {len(task.train)} training texts "
             f"of {task.name} have none; label them, or `prune` with a method without labels, such as kcm"
         )
+    begin = time.monotonic()
     with folder.writing():
         scorer = Scorer.open(folder, task)
         costs = {name: make(scorer.supernet, scorer.table).of for name, make in OBJECTIVES.items()}
@@ -114,11 +116,13 @@ def ladder_stage(
         _check_same_recipe(folder, settings)
         with Archive(folder.archive) as archive:
             rungs = _Rungs(scorer, archive, settings, costs, trackers)
+            if settings.shares is None and settings.latency_ms is None:
+                budgets = [budget for budget in budgets if rungs.floor(budget.cost) <= budget.limit]
             todo = [budget for budget in budgets if rungs.row(budget) is None]
             if todo:
                 rungs.check(todo)
                 with folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:
-                    rungs.make(todo, tick)
+                    rungs.make(todo, tick, begin)
                 folder.tell.say(f"ladder: {duration(folder.seconds(STAGE))}, in {folder.ladder}")
             else:
                 folder.tell.say(f"ladder: complete, in {folder.ladder}")
@@ -134,7 +138,7 @@ def _budgets(settings: LadderSettings, costs: dict[str, Cost], supernet: Superne
         ]
     else:
         whole = costs[ENCODER](SubnetMask.full(supernet.shape))
-        titles = [part.strip() for part in settings.shares.split(",")]
+        titles = [part.strip() for part in (settings.shares or SHARES).split(",")]
         shares = {parse_shares(title)[0]: title for title in titles}
         found = [Budget(title, ENCODER, float(share * int(whole)), float(share)) for share, title in shares.items()]
     return sorted(found, key=lambda budget: -budget.limit)
@@ -186,10 +190,15 @@ class _Rungs:
         for budget in todo:
             self._cut(self._full, budget)
 
-    def make(self, todo: Sequence[Budget], tick: Ticker) -> None:
-        """Make rungs, the dearest first; each is committed as it is done."""
+    def floor(self, cost: str) -> float:
+        """Return what one head and one neuron in each layer cost."""
+        ones = [1] * self._full.heads.shape[0]
+        return self._costs[cost](SubnetMask.from_counts(self._scorer.supernet.shape, ones, ones))
+
+    def make(self, todo: Sequence[Budget], tick: Ticker, begin: float) -> None:
+        """Make rungs, the dearest first; each is committed as it is done. The minutes count from `begin`."""
         self._stand_on_the_whole_model()
-        ends = time.monotonic() - self._folder.seconds(STAGE) + 60 * (self._settings.minutes or 0)
+        ends = begin - self._folder.seconds(STAGE) + 60 * (self._settings.minutes or 0)
         for done, budget in enumerate(todo):
 
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
