@@ -26,7 +26,7 @@ STAGES = ["finetune", "supernet", "search", "latency", "choose", "ladder", "prun
 PAGES = {str(path.relative_to(ROOT)): path for path in [*sorted(DOCS.rglob("*.md")), ROOT / "README.md"]}
 # What makes the tiny model learn.
 MORE = {
-    "run": [*FINETUNE, *SUPERNET, "--search-budget", "8"],
+    "run": [*FINETUNE, *SUPERNET, "--search-budget", "8", "--ladder-steps", "4"],
     "finetune": FINETUNE,
     "supernet": SUPERNET,
 }

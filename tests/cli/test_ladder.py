@@ -132,3 +132,22 @@ def test_a_killed_ladder_ends_as_if_nothing_had_happened(run, tmp_path, launcher
         mine, theirs = load_model(folder), load_model(killed / "ladder" / folder.name)
         assert all((theirs.state_dict()[name] == value).all() for name, value in mine.state_dict().items())
     assert not (killed / "ladder.state").exists()
+
+
+def test_a_run_may_do_without_a_search(inputs, call, tmp_path):  # noqa: F811
+    out = tmp_path / "run"
+    assert call("run", *inputs.project(out), *FINETUNE, "--minutes", "0.2", "--ladder-shares", "1/2").code == 0
+    stages = record(out)["stages"]
+    assert {*stages} == {"finetune", "ladder"}
+    assert stages["ladder"]["settings"]["minutes"] == 0.5
+    assert stages["ladder"]["seconds"] < 60
+    front = secateur.Run(out).front()
+    assert {model.weights for model in front} == {"ladder"}
+    assert (out / "report.html").is_file()
+    assert [*(out / "subnets").glob("*-ladder/config.json")]
+
+
+def test_what_is_left_out_must_leave_something(inputs, fails, tmp_path):  # noqa: F811
+    project = inputs.project(tmp_path / "run")
+    assert "one of them must be left, got 'search,ladder'" in fails("run", *project, "--skip", "search,ladder")
+    assert "expected search or ladder, got 'lader'" in fails("run", *project, "--skip", "lader")

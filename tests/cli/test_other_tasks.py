@@ -67,7 +67,7 @@ def test_every_stage_serves_the_task(inputs, call, tmp_path, task, write, other,
     out = tmp_path / "run"
     own = {"task": task, "data": write(tmp_path / "data"), "model": inputs.model}
     windows = ["--window-length", "16", "--window-stride", "4"] if task == "squad" else []
-    result = call("run", *inputs.project(out, **own), *windows, *FINETUNE, *SUPERNET, *SEARCH)
+    result = call("run", *inputs.project(out, **own), *windows, *FINETUNE, *SUPERNET, *SEARCH, "--ladder-steps", 2)
     assert result.code == 0, result.err
     assert record(out)["facts"]["metric"] == ("squad_f1" if task == "squad" else "entity_f1")
 
