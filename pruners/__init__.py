@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .cofi.pruner import CoFi
     from .deepcuts import DeepCuts
     from .kcm import KCM
-    from .layer_drop import LayerDrop
+    from .layer_drop import LayerDrop, LayerDropTuned
     from .mask_tuning import MaskTuning
     from .rank import Rank
 
@@ -40,6 +40,7 @@ PRUNERS: Registry[Callable[..., Pruner]] = Registry(
         "layer_drop_top": Place("pruners.layer_drop:LayerDrop", ("top",)),
         "layer_drop_bottom": Place("pruners.layer_drop:LayerDrop", ("bottom",)),
         "layer_drop_alternate": Place("pruners.layer_drop:LayerDrop", ("alternate",)),
+        "layer_drop_tuned": Place("pruners.layer_drop:LayerDropTuned"),
         **{f"deepcuts_{scores}": Place("pruners.deepcuts:DeepCuts", (scores,)) for scores in _ELEMENTS},
         "cofi": Place("pruners.cofi.pruner:CoFi"),
         "block_lasso": Place("pruners.block_lasso.pruner:BlockLasso"),
@@ -51,6 +52,7 @@ RECIPES: Registry[type[BaseModel]] = Registry(
     {
         "cofi": Place("pruners.cofi.settings:CoFiSettings"),
         "block_lasso": Place("pruners.block_lasso.settings:BlockLassoSettings"),
+        "layer_drop_tuned": Place("pruners.layer_drop_settings:LayerDropSettings"),
         "deepcuts": Place("pruners.deepcuts_settings:DeepCutsSettings"),
     }
 )
@@ -85,7 +87,7 @@ __getattr__ = importer(
         "CoFi": "cofi.pruner",
         "DeepCuts": "deepcuts",
         "KCM": "kcm",
-        "LayerDrop": "layer_drop",
+        **dict.fromkeys(("LayerDrop", "LayerDropTuned"), "layer_drop"),
         "MaskTuning": "mask_tuning",
         "Rank": "rank",
     },
@@ -100,6 +102,7 @@ __all__ = [
     "Cost",
     "DeepCuts",
     "LayerDrop",
+    "LayerDropTuned",
     "MaskTuning",
     "Provenance",
     "Pruned",

@@ -162,14 +162,14 @@ class TrainedPruner(Pruner):
         rewind: see below.
         state: see below.
         report: see below.
-        cost: must be None: a density of such a method is a share of parameters or weights.
+        cost: must be None where `why_no_cost` says so: a density of such a method is a share of parameters or weights.
 
     Attributes:
         rewind: the model whose weights are trained, such as the one the run began with; the fine-tuned one's if None.
             Left as it is.
         state: folder for resume points, removed by the caller; the same `rng` must come with it.
         report: called after each step.
-        why_no_cost: begins the sentence that refuses another cost.
+        why_no_cost: begins the sentence that refuses another cost; empty where any will do.
 
     Raises:
         InputError: a cost.
@@ -186,8 +186,8 @@ class TrainedPruner(Pruner):
         report: Callable[[Progress], None] | None = None,
         cost: Cost | None = None,
     ) -> None:
-        super().__init__()
-        if cost is not None:
+        super().__init__(cost=cost)
+        if cost is not None and self.why_no_cost:
             raise InputError(
                 f"{self.why_no_cost}, so that its density cannot be a share of another cost; leave the cost out"
             )

@@ -117,6 +117,7 @@ def retrain_masked(
     settings: FinetuneSettings | None,
     *,
     seed: int,
+    teacher: np.ndarray | None = None,
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> None:
@@ -128,6 +129,7 @@ def retrain_masked(
         task: its training split.
         settings: the recipe; None only sets to zero.
         seed: of batches and dropout.
+        teacher: outputs `(R, C)` on the training split, learnt beside its labels.
         state: folder for resume points.
         report: called after each step.
 
@@ -146,7 +148,7 @@ def retrain_masked(
     # it does not count in the norm to which gradients are clipped.
     hooks = [parameter.register_hook(_masking(mask)) for parameter, mask in masked.items()]
     try:
-        finetune(model, task, settings, seed=seed, state=state, report=report)
+        finetune(model, task, settings, seed=seed, teacher=teacher, state=state, report=report)
     finally:
         for hook in hooks:
             hook.remove()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from ...files import replace_file
 from ...supernet.packed.slabs import Slabs
@@ -25,7 +28,7 @@ class GroupPenalty:
     Args:
         weights: `(p, q)`, by any name.
         cuts: how each is cut, by the same names.
-        strength: see above.
+        strength: see above; 0 for a control without a penalty.
         epsilon: above 0.
 
     Source: Li et al., Findings of EMNLP 2020; Candes, Wakin and Boyd, "Enhancing sparsity by reweighted l1
@@ -57,31 +60,33 @@ class GroupPenalty:
 
     @property
     def seen(self) -> float:
-        """The penalty at the last backward pass, which had to compute it anyway."""
+        """The penalty at the last optimiser step, which had to compute it anyway; 0 where none is added."""
         return self.factor * float(sum(self._seen.values()))
 
     @contextmanager
     def added(self) -> Iterator[None]:
-        """Add the penalty's gradient to each backward pass's, as if the penalty were part of the loss."""
-        hooks = [weight.register_hook(self._adding(name)) for name, weight in self._weights.items()]
+        """Add the penalty's gradient to the loss's right before each optimiser step that is taken with the weights.
+
+        The loss's gradient has been clipped by then, and that alone: clipped with it, a large penalty would shrink what
+        the loss says. A penalty of 0 adds nothing.
+        """
+        handle = register_optimizer_step_pre_hook(self._add) if self.factor else None
         try:
             yield
         finally:
-            for hook in hooks:
-                hook.remove()
+            if handle is not None:
+                handle.remove()
 
-    def _adding(self, name: str) -> Callable[[Tensor], Tensor]:
-        weight, one = self._weights[name], self._cuts[name]
-
-        def add(gradient: Tensor) -> Tensor:
-            w = weight.detach()
-            norms = one.norms(w)
-            reweights = self._reweights[name].to(w.device)
+    @torch.no_grad()
+    def _add(self, optimizer: Optimizer, *_: object) -> None:
+        stepped = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
+        for name, weight in self._weights.items():
+            if id(weight) not in stepped or weight.grad is None:
+                continue
+            norms, reweights = self._cuts[name].norms(weight), self._reweights[name].to(weight.device)
             self._seen[name] = (reweights * norms).sum()
             by_group = self.factor * reweights / norms.clamp(min=_SMALLEST)
-            return gradient + one.spread(by_group) * w
-
-        return add
+            weight.grad.add_(self._cuts[name].spread(by_group) * weight)
 
     def save(self, path: Path) -> None:
         """Write every g, at once or not at all."""

@@ -17,12 +17,14 @@ from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.latency import LatencyTarget
+from ...evaluation.model_error import model_outputs
 from ...files import replace_file
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.packed.packed import mark_slabs
 from ...supernet.packed.packed_storage import compression
 from ...supernet.packed.slabs import Slabs
+from ...supernet.precision import resolve_precision
 from ...supernet.training.checkpoint import damaged
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
@@ -62,7 +64,9 @@ class BlockLasso(TrainedPruner):
     A density is the share of groups that stay, in all linear maps of the encoder's layers; their compression is its
     inverse. It is met up to one group of each matrix. Nothing becomes smaller but what is stored: whether it becomes
     faster too is measured, and the model returned is in the form that is fastest. Training starts from the fine-tuned
-    weights. That under the penalty is the same for all densities and is done once for them.
+    weights, and these may teach it, which the authors leave out. That under the penalty is the same for all densities
+    and is done once for them. With a penalty of 0 it is plain fine-tuning as long: the control that tells what the
+    penalty brings over the groups' norms as they are.
 
     Args:
         settings: the recipe.
@@ -135,7 +139,9 @@ class BlockLasso(TrainedPruner):
             raise InputError("block_lasso needs at least 1 text of the training split, got 0; give a task with some")
         settings, seed = self._settings.stretched(len(task.train)), int(rng.integers(2**31))
         cuts = self._cuts(model)
-        trained, before = self._once(model, task, seed, lambda: self._reweighted(model, cuts, task, settings, seed))
+        (trained, teacher), before = self._once(
+            model, task, seed, lambda: self._reweighted(model, cuts, task, settings, seed)
+        )
         begin = time.perf_counter()
         self._keep(trained)
         made = copy.deepcopy(model).float()
@@ -148,6 +154,7 @@ class BlockLasso(TrainedPruner):
             task,
             settings.retraining,
             seed=seed,
+            teacher=teacher,
             state=None if self.state is None else self.state / f"retraining-{density:g}",
             report=self.report,
         )
@@ -172,18 +179,25 @@ class BlockLasso(TrainedPruner):
 
     def _reweighted(
         self, model: PreTrainedModel, cuts: dict[str, Slabs], task: Task, settings: BlockLassoSettings, seed: int
-    ) -> dict[str, Tensor]:
-        """Return the parameters after the training under the penalty: of the state folder, or trained."""
+    ) -> tuple[dict[str, Tensor], np.ndarray | None]:
+        """Return the parameters after the training under the penalty, of the state folder or trained, and the teacher.
+
+        The teacher is the model's outputs `(R, C)` on the training split, None without distillation.
+        """
+        teacher = None
+        if settings.distillation:
+            dtype = resolve_precision("auto", model.device)
+            teacher = model_outputs(model, task.train, pad_token_id=task.pad_token_id, dtype=dtype)
         kept = None if self.state is None else self.state / _REWEIGHTED
         if kept is not None and kept.is_file():
             try:
-                return load_file(kept)
+                return load_file(kept), teacher
             except Exception as error:
                 raise damaged(kept, error) from error
         made = copy.deepcopy(model)
         state = None if self.state is None else self.state / "reweighting"
-        train_reweighted(made, cuts, task, settings, seed=seed, state=state, report=self.report)
-        return {name: parameter.detach().cpu() for name, parameter in made.named_parameters()}
+        train_reweighted(made, cuts, task, settings, seed=seed, teacher=teacher, state=state, report=self.report)
+        return {name: parameter.detach().cpu() for name, parameter in made.named_parameters()}, teacher
 
     def _keep(self, trained: dict[str, Tensor]) -> None:
         """Write the parameters down, so that neither a kill nor another density trains them again."""

@@ -30,8 +30,12 @@ class BlockLassoSettings(FinetuneSettings):
     slabs: Annotated[int | None, Field(ge=1, description="slabs of each matrix, instead of their width")] = None
     head: Annotated[bool, Field(description="also prune the dense layer of the head")] = False
     penalty: Annotated[
-        float, Field(ge=0, description="the penalty's value whenever it is reweighted, whatever the number of groups")
+        float,
+        Field(ge=0, description="its value whenever it is reweighted, whatever the number of groups; 0: a control"),
     ] = 40.0
+    distillation: Annotated[
+        bool, Field(description="the fine-tuned model teaches both trainings, beside the labels")
+    ] = False
     epsilon: Annotated[float, Field(gt=0, description="added to a group's norm in its penalty's weight")] = 1e-3
     reweightings: Annotated[
         int, Field(ge=1, description="how often the penalty follows the norms, at equal shares of its epochs")

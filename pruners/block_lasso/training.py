@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -25,6 +26,7 @@ def train_reweighted(
     settings: BlockLassoSettings,
     *,
     seed: int,
+    teacher: np.ndarray | None = None,
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> None:
@@ -40,6 +42,7 @@ def train_reweighted(
         task: its training split.
         settings: the recipe.
         seed: of batches and dropout.
+        teacher: outputs `(R, C)` on the training split, learnt beside its labels.
         state: folder for resume points.
         report: called after each step.
 
@@ -64,7 +67,7 @@ def train_reweighted(
             report(replace(progress, note=f"penalty {penalty.seen:.3g}", numbers=numbers, phase="penalty"))
 
     with penalty.added():
-        finetune(model, task, settings, seed=seed, state=state, report=after)
+        finetune(model, task, settings, seed=seed, teacher=teacher, state=state, report=after)
 
 
 def _moments(total: int, count: int) -> set[int]:

@@ -28,7 +28,8 @@ class CoFi(TrainedPruner):
 
     The fine-tuned model teaches throughout: its predictions, and its layers' states. The sparsity expected of the masks
     is brought to the target by a Lagrangian. Each step runs on what its masks leave, so that steps become cheap as the
-    model becomes small. One training per density.
+    model becomes small. One training per density. In the last phase the rate falls to 0, where the authors' is
+    constant, and the weights that do best on the selection split are kept, so that its error there is a chosen one.
 
     Args:
         settings: the recipe; the defaults are for small models and short trainings.

@@ -33,7 +33,12 @@ class CoFiSettings(TrainingSettings):
     ] = 0.5
     mask_learning_rate: Annotated[float, Field(gt=0, description="of the masks' logits")] = 0.1
     multiplier_learning_rate: Annotated[float, Field(gt=0, description="of the Lagrangian's multipliers")] = 0.3
-    final_learning_rate: Annotated[float, Field(gt=0, description="constant rate of the last phase")] = 1e-4
+    final_learning_rate: Annotated[
+        float, Field(gt=0, description="peak rate of the last phase, at whose end it is 0")
+    ] = 1e-4
+    checks: Annotated[
+        int, Field(ge=0, description="looks at the selection split in the last phase, whose best is kept; 0: the last")
+    ] = 5
     distillation: Annotated[
         Distillation, Field(description="what the fine-tuned model teaches; labels alone teach if none")
     ] = "layers"
@@ -75,6 +80,11 @@ class Schedule:
     def total(self) -> int:
         """All steps."""
         return self.pruned + self.final
+
+    def moments(self, count: int) -> set[int]:
+        """Return the numbers of steps at equal shares of the last phase, its end among them."""
+        count = min(count, self.final)
+        return {self.pruned + round(self.final * (i + 1) / count) for i in range(count)}
 
     @classmethod
     def of(cls, settings: CoFiSettings, texts: int) -> Schedule:

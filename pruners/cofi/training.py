@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...evaluation.model_error import model_error
 from ...search_space import SubnetMask
 from ...supernet import Supernet
+from ...supernet.extraction import extract
 from ...supernet.precision import resolve_precision
 from ...supernet.training.checkpoint import SaveClock, complete, damaged, publish
 from ...supernet.training.step import GradientStep, Slices
@@ -32,14 +36,26 @@ _NO_MOMENTUM = (0.0, 0.99)
 _DROPOUT, _MASKS, _LOGITS = 2, 4, 5  # what a seed is drawn for; `batch_rows` draws for 0
 
 
+@dataclass(frozen=True)
+class _Moment:
+    """The student at a moment of the last phase: its error on the selection split, and what is trained of it."""
+
+    error: float
+    tensors: dict[str, Tensor]
+
+
 class CoFiTraining:
     """Optimiser steps of the three phases; what happens in a step follows from the seed and the step's number alone.
+
+    In the last phase the student is scored on the selection split at equal shares of its steps, and in the end has the
+    weights of the best of these moments, of equal ones the last. The authors keep the best of the split that they
+    report.
 
     Args:
         student: trained in place, in float32; its embedding tables are frozen. In the end its weights are those of the
             pruned model, masks multiplied in.
         teacher: the fine-tuned model; left as it is.
-        task: its training split.
+        task: its training split, and its selection split if that has labels.
         density: largest share of the encoder's parameters.
         settings: the recipe.
         seed: of batches, masks and dropout.
@@ -71,6 +87,9 @@ class CoFiTraining:
             weight_decay=0.0,
         )
         self._final: SubnetMask | None = None
+        self._best: _Moment | None = None
+        unlabelled = not len(task.selection) or task.kind.unlabelled(task.selection)
+        self._checked = set() if unlabelled else self.schedule.moments(settings.checks)
 
     def run(self, state: Path | None, report: Callable[[Progress], None] | None) -> SubnetMask:
         """Take all steps that a checkpoint in `state` does not have already; return what is kept.
@@ -84,6 +103,8 @@ class CoFiTraining:
             if index == self.schedule.pruned:
                 self._settle()
             loss, note, numbers = self._step(index, rows)
+            if index + 1 in self._checked:
+                numbers |= {"selection_error": self._check()}
             if report:
                 report(Progress(index + 1, total, loss, note, numbers))
             if state and (index + 1 == self.schedule.pruned or (index + 1 < total and clock.due())):
@@ -93,6 +114,10 @@ class CoFiTraining:
             self._settle()
         for parameter in self._gradients.parameters.values():
             parameter.grad = None
+        if self._best is not None:
+            with torch.no_grad():
+                for name, tensor in self._best.tensors.items():
+                    self._student.parameters[name].copy_(tensor)
         assert self._final is not None
         return self._final
 
@@ -101,6 +126,20 @@ class CoFiTraining:
         """The expected one, as the masks are now."""
         with torch.no_grad():
             return float(expected_sparsity(self.logits, self._student.shape))
+
+    def _check(self) -> float:
+        """Return the student's error on the selection split; remember its weights if none before had a lower one."""
+        assert self._final is not None
+        task, model = self._task, extract(self._student.model, self._final)
+        error = model_error(
+            model, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=self._gradients.dtype
+        )
+        if self._best is None or math.isnan(self._best.error) or error <= self._best.error:
+            self._best = _Moment(error, {name: p.detach().clone() for name, p in self._trained().items()})
+        return error
+
+    def _trained(self) -> dict[str, Tensor]:
+        return {name: p for name, p in self._student.parameters.items() if p.requires_grad}
 
     def _step(self, index: int, rows: np.ndarray) -> tuple[float, str, dict[str, float]]:
         """Take one optimiser step on the texts at `rows` `(B,)`; return its loss, what to say of it, and in numbers."""
@@ -148,11 +187,12 @@ class CoFiTraining:
         return settings.prediction_weight * loss + settings.layer_weight * layers
 
     def _update(self, index: int) -> None:
+        settings, schedule = self._settings, self.schedule
         if self._final is None:
-            settings = self._settings
-            rate = settings.learning_rate * learning_rate_factor(index, self.schedule.pruned, settings.warmup)
+            rate = settings.learning_rate * learning_rate_factor(index, schedule.pruned, settings.warmup)
         else:
-            rate = self._settings.final_learning_rate
+            factor = learning_rate_factor(index - schedule.pruned, schedule.final, settings.warmup)
+            rate = settings.final_learning_rate * factor
         for group in (*self._weights_optimizer.param_groups, self._others.param_groups[2]):
             group["lr"] = rate
         # The fused optimiser divides by `grad_scale` as it reads, as in `supernet.training`.
@@ -191,7 +231,8 @@ class CoFiTraining:
         temporary.mkdir(parents=True)
         optimizers = [optimizer.state_dict() for optimizer in (self._weights_optimizer, self._others)]
         tensors = {name: tensor.detach() for name, tensor in self._learnt().items()}
-        torch.save({"tensors": tensors, "optimizers": optimizers}, temporary / "state.pt")
+        best = None if self._best is None else (self._best.error, dict(self._best.tensors))
+        torch.save({"tensors": tensors, "optimizers": optimizers, "best": best}, temporary / "state.pt")
         publish(temporary, state, step)
 
     def _load(self, state: Path | None) -> int:
@@ -207,6 +248,8 @@ class CoFiTraining:
                     tensor.copy_(stored["tensors"][name])
             for optimizer, values in zip((self._weights_optimizer, self._others), stored["optimizers"], strict=True):
                 optimizer.load_state_dict(values)
+            if stored["best"] is not None:
+                self._best = _Moment(*stored["best"])
         except MemoryError:
             raise
         except Exception as error:  # a damaged file fails in many ways

@@ -13,9 +13,15 @@ from .importance import GradientImportance
 
 @dataclass(frozen=True)
 class Gradient(GradientImportance):
-    """Sum over texts of the absolute derivative of the loss by the factor on a unit: its first-order Taylor effect.
+    """The mean over texts of the absolute derivative of the loss by the factor on a unit, squared (up to a constant).
 
-    Source: Michel, Levy and Neubig, "Are sixteen heads really better than one?", NeurIPS 2019.
+    Within a kind of units the order is that of Michel et al., who take the mean itself, normalise it in each layer, and
+    compare heads with heads only; nobody weighs a head against neurons by it. Sums of absolute values do not: the
+    derivatives of k neurons have signs, so that removing all of them changes the loss by about the square root of k
+    times one's, where their absolute values add up to k times it, and the sum over thousands of neurons outweighs every
+    head. Squares add up, as the Fisher information of Kwon et al. does, so that heads and neurons are on one scale.
+
+    Source: Michel, Levy and Neubig, "Are sixteen heads really better than one?", NeurIPS 2019, section 4.1.
     """
 
     recipe: Recipe = SHARED
@@ -24,6 +30,10 @@ class Gradient(GradientImportance):
     def of_batch(self, supernet: Supernet, seen: BackwardPass) -> tuple[Tensor, Tensor]:
         """Add up absolute values, text by text."""
         return seen.heads.abs().sum(0), seen.neurons.abs().sum(0)
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """Square the sums."""
+        return sums.square()
 
 
 gradient = Gradient()

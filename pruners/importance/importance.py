@@ -24,7 +24,7 @@ class GradientImportance(ABC):
 
     Attributes:
         recipe: what is passed backward.
-        comparable: whether the scores are all in the unit of the loss.
+        comparable: whether the scores of all units are in one unit, and those of units that go together add up.
     """
 
     recipe: Recipe
@@ -33,6 +33,10 @@ class GradientImportance(ABC):
     @abstractmethod
     def of_batch(self, supernet: Supernet, seen: BackwardPass) -> tuple[Tensor, Tensor]:
         """Return a batch's part of the scores: heads `(L, H)` and neurons `(L, F)`."""
+
+    def of_sums(self, sums: Tensor) -> Tensor:
+        """Return the scores of heads, or of neurons, from the sum over batches, in its shape: the sum itself."""
+        return sums
 
     def __call__(self, supernet: Supernet, task: Task, rng: np.random.Generator) -> UnitScores:
         """Score the units; deterministic but for `rng`."""
@@ -66,6 +70,7 @@ def score_together(
                     heads, neurons = member.of_batch(supernet, seen)
                     before = sums.get(name, (0.0, 0.0))
                     sums[name] = before[0] + heads.double(), before[1] + neurons.double()
-        for name, (heads, neurons) in sums.items():
-            scores[name] = UnitScores(heads.cpu().numpy(), neurons.cpu().numpy(), members[name].comparable)
+        for name, parts in sums.items():
+            heads, neurons = (members[name].of_sums(part).cpu().numpy() for part in parts)
+            scores[name] = UnitScores(heads, neurons, members[name].comparable)
     return {name: scores[name] for name in importances}

@@ -29,12 +29,15 @@ class R2D2:
         texts: unlabeled texts.
         sigma: width of the Gaussian kernel; the paper's is 1. `median` takes the median distance of a layer's filters,
             for models whose weights have another scale.
-        kernel: `exp(-d^2 / sigma^2)` (`full`), with which the paper's number of iterations comes out, or
-            `exp(-d^2 / (2 sigma^2))` (`half`).
+        kernel: `exp(-d^2 / sigma^2)` (`full`) or `exp(-d^2 / (2 sigma^2))` (`half`).
         tolerance: alpha, the relative change at which the iteration ends.
-        change: of what: `elements` is the sum of all elements' absolute changes over the sum of elements; `total` the
-            absolute change of the sum. The paper prints the signed change of the sum, which is negative after the first
-            step, so that its rule always ends there.
+        change: of what: `total` is the absolute change of the sum of elements, over that sum; `elements` the sum of all
+            elements' absolute changes. The paper prints the signed change of the sum, which is negative after the first
+            step, so that its rule always ends there. On MiniLM's filters `total` ends after 1 or 2 iterations, where
+            the representative score orders a layer's neurons as the norms of their filters do (its variation is 0.2 to
+            2 of its mean). `elements` ends after about 33, where it is nearly flat in each layer (0.04 to 0.1) and only
+            the layers' levels differ: there the order within layers is that of the data-driven score alone. After 5 to
+            9, a few neurons have nearly all of it. On SST-2 both ends were equally accurate, and 5 to 9 far worse.
         iterations: at most so many.
         activity: what is averaged over tokens: absolute values, squares (`rms`), or values as they are (`signed`).
             GELU's mean is often negative, which a product of scores cannot bear.
@@ -49,7 +52,7 @@ class R2D2:
     sigma: float | Literal["median"] = 1.0
     kernel: Literal["full", "half"] = "full"
     tolerance: float = 0.01
-    change: Literal["elements", "total"] = "elements"
+    change: Literal["elements", "total"] = "total"
     iterations: int = 100
     activity: Literal["absolute", "rms", "signed"] = "absolute"
     representative: bool = True

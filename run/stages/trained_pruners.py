@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...pruners import BlockLasso, DeepCuts
+from ...pruners import BlockLasso, DeepCuts, LayerDropTuned
 from ...pruners.base import TrainedPruner
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.tracking import Tracking
@@ -40,7 +40,7 @@ def resumable(
     """
     state = scorer.folder.path / STATE / name
     pruner.state = state / "training"
-    if isinstance(pruner, DeepCuts):
+    if isinstance(pruner, DeepCuts | LayerDropTuned):
         _rewind(scorer, pruner, title)
     if isinstance(pruner, BlockLasso):
         pruner.target = scorer.table.target
@@ -56,7 +56,7 @@ def resumable(
     shutil.rmtree(state, ignore_errors=True)
 
 
-def _rewind(scorer: Scorer, pruner: DeepCuts, title: str) -> None:
+def _rewind(scorer: Scorer, pruner: TrainedPruner, title: str) -> None:
     if scorer.folder.record["facts"]["taken_for"] == "pre-trained":
         pruner.rewind = start_model(scorer.folder, scorer.task)
     else:

@@ -4,16 +4,22 @@ import numpy as np
 import pytest
 import torch
 from secateur.errors import InputError
+from secateur.evaluation.model_error import model_outputs
 from secateur.pruners.block_lasso.groups import cut
 from secateur.pruners.block_lasso.penalty import GroupPenalty
 from secateur.pruners.block_lasso.pruner import BlockLasso
 from secateur.pruners.block_lasso.settings import BlockLassoSettings
 from secateur.pruners.block_lasso.training import train_reweighted
+from secateur.pruners.deepcuts import retrain_masked
 from secateur.supernet import Supernet
+from secateur.supernet.packed.packed import slab_linears
 from secateur.supernet.packed.slabs import Slabs
+from secateur.supernet.precision import resolve_precision
+from secateur.supernet.training.finetuning import finetune
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 STRENGTH, EPSILON = 3.0, 1e-3
 QUICK = BlockLassoSettings(
@@ -25,6 +31,11 @@ def two_weights():
     torch.manual_seed(0)
     weights = {"a": nn.Parameter(torch.randn(6, 8)), "b": nn.Parameter(0.01 * torch.randn(5, 9))}
     return weights, {"a": Slabs("row", (4, 4)), "b": Slabs("column", (3, 2))}
+
+
+def step(weights):
+    """Take an optimiser step that leaves the weights where they are."""
+    torch.optim.SGD(weights.values(), lr=0.0).step()
 
 
 def groups_of(weights, cuts):
@@ -46,9 +57,11 @@ def test_its_value_and_gradient():
     assert penalty.value == pytest.approx(STRENGTH, rel=0.2)  # whatever the number of groups
     with penalty.added():
         sum(weight.sum() for weight in weights.values()).backward()  # a gradient of ones
+        step(weights)
     added = {name: weight.grad - 1 for name, weight in weights.items()}
     for gradient, n in zip(groups_of(added, cuts), norms, strict=True):
         assert float(gradient.norm()) == pytest.approx(penalty.factor / (n + EPSILON), rel=1e-4)
+    groups = list(groups_of(weights, cuts))
     explicit = penalty.factor * sum(group.norm() / (group.detach().norm() + EPSILON) for group in groups)
     expected = torch.autograd.grad(explicit, list(weights.values()))
     for gradient, own in zip(expected, added.values(), strict=True):
@@ -74,12 +87,85 @@ def test_groups_that_are_zero_have_no_gradient():
     penalty = GroupPenalty(weights, cuts, strength=STRENGTH, epsilon=EPSILON)
     with penalty.added():
         (weights["a"].sum() * 0).backward()
+        step(weights)
     gradient = weights["a"].grad
     assert (gradient[2, :4] == 0).all()
     assert (gradient[2, 4:] != 0).all()
     weights["a"].grad = None
-    weights["a"].sum().backward()  # the hooks are gone
+    weights["a"].sum().backward()
+    step(weights)  # the hook is gone
     assert torch.equal(weights["a"].grad, torch.ones(6, 8))
+
+
+def test_other_optimisers_have_no_penalty():
+    weights, cuts = two_weights()
+    other = nn.Parameter(torch.ones(3))
+    other.sum().backward()
+    sum(weight.sum() for weight in weights.values()).backward()
+    with GroupPenalty(weights, cuts, strength=STRENGTH, epsilon=EPSILON).added():
+        torch.optim.SGD([other], lr=0.0).step()
+    assert torch.equal(other.grad, torch.ones(3))
+    assert torch.equal(weights["a"].grad, torch.ones(6, 8))
+
+
+def trained_with(penalty, **changes):
+    """Train; return the model, what was reported, and each step's norm of the gradient before the penalty is added."""
+    model, seen, norms = tiny_model("bert"), [], []
+    settings = QUICK.model_copy(update={"penalty": penalty, **changes})
+
+    def note(optimizer, *_):
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norms.append(float(torch.stack([one.norm() for one in gradients]).norm()))
+
+    handle = register_optimizer_step_pre_hook(note)  # before the penalty's, and called before it
+    try:
+        train_reweighted(model, CUTS, toy.toy_task(), settings, seed=0, report=seen.append)
+    finally:
+        handle.remove()
+    return model, seen, norms
+
+
+def test_the_losss_gradient_is_clipped_alone():
+    """So huge a penalty, clipped with the loss, would leave nothing of the loss: here the first step has all of it."""
+    with_penalty, without = trained_with(1e8)[2], trained_with(0.0)[2]
+    assert 0 < without[0] <= 1 + 1e-5
+    assert with_penalty[0] == pytest.approx(without[0], rel=1e-5)
+    assert max(with_penalty) <= 1 + 1e-5
+
+
+def test_a_penalty_of_zero_is_plain_fine_tuning():
+    model, seen, _ = trained_with(0.0)
+    plain = tiny_model("bert")
+    finetune(plain, toy.toy_task(), QUICK, seed=0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), plain.parameters(), strict=True))
+    assert {one.numbers["penalty"] for one in seen} == {0.0}
+
+
+def test_the_fine_tuned_model_teaches_both_trainings():
+    task, supernet = toy.toy_task(), Supernet(tiny_model("bert"))
+    settings = QUICK.model_copy(update={"distillation": True})
+    models = [
+        BlockLasso(one).prune(supernet, task, 0.6, np.random.default_rng(0)).model
+        for one in (QUICK, settings, settings.model_copy(update={"retraining_epochs": 0.0}))
+    ]
+    plain, taught, before = models
+    assert any(not torch.equal(a, b) for a, b in zip(plain.parameters(), taught.parameters(), strict=True))
+    # By hand: both trainings, each with the whole model's outputs.
+    dtype = resolve_precision("auto", supernet.device)
+    teacher = model_outputs(supernet.model, task.train, pad_token_id=0, dtype=dtype)
+    by_hand = tiny_model("bert")
+    train_reweighted(by_hand, CUTS, task, settings, seed=seed_of(0), teacher=teacher)
+    for path, linear in slab_linears(before).items():
+        weight = linear.whole().detach()
+        assert torch.equal(weight, torch.where(weight == 0, 0.0, by_hand.get_parameter(f"{path}.weight")))
+    masks = {f"{path}.weight": one.whole() != 0 for path, one in slab_linears(before).items()}
+    retrain_masked(by_hand, masks, task, settings.retraining, seed=seed_of(0), teacher=teacher)
+    for path, linear in slab_linears(taught).items():
+        torch.testing.assert_close(linear.whole(), by_hand.get_parameter(f"{path}.weight"))
+
+
+def seed_of(seed):
+    return int(np.random.default_rng(seed).integers(2**31))
 
 
 def norms_after(penalty):

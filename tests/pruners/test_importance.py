@@ -8,7 +8,7 @@ import torch
 from scipy.stats import spearmanr
 from secateur.errors import InputError
 from secateur.pruners.importance import IMPORTANCES, Cam, Fisher, Gradient, Smooth, score_together
-from secateur.pruners.importance.backward import Recipe, backward_passes, linear_paths
+from secateur.pruners.importance.backward import BackwardPass, Recipe, backward_passes, linear_paths
 from secateur.pruners.importance.units import sum_over_units
 from secateur.supernet import Supernet
 from secateur.supernet.gates import gated, run_whole
@@ -79,6 +79,15 @@ def test_sums_over_units_count_each_weight_of_a_unit_once(model):
     heads, neurons = sum_over_units(supernet, lambda path, kind: torch.ones_like(supernet.parameters[f"{path}.{kind}"]))
     assert heads.unique().tolist() == [4 * 16 * 4 + 3 * 4]  # four matrices, three biases
     assert neurons.unique().tolist() == [2 * 16 + 1]
+
+
+@pytest.mark.parametrize("importance", [Gradient(), Fisher()])
+def test_a_head_weighs_as_much_as_the_neurons_that_do_what_it_does(tiny_models, importance):
+    """Neurons with derivatives of their own, and a head with their sum: a text's loss changes as much either way."""
+    neurons = torch.randn(4000, 1, 64, generator=torch.Generator().manual_seed(0))
+    seen = BackwardPass(neurons.sum(2, keepdim=True), neurons)
+    of_head, of_neurons = map(importance.of_sums, importance.of_batch(Supernet(tiny_models["bert"]), seen))
+    assert float(of_head.sum()) == pytest.approx(float(of_neurons.sum()), rel=0.1)
 
 
 def test_fisher_of_single_texts_does_not_depend_on_the_batches(tiny_models, task):

@@ -58,7 +58,7 @@ def test_no_swap_raises_the_cost_and_the_count_stays(seed, texts, units):
 
 
 def test_swaps_keep_each_layers_count_and_lower_its_cost(supernet):
-    tuned = prune(supernet).mask
+    tuned = prune(supernet, rearrange="all").mask
     ranked = make_pruner("rank_fisher").prune(supernet, toy_task(), 0.6, np.random.default_rng(0)).mask
     assert tuned.heads_per_layer == ranked.heads_per_layer
     assert tuned.neurons_per_layer == ranked.neurons_per_layer
@@ -71,6 +71,16 @@ def test_swaps_keep_each_layers_count_and_lower_its_cost(supernet):
             (neurons[:, layer], ranked.neurons[layer], tuned.neurons[layer]),
         ):
             assert removal_cost(gradients, after) <= removal_cost(gradients, before) * (1 + 1e-5)
+
+
+def test_units_stay_where_the_scores_have_them_unless_asked(supernet):
+    ranked = make_pruner("rank_fisher").prune(supernet, toy_task(), 0.6, np.random.default_rng(0)).mask
+    tuned, neither, both = (prune(supernet, rearrange=what).mask for what in ("neurons", "none", "all"))
+    assert prune(supernet).mask == ranked
+    assert np.array_equal(tuned.heads, ranked.heads)
+    assert not np.array_equal(tuned.neurons, ranked.neurons)
+    assert neither == ranked
+    assert np.array_equal(both.neurons, tuned.neurons)
 
 
 def test_only_the_batch_form_depends_on_which_texts_meet(supernet):
@@ -92,9 +102,10 @@ def test_the_whole_model_is_left_alone(supernet):
         torch.testing.assert_close(pruned.model(ids).logits, supernet.model(ids).logits, atol=1e-6, rtol=1e-6)
 
 
-def test_the_scales_teacher_is_what_the_scores_choose_at_the_square_root_of_the_density(supernet):
-    task, pruned = toy_task(), prune(supernet, 0.5)
-    teacher = make_pruner("rank_fisher").prune(supernet, task, 0.5**0.5, np.random.default_rng(0)).mask
+@pytest.mark.parametrize(("which", "share"), [("root", 0.5**0.5), ("whole", 1.0)])
+def test_the_scales_teacher_is_the_whole_or_what_the_scores_choose_at_the_root_of_the_density(supernet, which, share):
+    task, pruned = toy_task(), prune(supernet, 0.5, teacher=which)
+    teacher = make_pruner("rank_fisher").prune(supernet, task, share, np.random.default_rng(0)).mask
     batches = list(calibration_batches(supernet, task, 50, np.random.default_rng(1)))  # all texts, as it saw
     scales = fit_scales(supernet, batches, pruned.mask, teacher)
     expected = extract_scaled(supernet, pruned.mask, scales).state_dict()
@@ -113,7 +124,8 @@ def test_no_texts_for_scales_means_no_scales(supernet):
 def test_what_was_looked_at_is_told(supernet):
     told = prune(supernet, texts=40, scale_texts=8, fisher="batch").provenance
     assert (told.method, told.texts, told.labels, told.gradients, told.epochs) == ("mask_tuning", 40, 40, True, 0)
-    assert told.options == {"texts": 40, "scale_texts": 8, "fisher": "batch"}
+    chosen = {"texts": 40, "scale_texts": 8, "fisher": "batch"}
+    assert told.options == {**chosen, "rearrange": "none", "teacher": "whole"}
 
 
 def test_no_texts(supernet):

@@ -101,6 +101,34 @@ def test_progress_tells_sparsity_against_target():
     assert sparsity[-1] == pytest.approx(0.5, abs=0.02)
 
 
+def scored(settings):
+    """Prune for a task; return the error of what comes out on its selection split, and those on the way there."""
+    task, seen = toy.toy_task(), []
+    pruned = pruned_by(CoFi(settings, report=seen.append), task=task, density=0.7)
+    errors = {one.done: one.numbers["selection_error"] for one in seen if "selection_error" in one.numbers}
+    rates = [one.numbers["learning_rate"] for one in seen]
+    return model_error(pruned.model, task.selection, task.metric, pad_token_id=0), errors, rates
+
+
+def test_the_best_moment_of_the_last_phase_is_kept():
+    # So large a rate that the model comes and goes.
+    wild = SHORT.model_copy(update={"final_learning_rate": 0.05, "final_epochs": 2.0, "checks": 14, "warmup": 0.0})
+    error, errors, rates = scored(wild)
+    assert list(errors) == list(range(SHORT_STEPS - 6, SHORT_STEPS + 8))
+    assert error == min(errors.values()) < list(errors.values())[-1]
+    assert rates[-14:] == pytest.approx([0.05 * (14 - i) / 14 for i in range(14)])
+    last, nothing, _ = scored(wild.model_copy(update={"checks": 0}))
+    assert (last, nothing) == (list(errors.values())[-1], {})
+
+
+def test_without_labels_to_choose_by_the_last_is_kept():
+    task, seen = toy.toy_task(), []
+    blind = replace(task, selection=replace(task.selection, labels=np.full_like(task.selection.labels, -1)))
+    pruned = pruned_by(CoFi(SHORT, report=seen.append), task=blind, density=0.7)
+    assert all("selection_error" not in one.numbers for one in seen)
+    assert same(pruned.model, pruned_by(CoFi(SHORT.model_copy(update={"checks": 0})), density=0.7).model)
+
+
 class Stop(Exception):
     pass
 
@@ -111,7 +139,7 @@ def whole():
     return pruned_by(CoFi(SHORT), density=0.7)
 
 
-@pytest.mark.parametrize("steps", [2, SHORT_STEPS - 7, SHORT_STEPS - 6])
+@pytest.mark.parametrize("steps", [2, SHORT_STEPS - 7, SHORT_STEPS - 4])
 def test_a_training_that_was_killed_goes_on(tmp_path, whole, steps):
     def breaking(progress):
         if progress.done == steps + 1:
