@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .layer_drop import LayerDrop
     from .mask_tuning import MaskTuning
     from .rank import Rank
+    from .ziplm import ZipLM
 
 _ELEMENTS = (
     "cam",
@@ -37,6 +38,7 @@ PRUNERS: Registry[Callable[..., Pruner]] = Registry(
         **{f"rank_{importance}": Place("pruners.rank:Rank", (importance,)) for importance in IMPORTANCES},
         "kcm": Place("pruners.kcm:KCM"),
         "mask_tuning": Place("pruners.mask_tuning:MaskTuning"),
+        "ziplm": Place("pruners.ziplm:ZipLM"),
         "layer_drop_top": Place("pruners.layer_drop:LayerDrop", ("top",)),
         "layer_drop_bottom": Place("pruners.layer_drop:LayerDrop", ("bottom",)),
         "layer_drop_alternate": Place("pruners.layer_drop:LayerDrop", ("alternate",)),
@@ -88,6 +90,7 @@ __getattr__ = importer(
         "LayerDrop": "layer_drop",
         "MaskTuning": "mask_tuning",
         "Rank": "rank",
+        "ZipLM": "ziplm",
     },
 )
 
@@ -105,5 +108,6 @@ __all__ = [
     "Pruned",
     "Pruner",
     "Rank",
+    "ZipLM",
     "make_pruner",
 ]
