@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .cofi.pruner import CoFi
     from .deepcuts import DeepCuts
     from .kcm import KCM
+    from .kprune import KPrune
     from .layer_drop import LayerDrop
     from .mask_tuning import MaskTuning
     from .rank import Rank
@@ -38,6 +39,7 @@ PRUNERS: Registry[Callable[..., Pruner]] = Registry(
         **{f"rank_{importance}": Place("pruners.rank:Rank", (importance,)) for importance in IMPORTANCES},
         "kcm": Place("pruners.kcm:KCM"),
         "mask_tuning": Place("pruners.mask_tuning:MaskTuning"),
+        "kprune": Place("pruners.kprune:KPrune"),
         "ziplm": Place("pruners.ziplm:ZipLM"),
         "layer_drop_top": Place("pruners.layer_drop:LayerDrop", ("top",)),
         "layer_drop_bottom": Place("pruners.layer_drop:LayerDrop", ("bottom",)),
@@ -87,6 +89,7 @@ __getattr__ = importer(
         "CoFi": "cofi.pruner",
         "DeepCuts": "deepcuts",
         "KCM": "kcm",
+        "KPrune": "kprune",
         "LayerDrop": "layer_drop",
         "MaskTuning": "mask_tuning",
         "Rank": "rank",
@@ -102,6 +105,7 @@ __all__ = [
     "CoFi",
     "Cost",
     "DeepCuts",
+    "KPrune",
     "LayerDrop",
     "MaskTuning",
     "Provenance",

@@ -96,16 +96,13 @@ def test_the_model_computes_what_the_subnetwork_does_with_scaled_units(supernet,
 def test_a_refit_changes_outgoing_maps_alone(supernet, pruner, pruned):
     if pruner.recovery != "refit":
         pytest.skip("nothing is solved for")
-    batch, changed = padded_batch(supernet.model), set()
+    changed = set()
     sliced = extract(supernet.model, pruned.mask)
     own = dict(pruned.model.named_parameters())
     for name, parameter in sliced.named_parameters():
         if not torch.equal(parameter, own[name]):
             changed.add(name.rpartition(".")[0].partition(".layer.")[2][2:])
     assert changed == {"attention.output.dense", "output.dense"}
-    with torch.no_grad():
-        whole, refitted, cut = (model(**batch).logits for model in (supernet.model, pruned.model, sliced))
-    assert (refitted - whole).square().mean() < (cut - whole).square().mean()
 
 
 def test_the_supernet_is_left_as_it_was(supernet, pruned):
