@@ -42,6 +42,15 @@ def measure(target: WholeSums, cost: Cost, rng: np.random.Generator) -> Allocati
     return allocations(_losses(errors, target), cost, errors.mask)
 
 
+def measured(supernet: Supernet, task: Task, cost: Cost, rng: np.random.Generator) -> Allocations:
+    """Return :func:`measure`'s allocations on texts of a task's training split."""
+    return measure(_target(supernet, task, TEXTS, rng), cost, rng)
+
+
+def _target(supernet: Supernet, task: Task, texts: int, rng: np.random.Generator) -> WholeSums:
+    return WholeSums(supernet, list(calibration_batches(supernet, task, texts, rng, batch_size=BATCH)), rng)
+
+
 def _losses(errors: BlockErrors, target: WholeSums) -> list[LayerLosses]:
     full = np.array([curve.counts[-1] for curve in errors.curves])
     several = range(0, len(full), 2)
@@ -110,5 +119,5 @@ class ZipLM(Pruner):
 
     def _measured(self, supernet: Supernet, task: Task, seed: int) -> tuple[WholeSums, Allocations]:
         rng = np.random.default_rng(seed)
-        target = WholeSums(supernet, list(calibration_batches(supernet, task, self._texts, rng, batch_size=BATCH)), rng)
+        target = _target(supernet, task, self._texts, rng)
         return target, measure(target, self.share(supernet.shape), rng)
