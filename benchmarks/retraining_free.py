@@ -37,7 +37,7 @@ from ..supernet.training.settings import RecoverySettings
 from ..tasks import Task
 from .common import JsonOption, show, some_rows
 
-METHODS = tuple(name for name in PRUNERS if make_pruner(name).recovery == "none")
+METHODS = tuple(name for name in PRUNERS if make_pruner(name).recovery != "native")
 DRAW_NOTHING = ("rank_magnitude", "layer_drop_top", "layer_drop_bottom", "layer_drop_alternate")
 WHOLE = "whole model"
 

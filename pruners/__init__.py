@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from .cofi.pruner import CoFi
     from .deepcuts import DeepCuts
     from .kcm import KCM
+    from .kprune import KPrune
     from .layer_drop import LayerDrop, LayerDropTuned
     from .mask_tuning import MaskTuning
     from .rank import Rank
+    from .ziplm import ZipLM
 
 _ELEMENTS = (
     "cam",
@@ -37,6 +39,8 @@ PRUNERS: Registry[Callable[..., Pruner]] = Registry(
         **{f"rank_{importance}": Place("pruners.rank:Rank", (importance,)) for importance in IMPORTANCES},
         "kcm": Place("pruners.kcm:KCM"),
         "mask_tuning": Place("pruners.mask_tuning:MaskTuning"),
+        "kprune": Place("pruners.kprune:KPrune"),
+        "ziplm": Place("pruners.ziplm:ZipLM"),
         "layer_drop_top": Place("pruners.layer_drop:LayerDrop", ("top",)),
         "layer_drop_bottom": Place("pruners.layer_drop:LayerDrop", ("bottom",)),
         "layer_drop_alternate": Place("pruners.layer_drop:LayerDrop", ("alternate",)),
@@ -87,9 +91,11 @@ __getattr__ = importer(
         "CoFi": "cofi.pruner",
         "DeepCuts": "deepcuts",
         "KCM": "kcm",
+        "KPrune": "kprune",
         **dict.fromkeys(("LayerDrop", "LayerDropTuned"), "layer_drop"),
         "MaskTuning": "mask_tuning",
         "Rank": "rank",
+        "ZipLM": "ziplm",
     },
 )
 
@@ -101,6 +107,7 @@ __all__ = [
     "CoFi",
     "Cost",
     "DeepCuts",
+    "KPrune",
     "LayerDrop",
     "LayerDropTuned",
     "MaskTuning",
@@ -108,5 +115,6 @@ __all__ = [
     "Pruned",
     "Pruner",
     "Rank",
+    "ZipLM",
     "make_pruner",
 ]

@@ -22,7 +22,7 @@ from ..tasks import Task
 # What a subnetwork costs: any number that does not shrink when more is kept.
 Cost = Callable[[SubnetMask], float]
 T = TypeVar("T")
-Recovery = Literal["none", "native"]
+Recovery = Literal["none", "refit", "native"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,8 @@ class Pruner(ABC):
 
     Attributes:
         name: in PRUNERS and in archives.
-        recovery: `none`, or `native` for a method whose own recipe trains what is left.
+        recovery: `none`; `refit` for a method that solves for outgoing maps anew and trains nothing; `native` for one
+            whose own recipe trains what is left.
         needs_labels, needs_gradients: what it cannot do without.
         makes_zeros: it leaves all units and sets weights to zero: a density is a share of the non-zero weights.
         has_latency: its models may be faster than the whole one, so that measuring them tells something.

@@ -82,7 +82,7 @@ def evened(shape: EncoderShape, scores: UnitScores, cost: Cost) -> UnitScores:
         cost: of a mask.
     """
     scores = scores.normalised()
-    of_head, of_neuron = _unit_costs(shape, cost)
+    of_head, of_neuron = unit_costs(shape, cost)
     heads, neurons = scores.heads * _factor(scores.heads, of_head), scores.neurons * _factor(scores.neurons, of_neuron)
     return UnitScores(heads, neurons, comparable=True)
 
@@ -92,7 +92,7 @@ def _factor(scores: NDArray[np.float64], cost: float) -> float:
     return cost / mean if mean > 0 and cost > 0 else 1.0
 
 
-def _unit_costs(shape: EncoderShape, cost: Cost) -> tuple[float, float]:
+def unit_costs(shape: EncoderShape, cost: Cost) -> tuple[float, float]:
     """Return the mean cost of a head and of a neuron beyond the first of each block; 0 where there is none."""
     full = SubnetMask.full(shape)
     heads, neurons = [shape.num_heads] * shape.num_layers, [shape.intermediate_size] * shape.num_layers

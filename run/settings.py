@@ -128,6 +128,12 @@ class SearchSettings(_Settings):
             description="begin with so many uniform cuts, the first heads and neurons of every layer, of all sizes",
         ),
     ] = 0
+    warm_from: Annotated[
+        Literal["cuts", "blocks"],
+        Field(
+            description="what a warm start begins with: uniform cuts, or what blocks' errors after a refit say is best"
+        ),
+    ] = "cuts"
     precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
     racing: Annotated[
         bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")

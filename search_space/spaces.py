@@ -58,6 +58,10 @@ class SearchSpace(ABC):
     def _smallest(self) -> Points:
         """Return the point, without the residual width, that the sandwich rule takes as the smallest."""
 
+    @abstractmethod
+    def _nearest(self, heads: NDArray[np.bool_], neurons: NDArray[np.bool_]) -> Points:
+        """Return the point, without the residual width, of :meth:`nearest`."""
+
     def _sample_one(self, rng: np.random.Generator) -> Points:
         box = slice(0, len(self.lower) - self.elastic_hidden)
         return rng.integers(self.lower[box], self.upper[box], endpoint=True)
@@ -156,6 +160,16 @@ class SearchSpace(ABC):
         xs = [self._of_size(float(rng.uniform(low, high)), rng, measure) for _ in range(n)]
         return np.array(xs, dtype=np.int64).reshape(n, self.dimensions)
 
+    def nearest(self, mask: SubnetMask) -> Points:
+        """Return the point `(d,)` that keeps about what a mask does, as far as the space can say it.
+
+        `large` says all of it, `medium` how many units each block keeps, `small` how many layers there are and the mean
+        numbers of their units, `layer` which layers keep half of their units or more, or the most.
+        """
+        x = self._nearest(mask.heads, mask.neurons)
+        x = np.append(x, mask.hidden_size) if self.elastic_hidden else x
+        return np.clip(x, self.lower, self.upper).astype(np.int64)
+
     def _parameters(self, mask: SubnetMask) -> float:
         return float(mask.encoder_parameters(self.shape))
 
@@ -206,6 +220,11 @@ class Small(SearchSpace):
     def _smallest(self) -> Points:
         return np.array([1, 1, 1], dtype=np.int64)
 
+    def _nearest(self, heads: NDArray[np.bool_], neurons: NDArray[np.bool_]) -> Points:
+        counts = np.array([heads.sum(axis=1), neurons.sum(axis=1)])
+        kept = counts.any(axis=0)
+        return np.array([kept.sum(), *np.round(counts.sum(axis=1) / max(1, kept.sum()))], dtype=np.int64)
+
 
 class Medium(SearchSpace):
     """Two numbers per layer: heads (0 to H) and neurons (0 to F); heads of all layers first, then neurons."""
@@ -230,6 +249,9 @@ class Medium(SearchSpace):
 
     def _smallest(self) -> Points:
         return np.ones(2 * self.shape.num_layers, dtype=np.int64)
+
+    def _nearest(self, heads: NDArray[np.bool_], neurons: NDArray[np.bool_]) -> Points:
+        return np.concatenate([heads.sum(axis=1), neurons.sum(axis=1)])
 
 
 class Layer(SearchSpace):
@@ -259,6 +281,10 @@ class Layer(SearchSpace):
         chosen = rng.permutation(self.shape.num_layers)[: rng.integers(0, self.shape.num_layers)]
         kept[chosen] = 1
         return kept
+
+    def _nearest(self, heads: NDArray[np.bool_], neurons: NDArray[np.bool_]) -> Points:
+        shares = (heads.mean(axis=1) + neurons.mean(axis=1)) / 2
+        return (shares >= min(0.5, shares.max())).astype(np.int64)
 
 
 class Large(SearchSpace):
@@ -301,6 +327,9 @@ class Large(SearchSpace):
         kept = np.ones(size, dtype=np.int64)
         kept[rng.permutation(size)[: rng.integers(1, size)]] = 0
         return kept
+
+    def _nearest(self, heads: NDArray[np.bool_], neurons: NDArray[np.bool_]) -> Points:
+        return np.concatenate([heads.ravel(), neurons.ravel()]).astype(np.int64)
 
 
 SPACES: dict[str, type[SearchSpace]] = {space.name: space for space in (Small, Medium, Large, Layer)}

@@ -95,6 +95,10 @@ class BlockWalk:
         """Return the weight of the map that a block's units flow into, `(D, n)`."""
         return self.weights[f"{block.outgoing}.weight"]
 
+    def state(self, i: int) -> Tensor:
+        """Return what the next block gets from batch `i`, `(B, T, D)`."""
+        return self._states[i]
+
     def sum_and_units(self, block: Block, i: int) -> tuple[Tensor, Tensor]:
         """Return what a block gives batch `i` before LayerNorm, residual included, and what its units give.
 

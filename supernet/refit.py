@@ -108,29 +108,48 @@ def refit(model: PreTrainedModel, mask: SubnetMask, target: WholeSums, *, dampin
     Raises:
         ValueError: a mask of another encoder, or not this model's.
     """
-    parameters, columns = dict(model.named_parameters()), torch.tensor(mask.hidden, device=target.whole.device)
+    parameters = dict(model.named_parameters())
     names = extracted_names(target.whole, mask)
     walk = _walk(parameters, names, mask, target)
     errors = []
     for block in blocks(target.whole.architecture):
         if not walk.has(block):
             continue
-        moments = _Moments()
-        for i in range(len(target.batches)):
-            reached, units = walk.sum_and_units(block, i)
-            missing = target.sums(block, i)[:, columns] - target.fitted(block, i, reached)
-            moments.add(target.fitted(block, i, units), missing)
-        weight, bias, error = moments.solve(damping)
-        errors.append(BlockError(block, moments.error, error))
-        for key, change in (("weight", weight), ("bias", bias)):
+        errors.append(refit_block(walk, block, mask, target, damping=damping))
+        for key in ("weight", "bias"):
             name = f"{block.outgoing}.{key}"
-            walk.weights[name] = walk.weights[name] + change.to(walk.weights[name])
             (stored,) = names[name]
             parameters[stored].copy_(walk.weights[name])
             walk.weights[name] = parameters[stored].float()  # as it was rounded
         for i in range(len(target.batches)):
             walk.advance(block, i, walk.sum_and_units(block, i)[0])
     return errors
+
+
+@torch.no_grad()
+def refit_block(
+    walk: BlockWalk, block: Block, mask: SubnetMask, target: WholeSums, *, damping: float = DAMPING
+) -> BlockError:
+    """Refit the outgoing map of the block that a walk has come to, as :func:`refit` does, in the walk.
+
+    Args:
+        walk: through what is left; it has the block.
+        block: the next one.
+        mask: its hidden dimensions are those of the walk.
+        target: the whole model's sums.
+        damping: above 0.
+    """
+    columns = torch.tensor(mask.hidden, device=target.whole.device)
+    moments = _Moments()
+    for i in range(len(target.batches)):
+        reached, units = walk.sum_and_units(block, i)
+        missing = target.sums(block, i)[:, columns] - target.fitted(block, i, reached)
+        moments.add(target.fitted(block, i, units), missing)
+    weight, bias, error = moments.solve(damping)
+    for key, change in (("weight", weight), ("bias", bias)):
+        name = f"{block.outgoing}.{key}"
+        walk.weights[name] = walk.weights[name] + change.to(walk.weights[name])
+    return BlockError(block, moments.error, error)
 
 
 def _walk(

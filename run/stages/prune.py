@@ -177,9 +177,11 @@ def is_there(archive: Archive, job: Job) -> bool:
 
 
 def run_pruner(supernet: Supernet, task: Task, job: Job) -> tuple[Pruned, bool]:
-    """Prune and check; the same job gives the same model. Tells too whether its slices are scaled."""
+    """Prune and check; the same job gives the same model. Tells too whether its weights are other than slices."""
     # The same texts for all densities, so that their masks are nested where the method's are.
     pruned = job.pruner.prune(supernet, task, job.density, np.random.default_rng([job.seed, _CALIBRATION]))
+    if job.pruner.recovery == "refit":
+        return pruned, True  # its weights are no slices, and are kept like those with scales
     return pruned, job.weights is not Weights.NATIVE and check_pruned(supernet, task, pruned)
 
 

@@ -9,11 +9,14 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import SELECTION
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
-from ...evaluation.objectives import resolve_objective
+from ...evaluation.latency import LatencyTable
+from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...evaluation.weights import Weights
-from ...search_space import SearchSpace
+from ...pruners.ziplm import measured
+from ...search_space import SearchSpace, SubnetMask
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
+from ...supernet import Supernet
 from ...tasks import Task
 from ..basis import Basis
 from ..evaluators import make_evaluator
@@ -28,6 +31,8 @@ from .search_loop import Plan, SearchLoop, known_values
 from .standard import METHOD as STANDARD_NAS
 from .standard import standard_stage
 from .workers import Cluster
+
+_BLOCKS = 7  # what a seed is drawn for
 
 
 def check(settings: SearchSettings) -> tuple[str, ...]:
@@ -69,7 +74,8 @@ def search_stage(
                     racing=settings.racing,
                 )
                 with cluster.farm(folder, task, settings, evaluator) as farm:
-                    _search(folder, archive, evaluator, farm, space, settings, names)
+                    initial = _first_points(folder, supernet, task, table, space, settings, names)
+                    _search(folder, archive, evaluator, farm, space, settings, names, initial)
                 rescore(folder, archive, supernet, task, table, settings, cluster.on_machine)
     folder.tell.say(f"search: {duration(folder.seconds('search'))}, in {folder.archive}")
 
@@ -89,20 +95,38 @@ def _search(
     space: SearchSpace,
     settings: SearchSettings,
     names: tuple[str, ...],
+    initial: Points | None,
 ) -> None:
     sampler = space.sample_by_size if settings.sampling == "size" else space.sample
-    seed, initial = folder.project.seed, _first_points(space, settings.warm_start)
+    seed = folder.project.seed
     box = Box(space.lower, space.upper, num_objectives=len(names), seed=seed, initial=initial, sampler=sampler)
     searcher = make_searcher(settings.searcher, box)
     # Not the budget: a search is continued by asking for more.
     state_name = f"{settings.searcher} {seed} {space.name} {','.join(names)} {settings.sampling}"
     if settings.warm_start:
-        state_name += f" warm {settings.warm_start}"
+        state_name += f" warm {settings.warm_start}" + (" blocks" if settings.warm_from == "blocks" else "")
     plan = Plan(space, names, settings.searcher, seed, state_name)
     with folder.tell.progress(f"search ({settings.searcher})") as tick:
         SearchLoop(archive, searcher, evaluator, farm, plan, folder.tell).run(settings.budget, tick)
 
 
-def _first_points(space: SearchSpace, cuts: int) -> Points | None:
-    """Return what is asked first: uniform cuts of all sizes, the largest first; None for the searcher's own choice."""
-    return np.array([space.uniform_cut(share) for share in np.linspace(1, 0, cuts + 1)[:-1]]) if cuts else None
+def _first_points(
+    folder: RunFolder,
+    supernet: Supernet,
+    task: Task,
+    table: LatencyTable,
+    space: SearchSpace,
+    settings: SearchSettings,
+    names: tuple[str, ...],
+) -> Points | None:
+    """Return what is asked first, of all sizes, the largest first; None for the searcher's own choice."""
+    if not settings.warm_start:
+        return None
+    shares = np.linspace(1, 0, settings.warm_start + 1)[:-1]
+    if settings.warm_from == "cuts":
+        return np.array([space.uniform_cut(share) for share in shares])
+    cost = OBJECTIVES[next(name for name in names if name != ERROR)](supernet, table).of
+    whole = cost(SubnetMask.full(supernet.shape))
+    found = measured(supernet, task, cost, np.random.default_rng([folder.project.seed, _BLOCKS]))
+    smallest = float(found.costs.min())
+    return np.array([space.nearest(found.best(max(share * whole, smallest))) for share in shares])

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
+from secateur.evaluation.objectives import encoder_parameters
+from secateur.pruners.ziplm import measured
+from secateur.run.folder import RunFolder
+from secateur.run.project import open_supernet, open_task
 from secateur.search_space import UnitScores
 from secateur.tests.cli.conftest import SEARCH, archive_rows, record
 from transformers import AutoModelForSequenceClassification
@@ -39,6 +43,26 @@ def test_a_warm_start_asks_uniform_cuts(copied, searcher):
     with Archive(copied / "archive.db") as archive:
         asked = {one.mask.neurons_per_layer for one in archive.evaluations(split="selection") if one.asked}
     assert {(n,) * 3 for n in (24, 18, 12, 6)} < asked
+    rows = archive_rows(copied)
+    assert run_command(command) == 0  # complete
+    assert archive_rows(copied) == rows
+
+
+@pytest.mark.parametrize("searcher", ["nsga2", "local"])
+def test_a_warm_start_from_blocks_asks_what_their_errors_say(copied, searcher):
+    (copied / "archive.db").unlink()
+    command = ["search", str(copied), *SEARCH, "--searcher", searcher, "--warm-start", "3", "--warm-from", "blocks"]
+    assert run_command(command) == 0
+    with Archive(copied / "archive.db") as archive:
+        asked = {one.key for one in archive.evaluations(split="selection") if one.asked}
+    folder = RunFolder.open(copied)
+    (supernet, space), task = open_supernet(folder), open_task(folder)
+    found = measured(supernet, task, encoder_parameters(supernet).of, np.random.default_rng([0, 7]))
+    whole = supernet.shape.encoder_parameters
+    masks = [space.mask(space.nearest(found.best(share * whole))) for share in (1, 2 / 3, 1 / 3)]
+    assert masks[0].is_full
+    assert {mask.key for mask in masks} <= asked
+    assert len(set(masks)) == 3
     rows = archive_rows(copied)
     assert run_command(command) == 0  # complete
     assert archive_rows(copied) == rows

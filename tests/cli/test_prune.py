@@ -35,7 +35,7 @@ from transformers import AutoModelForSequenceClassification
 
 from .conftest import message_of, record
 
-METHODS = ("kcm", "rank_random", "layer_drop_top", "deepcuts_magnitude")
+METHODS = ("kcm", "rank_random", "ziplm", "layer_drop_top", "deepcuts_magnitude")
 DENSITIES = (0.9, 0.7)
 
 
@@ -91,9 +91,10 @@ def test_each_model_is_in_the_archive_with_what_it_took(pruned):
             assert one.values["encoder_parameters"] == one.mask.encoder_parameters(supernet.shape)
             assert one.values["density"] == pytest.approx(kept)
             assert set(OBJECTIVES) <= set(one.values)
-            assert (one.values["labels"], one.values["epochs"], one.values["gradients"]) == (0, 0, 0)
-            assert one.values["texts"] == (train if one.method == "kcm" else 0)
-            assert one.values["scaled"] == (one.method == "kcm")
+            assert (one.values["labels"], one.values["epochs"]) == (0, 0)
+            assert one.values["gradients"] == (one.method == "ziplm")
+            assert one.values["texts"] == (train if one.method in ("kcm", "ziplm") else 0)
+            assert one.values["scaled"] == (one.method in ("kcm", "ziplm"))
     stage = record(pruned)["stages"]["prune"]
     assert stage["complete"]
     assert stage["seconds"] > sum(one.seconds for one in found)
@@ -152,7 +153,7 @@ def test_what_was_searched_for_is_shown_as_before(pruned, finished, call):
 def test_fronts_of_pruned_models(pruned, call, fails):
     for against in ("encoder_parameters", "latency_ms"):
         points = json.loads(call("front", pruned, "--json", "--weights", "finetuned", "--against", against).out)
-        assert {point["method"] for point in points} <= {*METHODS[:3], "whole"}
+        assert {point["method"] for point in points} <= {*METHODS[:-1], "whole"}
         assert all(point["latency_ms"] > 0 and point["nonzero"] is None for point in points)
     (zeros, *_) = json.loads(call("front", pruned, "--json", "--weights", "native", "--against", "nonzero").out)
     assert (zeros["method"], zeros["latency_ms"], zeros["parameters"]) == ("deepcuts_magnitude", None, None)

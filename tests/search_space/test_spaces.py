@@ -230,3 +230,26 @@ def test_a_truncated_point_is_the_truncated_mask(name, elastic, seed, depth):
     assert space.mask(cut) == space.mask(x).truncated(depth)
     assert space.mask(cut).depth <= depth
     assert (x == before).all()
+
+
+@every_space
+@both_widths
+@quick
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_nearest_point_of_a_points_own_mask(name, elastic, seed):
+    space = SPACES[name](TINY, elastic_hidden=elastic)
+    x = space.sample(1, np.random.default_rng(seed))[0]
+    near = space.nearest(space.mask(x))
+    assert space.mask(near) == space.mask(x) or (name == "layer" and not x[:3].any())
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("small", [2, 2, 8]), ("medium", [1, 0, 4, 10, 0, 7]), ("layer", [0, 0, 1])],
+)
+def test_the_nearest_point_of_any_mask(name, expected):
+    heads, neurons = np.zeros((3, 4), bool), np.zeros((3, 24), bool)
+    heads[0, 3] = heads[2] = True
+    neurons[0, 10:20] = neurons[2, 5:12] = True
+    near = SPACES[name](TINY).nearest(SubnetMask(heads, neurons, np.ones(16, bool)))
+    assert near.tolist() == expected
