@@ -9,8 +9,9 @@ from typing import Any
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.latency.table import LatencyTable
-from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
+from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page
 from ...evaluation.report.parts import number, percent
+from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import SEARCHED, Layer, Weights
 from ...search_space import SubnetMask
 from ..comparison import budgets_of, comparison
@@ -27,16 +28,21 @@ _STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is
 def write_report(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> Path:
     """Write `report.html` and, if anything was searched, `front.png` into the run folder; return the page's path.
 
+    A picture that shows just that already is left.
+
     Args:
         folder: the run.
         archive: its archive.
         compared: its methods at equal budgets; at those that were pruned at if None.
     """
     facts = report_facts(folder, archive, compared)
-    write_page(folder.path / "report.html", facts)
-    if facts.front:
-        write_picture(folder.path / "front.png", facts)
-    return folder.path / "report.html"
+    page, picture = folder.path / "report.html", folder.path / "front.png"
+    write_page(page, facts)
+    if facts.front and not is_drawn(picture, facts):
+        from ...evaluation.report import write_picture  # here: matplotlib costs more than all else
+
+        write_picture(picture, facts)
+    return page
 
 
 def report_facts(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> ReportFacts:

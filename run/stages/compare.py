@@ -8,7 +8,7 @@ from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION
 from ...evaluation.report.comparison import Comparison
-from ...evaluation.report.comparison_picture import write_comparison_picture
+from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import UNSEARCHED, Weights
 from ...supernet.training.settings import RecoverySettings
 from ..comparison import Budgets, Compared, budgets_of, comparison
@@ -56,7 +56,10 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
         write_report(folder, archive, facts)
-    write_comparison_picture(folder.path / PICTURE, facts)
+    if not is_drawn(folder.path / PICTURE, facts):
+        from ...evaluation.report import write_comparison_picture
+
+        write_comparison_picture(folder.path / PICTURE, facts)
     return facts
 
 
