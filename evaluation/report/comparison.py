@@ -213,6 +213,11 @@ class Comparison:
         found = [Entry.of(list(points)) for _, points in groupby(sorted(self.points, key=group), key=group)]
         return tuple(sorted(found, key=lambda e: (list(Layer).index(e.layer), e.axis, -e.density, e.error_selection)))
 
+    def rows(self, layer: Layer) -> tuple[Entry, ...]:
+        """Return a layer's table: the whole model, where it has one, then the entries in their order."""
+        whole = [Entry.of([self.wholes[layer]])] if layer in self.wholes else []
+        return (*whole, *(entry for entry in self.entries if entry.layer == layer))
+
     @property
     def standings(self) -> tuple[Standing, ...]:
         """Each method in each layer, the largest hypervolume first.

@@ -152,20 +152,15 @@ def card_facts(
     """
     latency = None if report is None else report.values.get("latency_ms")
     conditions = _conditions(folder) if latency is not None else ""
-    whole_mask, trained = SubnetMask.full(supernet.shape), _training(folder, selection)
-    origin = _origin(folder)
+    trained, origin = _training(folder, selection), _origin(folder)
     return CardFacts(
         name=name,
         head=supernet.head,
         parent=origin,
-        key=selection.key,
-        heads=selection.mask.heads_per_layer,
-        neurons=selection.mask.neurons_per_layer,
-        hidden_size=selection.mask.hidden_size,
+        mask=selection.mask,
+        shape=supernet.shape,
         parameters=sum(p.numel() for p in model.parameters()),
         parent_parameters=sum(p.numel() for p in supernet.model.parameters()),
-        encoder_parameters=selection.mask.encoder_parameters(supernet.shape),
-        parent_encoder_parameters=whole_mask.encoder_parameters(supernet.shape),
         task=folder.project.task,
         metric=folder.record["facts"]["metric"],
         selection=1 - selection.values[ERROR],

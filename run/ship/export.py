@@ -94,7 +94,7 @@ class Exported:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
-        known = {"folder": str(self.checkpoint.folder), "key": self.facts.key, "parameters": self.facts.parameters}
+        known = {"folder": str(self.checkpoint.folder), "key": self.facts.mask.key, "parameters": self.facts.parameters}
         known["constant"] = self.facts.constant is not None
         steps = [rounded(asdict(row)) for row in self.rows]
         return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
