@@ -64,7 +64,8 @@ class SearchCommand(FarmSettings, OfRun):
 class LatencyCommand(LatencyVerb, OfRun):
     """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
 
-    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
+    What is not given is as in the run's search. Kept in the run folder as latency/TARGET.json, where `search` and
+    `pick` find it.
     """
 
 

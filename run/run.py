@@ -206,12 +206,13 @@ class Run:
         """Return the latency table of one way of running models on this machine, measured unless it is there.
 
         Args:
-            **settings: fields of LatencySettings; `seconds`, about so long it may take; `again`, although it is there.
+            **settings: fields of LatencySettings, as in the run's search unless given; `seconds`, about so long it may
+                take; `again`, although it is there.
         """
         from .latency import table_of
         from .settings import LatencySettings
 
-        told = made(LatencyVerb, settings)
+        told = self._told("latency", LatencyVerb, settings)
         return table_of(self.folder, self.supernet(), part(told, LatencySettings), told.seconds, again=told.again)
 
     def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
@@ -307,7 +308,10 @@ class Run:
             self._told("finetune", FinetuneVerb, finetune or {})
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
-            self.folder.remember(*self.folder.told.keys() - self.folder.record["stages"].keys())
+            decided = self.folder.record["stages"].keys() - (
+                {"search"} if search else set()
+            )  # which may go on otherwise
+            self.folder.remember(*self.folder.told.keys() - decided)
             self.finetune(**(finetune or {}))
             self.train_supernet(**(supernet or {}))
             self.search(**(search or {}))
@@ -323,7 +327,7 @@ class Run:
         """Return a verb's settings: those that are given now, and those that it was given before."""
         now = made(model, settings).model_dump(mode="json", exclude_unset=True)
         told = made(model, merged(remembered(self.folder, verb), now))
-        if verb != "prune":  # each pruning is another
+        if verb not in ("prune", "latency"):  # each of these is another
             self.folder.told[verb] = given(told)
         return told
 
