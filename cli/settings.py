@@ -91,8 +91,8 @@ class PruneCommand(PruneSettings, TrackingSettings, OfRun):
 class CompareCommand(CompareSettings, JsonOption, OfRun):
     """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
 
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    With --recover the second layer is made, from models of all methods.
+    In four layers that are never mixed: no recovery, a refit, the same short recovery for all, a method's own full
+    recipe. The second is made where it is missing, with --recover the third, from models of all methods.
     """
 
 

@@ -267,10 +267,11 @@ class Run:
         return export(self.folder, made(ExportSettings, {"to": to, **settings}))
 
     def compare(self, **settings: Any) -> Comparison:
-        """Return every method at equal budgets, in three layers that are never mixed; also drawn into the run folder.
+        """Return every method at equal budgets, in four layers that are never mixed; also drawn into the run folder.
 
         Args:
-            **settings: fields of CompareSettings: `density`; `recover`, steps of the same short training for all.
+            **settings: fields of CompareSettings: `density`; `refit`, on unless told; `recover`, steps of the same
+                short training for all.
         """
         from .stages.compare import compare
 

@@ -152,6 +152,7 @@ class Comparison:
         budgets: shares of the encoder's parameters at which methods are compared, the largest first.
         yardstick: what the errors are held against.
         epochs: of the distillation in the layer of equal recovery; None where there is none.
+        after_refit: it began with refitted models.
         facts: evaluator, splits, recovery: name to sentence.
     """
 
@@ -164,6 +165,7 @@ class Comparison:
     budgets: tuple[float, ...]
     yardstick: Yardstick
     epochs: float | None
+    after_refit: bool
     facts: dict[str, str]
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -201,7 +203,8 @@ class Comparison:
         """Name a layer for people."""
         if layer is not Layer.RECOVERED or self.epochs is None:
             return layer.label
-        return f"{layer.label}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation"
+        after = " after the refit" if self.after_refit else ""
+        return f"{layer.label}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation{after}"
 
     @property
     def entries(self) -> tuple[Entry, ...]:

@@ -42,11 +42,12 @@ from ..folder import RunFolder
 from ..latency import latency_table_here
 from ..model import evaluations_of, open_subnet
 from ..project import load_supernet, open_task
+from ..recipes import can_refit
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
-from .refit import can_refit, refit_line, refitted
+from .refit import refit_line, refitted
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, REFITTED, RECOVERED = "whole model", "cut out", "refitted", "recovered"

@@ -12,15 +12,14 @@ from transformers import PreTrainedModel
 
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_error
-from ...evaluation.weights import Weights
 from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
 from ...tasks import Task
 from ...tasks.batches import collate
 from ..folder import RunFolder
+from ..recipes import REFIT_TEXTS
 
-TEXTS = 512  # of the training split, without their labels
 _BATCH = 32
 
 
@@ -42,7 +41,7 @@ class Refitted:
     seconds: float
 
 
-def whole_sums(whole: Supernet, task: Task, seed: int, texts: int = TEXTS) -> WholeSums:
+def whole_sums(whole: Supernet, task: Task, seed: int, texts: int = REFIT_TEXTS) -> WholeSums:
     """Return what models of a run are refitted to, on texts of the training split that the seed draws."""
     rng = np.random.default_rng(seed)
     rows = rng.choice(len(task.train), min(texts, len(task.train)), replace=False)
@@ -50,11 +49,6 @@ def whole_sums(whole: Supernet, task: Task, seed: int, texts: int = TEXTS) -> Wh
     starts = range(0, len(rows), _BATCH)
     batches = [collate(task.train, rows[at : at + _BATCH], task.pad_token_id).to(whole.device) for at in starts]
     return WholeSums(whole, batches, rng)
-
-
-def can_refit(evaluation: Evaluation) -> bool:
-    """Tell whether a model has fewer units than the whole one, rather than weights that are zero."""
-    return evaluation.values.get("nonzero", 1.0) == 1.0
 
 
 def refitted(
@@ -69,7 +63,7 @@ def refitted(
         model: in float32; left as it is.
         evaluation: of the model on the selection split.
     """
-    whole = supernet if evaluation.weights == Weights.SUPERNET else Supernet(load_model(folder.finetuned))
+    whole = supernet if evaluation.weights.origin == "supernet" else Supernet(load_model(folder.finetuned))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole.model.float().to(device)  # pyright: ignore[reportArgumentType]
     begin = time.monotonic()
@@ -89,5 +83,5 @@ def refit_line(metric: str, done: Refitted) -> str:
     verdict = "" if done.kept else "; it is left as it was"
     return (
         f"{metric} on the selection split {1 - done.before:.4f} as it was cut out, {1 - done.after:.4f} with its "
-        f"outgoing maps solved for anew on {TEXTS} texts without labels, in {done.seconds:.0f} s{verdict}"
+        f"outgoing maps solved for anew on {REFIT_TEXTS} texts without labels, in {done.seconds:.0f} s{verdict}"
     )

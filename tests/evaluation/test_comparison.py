@@ -77,6 +77,7 @@ def facts() -> Comparison:
         budgets=BUDGETS,
         yardstick=Yardstick(0.5, 0.52),
         epochs=1.0,
+        after_refit=True,
         facts={"Splits": "selection is held out <of> train"},
     )
 
@@ -162,7 +163,7 @@ def test_the_page_has_who_is_ahead_and_all_models(facts, tmp_path):
     assert winners[:3] == [("no recovery", *one) for one in ahead.items()]
     assert ("native recipe", "50 % non-zero", "deepcuts_cam") in winners
     assert "0.2000 ± 0.1414" in text  # two seeds of kcm
-    recovered = "Equal short recovery: 1 epoch of distillation: 1 model,"
+    recovered = "Equal short recovery: 1 epoch of distillation after the refit: 1 model,"
     for title in ("No recovery: 5 models,", recovered, "Native recipe: 2 models,"):
         assert f"<summary>{title}" in text
     page = tmp_path / "report.html"
