@@ -10,7 +10,7 @@ from ..evaluation.archive import Archive
 from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
-from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
+from ..evaluation.report.comparison import ENCODER, NONZERO, TOLERANCE, ComparedPoint, Comparison
 from ..evaluation.weights import UNSEARCHED, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
@@ -131,9 +131,6 @@ def _facts(folder: RunFolder, data: DataFacts, equal: Equal) -> dict[str, str]:
     return found
 
 
-_TOLERANCE = 1 + 1e-9  # of a budget
-
-
 @dataclass(frozen=True)
 class Shown:
     """A model as the archive has it.
@@ -224,7 +221,7 @@ class Compared:
         """Return, by budget, each method's model of the lowest selection error within it."""
         found: dict[float, list[Shown]] = {}
         for budget in self._budgets:
-            limit = budget * self._data.shape.encoder_parameters * _TOLERANCE
+            limit = budget * self._data.shape.encoder_parameters * TOLERANCE
             within = [one for one in models if one.selection.values[ENCODER] <= limit]
             found[budget] = [
                 min(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What a budget is a share of; a model with zeros is as large as before, so it has an axis of its own.
 ENCODER, NONZERO = "encoder_parameters", "nonzero"
-_TOLERANCE = 1 + 1e-9  # of a budget
+TOLERANCE = 1 + 1e-9  # of a budget
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ class Comparison:
             mine = [e for e in self.entries if (e.layer, e.axis) == (layer, axis) and not math.isnan(e.error_selection)]
             budgets = sorted({e.density for e in mine}, reverse=True) if axis == NONZERO else self.budgets
             for budget in budgets:
-                within = [e for e in mine if e.share <= budget * _TOLERANCE]
+                within = [e for e in mine if e.share <= budget * TOLERANCE]
                 if within:
                     best = min(within, key=lambda e: (e.error_selection, e.share))
                     found.append(Winner(layer, axis, budget, best))

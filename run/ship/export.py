@@ -28,7 +28,7 @@ from ...files import replace_text
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
-from ...supernet.shipping.model_card import CardFacts
+from ...supernet.shipping.model_card import CardFacts, markdown_table
 from ...supernet.shipping.needed import needed
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.session import OnnxModel
@@ -276,7 +276,6 @@ def _time(latency: Latency | None) -> str:
 
 def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
     columns = _columns(rows, metric)
-    lines = [[column.head for column in columns], ["---"] * len(columns), *zip(*(column.cells for column in columns))]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = markdown_table([column.head for column in columns], zip(*(column.cells for column in columns)))
     conditions = str(target.model_copy(update={"runtime": TORCH}))
     return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."

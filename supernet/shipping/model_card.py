@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import fill
@@ -233,7 +233,7 @@ def _licence(facts: CardFacts) -> str:
 def _scores(facts: CardFacts) -> str:
     rows = [] if facts.selection is None else [("selection", facts.selection, None)]
     rows += [(split, value, facts.parent_report.get(split)) for split, value in facts.report.items()]
-    return _table(
+    return markdown_table(
         ("split", "this model", "parent"),
         [(split, f"{value:.4f}", "" if parent is None else f"{parent:.4f}") for split, value, parent in rows],
     )
@@ -245,7 +245,7 @@ def _sizes(facts: CardFacts) -> str:
         ("parameters", f"{facts.parameters:,}", f"{facts.parent_parameters:,}"),
         ("encoder parameters", f"{kept:,}", f"{whole:,}"),
     ]
-    text = _table(("", "this model", "parent"), rows)
+    text = markdown_table(("", "this model", "parent"), rows)
     if facts.latency_ms is None:
         return text
     return f"{text}\n\nLatency: {facts.latency_ms:.3g} ms, measured end to end on {facts.latency_conditions}."
@@ -254,9 +254,10 @@ def _sizes(facts: CardFacts) -> str:
 def _architecture(facts: CardFacts) -> str:
     pairs = enumerate(zip(facts.mask.heads_per_layer, facts.mask.neurons_per_layer, strict=True))
     rows = [(str(layer), str(heads or "dropped"), str(neurons or "dropped")) for layer, (heads, neurons) in pairs]
-    return _table(("layer", "heads", "neurons"), rows)
+    return markdown_table(("layer", "heads", "neurons"), rows)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
