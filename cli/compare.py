@@ -41,14 +41,8 @@ _ENTRY = ("method", "density", "kept", "error, selection", "error, report", "ms"
 
 def show_entries(facts: Comparison, layer: Layer) -> None:
     """Print a layer: a row for each method at each density."""
-    whole = facts.wholes.get(layer)
-    mine = [entry for entry in facts.entries if entry.layer == layer]
-    entries = ([Entry.of([whole])] if whole is not None else []) + mine
-    _show(
-        f"{facts.title}: {facts.layer_title(layer)}, error = 1 - {facts.metric}",
-        _ENTRY,
-        [_row(facts, e) for e in entries],
-    )
+    title = f"{facts.title}: {facts.layer_title(layer)}, error = 1 - {facts.metric}"
+    _show(title, _ENTRY, [_row(facts, entry) for entry in facts.rows(layer)])
 
 
 def show_standings(facts: Comparison, layer: Layer) -> None:

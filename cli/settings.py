@@ -66,7 +66,8 @@ class SearchCommand(FarmSettings, OfRun):
 class LatencyCommand(LatencyVerb, OfRun):
     """Measure how long subnetworks of a run take on this machine, used in a certain way, and how well that predicts.
 
-    Kept in the run folder as latency/TARGET.json, where `search` and `pick` find it.
+    What is not given is as in the run's search. Kept in the run folder as latency/TARGET.json, where `search` and
+    `pick` find it.
     """
 
 
@@ -100,8 +101,8 @@ class PruneCommand(PruneSettings, TrackingSettings, OfRun):
 class CompareCommand(CompareSettings, JsonOption, OfRun):
     """Show what each method gets at each size: tables here, and report.html and compare.png in the run folder.
 
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    With --recover the second layer is made, from models of all methods.
+    In four layers that are never mixed: no recovery, a refit, the same short recovery for all, a method's own full
+    recipe. The second is made where it is missing, with --recover the third, from models of all methods.
     """
 
 

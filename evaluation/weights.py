@@ -17,6 +17,7 @@ class Layer(StrEnum):
     label: str
 
     NONE = "none", "no recovery"
+    REFITTED = "refitted", "refit"
     RECOVERED = "recovered", "equal short recovery"
     NATIVE = "native", "native recipe"
 
@@ -34,8 +35,9 @@ class Weights(StrEnum):
     """What a model's weights come from, as archives, JSON and the command line name it.
 
     A search's are slices of the supernet's, or its candidates' own, trained in isolation. A ladder's are trained rung
-    by rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained;
-    or trained, in a recovery that is the same for every method or by the method's own full recipe.
+    by rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in, nothing trained.
+    A model of a search or a pruner may have its outgoing maps solved for anew, or be trained: in a recovery that is the
+    same for every method, or by a method's full recipe.
 
     Attributes:
         layer: how much training followed the cut.
@@ -60,6 +62,7 @@ class Weights(StrEnum):
         *("supernet-pruned", Layer.NONE, "pruning of the supernet", "supernet", "pruned"),
         *("prune", {**_PRUNE, "origin": "supernet"}),
     )
+    REFITTED = "refitted", Layer.REFITTED, "refit", None, "pruned", "compare", {}
     RECOVERED = "recovered", Layer.RECOVERED, "recovery", None, "pruned", "compare", {"recover_epochs": 1}
     NATIVE = "native", Layer.NATIVE, "native recipe", None, "pruned", "prune", {**_PRUNE, "method": "deepcuts_cam"}
 

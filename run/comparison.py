@@ -10,17 +10,57 @@ from ..evaluation.archive import Archive
 from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
-from ..evaluation.report.comparison import ENCODER, NONZERO, ComparedPoint, Comparison
+from ..evaluation.report.comparison import ENCODER, NONZERO, TOLERANCE, ComparedPoint, Comparison
 from ..evaluation.weights import SEARCHED, UNSEARCHED, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
 from .data_facts import DataFacts, data_facts
 from .folder import RunFolder
-from .recipes import is_own, label
+from .recipes import REFIT_TEXTS, SHARED, can_refit, is_own, label
 
 _DENSITIES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # if nothing was pruned
 _TOLD = ("learning_rate", "batch_size", "warmup", "weight_decay")  # of a recovery
+
+
+@dataclass(frozen=True)
+class Equal:
+    """What all models of a comparison got in equal measure, in the layers between none and a method's own recipe.
+
+    Attributes:
+        epochs: of the recovery; None for none.
+        refit: there is a layer of refitted models.
+        after_refit: the recovery began with them.
+    """
+
+    epochs: float | None
+    refit: bool
+    after_refit: bool
+
+    @classmethod
+    def of(cls, archive: Archive, epochs: float | None = None, refit: bool | None = None) -> Equal:
+        """Return what is asked for; else whether there is a refit, and the longest recovery, best after it."""
+        if refit is None:
+            refit = bool(archive.evaluations(split=SELECTION, weights=Weights.REFITTED))
+        if epochs is not None:
+            return cls(epochs, refit, refit)
+        rows = [row for row in archive.evaluations(split=SELECTION, weights=Weights.RECOVERED) if can_refit(row)]
+        made = [
+            (refit and "refit" in row.recipe, row.recipe["epochs"])
+            for row in rows
+            if refit or "refit" not in row.recipe
+        ]
+        after_refit, epochs = max(made, default=(refit, None))
+        return cls(epochs, refit, after_refit)
+
+    def shows(self, row: Evaluation) -> bool:
+        """Tell whether a model belongs to these layers, or to one of the others."""
+        if row.weights is Weights.REFITTED:
+            return self.refit
+        begins = self.after_refit and can_refit(row)
+        return row.weights is not Weights.RECOVERED or (
+            row.recipe["epochs"] == self.epochs and ("refit" in row.recipe) == begins
+        )
 
 
 def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budgets:
@@ -36,22 +76,21 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
     return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
 
 
-def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: float | None) -> Comparison | None:
+def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, equal: Equal | None = None) -> Comparison | None:
     """Collect what is compared.
 
     Args:
         folder: the run.
         archive: its archive.
         budgets: at which methods are compared.
-        epochs: of the recovery to show; the longest that was made if None.
+        equal: the refit and the recovery to show; those that there are if None.
 
     Returns:
         None if no method has a model at these budgets.
     """
-    lengths = [one.recipe["epochs"] for one in archive.evaluations(split=SELECTION, weights=Weights.RECOVERED)]
-    epochs = max(lengths, default=None) if epochs is None else epochs
-    compared = Compared(folder, archive, budgets)
-    points = tuple(compared.points(epochs))
+    equal = Equal.of(archive) if equal is None else equal
+    compared = Compared(folder, archive, budgets, equal)
+    points = tuple(compared.points())
     if not points:
         return None
     return Comparison(
@@ -60,15 +99,16 @@ def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: fl
         metric=folder.record["facts"]["metric"],
         model=folder.project.model,
         points=points,
-        wholes=compared.wholes(epochs),
+        wholes=compared.wholes(),
         budgets=budgets.kept,
         yardstick=data_facts(folder).yardstick,
-        epochs=epochs,
-        facts=_facts(folder, data_facts(folder), epochs),
+        epochs=equal.epochs,
+        after_refit=equal.after_refit,
+        facts=_facts(folder, data_facts(folder), equal),
     )
 
 
-def _facts(folder: RunFolder, data: DataFacts, epochs: float | None) -> dict[str, str]:
+def _facts(folder: RunFolder, data: DataFacts, equal: Equal) -> dict[str, str]:
     report = ", ".join(f"{name} {count:,}" for name, count in data.report_examples.items())
     basis = Basis.of(folder)
     assert basis is not None
@@ -77,16 +117,18 @@ def _facts(folder: RunFolder, data: DataFacts, epochs: float | None) -> dict[str
         "Splits": f"training {data.train_examples:,} texts; selection {data.selection_examples:,}, held out of it, "
         f"which all choices are made on; report: {report} ({data.report_origin}), looked at once per model",
     }
-    if epochs is not None:
+    if equal.refit:
+        found["Refit"] = (
+            "outgoing maps of attention and feed-forward blocks solved for anew by least squares, so that each gives "
+            f"what the whole model's gives on {REFIT_TEXTS} training texts, without labels; nothing is trained"
+        )
+    if (epochs := equal.epochs) is not None:
         found["Equal recovery"] = (
-            f"{epochs:g} epoch{'' if epochs == 1 else 's'} from the fine-tuned model's outputs and the labels, the "
-            "same steps for each model: "
+            f"{epochs:g} epoch{'' if epochs == 1 else 's'} from the fine-tuned model's outputs and the labels, "
+            f"{'of refitted models, ' if equal.after_refit else ''}the same steps for each: "
             + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in RecoverySettings().model_dump().items() if k in _TOLD)
         )
     return found
-
-
-_TOLERANCE = 1 + 1e-9  # of a budget
 
 
 @dataclass(frozen=True)
@@ -121,16 +163,17 @@ class Compared:
         folder: the run, for what its stages took and how large its splits are.
         archive: the run's.
         budgets: pruned models at other densities are left out.
+        equal: the refit and the recovery that are shown; models after others are left out.
     """
 
-    def __init__(self, folder: RunFolder, archive: Archive, budgets: Budgets) -> None:
+    def __init__(self, folder: RunFolder, archive: Archive, budgets: Budgets, equal: Equal) -> None:
         self._folder, self._data = folder, data_facts(folder)
         self._budgets, self._zeros = budgets.kept, budgets.nonzero
         report = {one.model: one for one in archive.evaluations(split=REPORT)}
         self._models = [
             Shown(one, report[one.model])
             for one in archive.evaluations(split=SELECTION)
-            if one.model in report and not math.isnan(one.values[ERROR])
+            if one.model in report and not math.isnan(one.values[ERROR]) and equal.shows(one)
         ]
 
     def searched(self, weights: Weights = Weights.SUPERNET) -> dict[float, list[Shown]]:
@@ -145,37 +188,30 @@ class Compared:
         """Return the fine-tuned model itself."""
         return next((one for one in self._of(Weights.FINETUNED) if one.selection.method == WHOLE), None)
 
-    def points(self, epochs: float | None) -> Iterator[ComparedPoint]:
-        """Yield all methods' points: searches first, then pruners as they are listed.
-
-        Args:
-            epochs: of the recovery that is shown; None for none.
-        """
-        recovered = [one for one in self._recovered(epochs) if one.selection.method != WHOLE]
-        searched = [one for one in recovered if "density" not in one.selection.recipe]
-        for best in (*map(self.searched, SEARCHED), self._best_within(searched)):
+    def points(self) -> Iterator[ComparedPoint]:
+        """Yield all methods' points: searches first, then pruners as they are listed."""
+        after = {weights: self._of(weights) for weights in (Weights.REFITTED, Weights.RECOVERED)}
+        searched = [[one for one in models if "density" not in one.selection.recipe] for models in after.values()]
+        for best in (*map(self.searched, SEARCHED), *map(self._best_within, searched)):
             for budget, models in best.items():
-                yield from (self._point(one, budget) for one in models)
-        made = [one for one in (*recovered, *self._of(Weights.NATIVE)) if self._is_asked(one)]
+                yield from (self._point(one, budget) for one in models if one.selection.method != WHOLE)
+        made = [one for one in self._of(*after, Weights.NATIVE) if self._is_asked(one)]
         order = list(PRUNERS)
         for one in sorted([*self.pruned(), *made], key=lambda one: order.index(one.selection.method)):
             yield self._point(one, one.selection.recipe["density"])
 
-    def wholes(self, epochs: float | None) -> dict[Layer, ComparedPoint]:
-        """Return the whole model of each layer that has one; of the native ones it is the untrained one's."""
-        found = {}
+    def wholes(self) -> dict[Layer, ComparedPoint]:
+        """Return the whole model of each layer that has one; where it is not trained that is the fine-tuned one."""
+        found: dict[Layer, ComparedPoint] = {}
         if (whole := self.whole()) is not None:
-            found[Layer.NONE] = found[Layer.NATIVE] = self._point(whole, 1.0)
-        for one in self._recovered(epochs):
+            found |= dict.fromkeys((Layer.NONE, Layer.REFITTED, Layer.NATIVE), self._point(whole, 1.0))
+        for one in self._of(Weights.RECOVERED):
             if one.selection.method == WHOLE:
                 found[Layer.RECOVERED] = self._point(one, 1.0)
         return found
 
     def _of(self, *weights: Weights) -> list[Shown]:
         return [one for one in self._models if one.selection.weights in weights]
-
-    def _recovered(self, epochs: float | None) -> list[Shown]:
-        return [one for one in self._of(Weights.RECOVERED) if one.selection.recipe["epochs"] == epochs]
 
     def _is_asked(self, one: Shown) -> bool:
         recipe = one.selection.recipe
@@ -185,7 +221,7 @@ class Compared:
         """Return, by budget, each method's model of the lowest selection error within it."""
         found: dict[float, list[Shown]] = {}
         for budget in self._budgets:
-            limit = budget * self._data.shape.encoder_parameters * _TOLERANCE
+            limit = budget * self._data.shape.encoder_parameters * TOLERANCE
             within = [one for one in models if one.selection.values[ENCODER] <= limit]
             found[budget] = [
                 min(
@@ -213,16 +249,15 @@ class Compared:
 
     def _shared(self, row: Evaluation) -> tuple[float, int, int]:
         """Return the seconds that serve all models of a row's method, and the texts and labels it looked at."""
-        train = self._data.train
+        train, seconds, shared = self._data.train, self._folder.seconds, row.values.get(SHARED, 0.0)
+        texts, labels = (int(row.values.get(name, 0)) for name in ("texts", "labels"))
+        texts = max(texts, min(train, int(row.recipe.get("refit", 0))))
         if row.weights is Weights.RECOVERED:
             trained = min(train, round(row.recipe["epochs"] * train))
-            texts, labels = (max(trained, int(row.values.get(name, 0))) for name in ("texts", "labels"))
-        else:
-            texts, labels = (int(row.values.get(name, 0)) for name in ("texts", "labels"))
-        seconds = self._folder.seconds
+            texts, labels = max(trained, texts), max(trained, labels)
         if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
             everything = train + self._data.selection
-            return sum(seconds(stage) for stage in row.weights.stages), everything, everything
+            return shared + sum(seconds(stage) for stage in row.weights.stages), everything, everything
         if row.recipe.get("from") == "supernet":
-            return seconds("supernet"), train, train
-        return 0.0, texts, labels
+            return shared + seconds("supernet"), train, train
+        return shared, texts, labels

@@ -22,6 +22,8 @@ def remembered(folder: RunFolder, verb: str) -> dict[str, Any]:
     stages, told = folder.record["stages"], folder.record["asked"].get(verb, {})
     if verb in ("finetune", "supernet") and verb in stages:
         return merged(told, stages[verb]["settings"])
+    if verb == "latency":
+        return remembered(folder, "search").get("latency", {})
     if (basis := Basis.of(folder)) is not None and verb in ("search", "prune"):
         told = merged(told, {"latency": basis.latency.model_dump(mode="json"), "precision": basis.dtype})
     return told

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,10 +47,25 @@ def stored_data(path: Path, data: DatasetDict) -> Path:
     folder = path / DATA
     if not (path / "run.json").is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        for split in ("train", "validation"):
-            if split in data:
-                data[split].to_parquet(folder / f"{split}.parquet")
+        with _no_bars():
+            for split in ("train", "validation"):
+                if split in data:
+                    data[split].to_parquet(folder / f"{split}.parquet")
     return folder if "validation" in data else folder / "train.parquet"
+
+
+@contextmanager
+def _no_bars() -> Iterator[None]:
+    """Silence the progress bars of `datasets`, then restore them."""
+    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            enable_progress_bars()
 
 
 def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | None = None) -> tuple[RunFolder, Task]:

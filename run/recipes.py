@@ -1,4 +1,4 @@
-"""What a method was asked for beyond its defaults, as the archive keeps it."""
+"""Rows of models that no search evaluated, and what their methods were asked for, as the archive keeps it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,70 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel
 
-from ..evaluation.evaluation import WHOLE, Evaluation
+from ..evaluation.evaluation import SELECTION, WHOLE, Evaluation
 from ..evaluation.report.comparison import ENCODER, NONZERO
 from ..evaluation.weights import Weights
 from ..pruners import PRUNERS, RECIPES
-from .settings import PruneSettings
+from ..search_space import SubnetMask
+from .settings import PruneSettings, RefitSettings
+
+REFIT_TEXTS = RefitSettings().texts
+# In the values of a model after a refit: the seconds of what the whole model gives, which is computed once for all.
+SHARED = "shared_seconds"
+
+
+def make_row(
+    mask: SubnetMask,
+    method: str,
+    seed: int,
+    weights: Weights,
+    recipe: Mapping[str, float | str],
+    values: Mapping[str, float],
+    seconds: float,
+) -> Evaluation:
+    """Return the row of a model on the selection split, not scored yet; the seconds are those of making it."""
+    return Evaluation(
+        key=mask.key,
+        mask=mask,
+        x=None,
+        space="",
+        method=method,
+        seed=seed,
+        split=SELECTION,
+        values=dict(values),
+        seconds=seconds,
+        asked=True,
+        weights=weights,
+        recipe=dict(recipe),
+    )
+
+
+def can_refit(row: Evaluation) -> bool:
+    """Tell whether a model is a cut of another one: nothing was trained after it, and no weights are zero."""
+    return row.method != WHOLE and row.weights.origin is not None and row.values.get(NONZERO, 1.0) == 1.0
+
+
+def refitted_row(before: Evaluation) -> Evaluation:
+    """Return the row, not scored yet, of a model after a refit; `before` is its row on the selection split."""
+    return _after(before, Weights.REFITTED, {"refit": REFIT_TEXTS}, {})
+
+
+def recovered_row(before: Evaluation, epochs: float) -> Evaluation:
+    """Return the row, not scored yet, of what an equal recovery makes of a model; `before` may be after its refit."""
+    return _after(before, Weights.RECOVERED, {"epochs": epochs}, {"epochs": epochs})
+
+
+_LASTING = ("density", "texts", "labels", "gradients", SHARED)
+
+
+def _after(
+    before: Evaluation, weights: Weights, recipe: Mapping[str, float | str], values: Mapping[str, float]
+) -> Evaluation:
+    """Return the row of what is made of a model, with the seconds that it took to make that one."""
+    values = {**{name: value for name, value in before.values.items() if name in _LASTING}, **values}
+    recipe = {"from": str(before.weights.origin), **before.recipe, **recipe}
+    seconds = before.seconds if is_own(before) else 0.0
+    return make_row(before.mask, before.method, before.seed, weights, recipe, values, seconds)
 
 
 def is_own(row: Evaluation) -> bool:

@@ -227,16 +227,16 @@ class Run:
         """Return the latency table of one way of running models on this machine, measured unless it is there.
 
         Args:
-            **settings: fields of LatencySettings; `seconds`, about so long it may take; `again`, although it is there.
+            **settings: fields of LatencySettings, as in the run's search unless given; `seconds`, about so long it may
+                take; `again`, although it is there.
         """
         from .latency import table_of
         from .project import open_encoder
         from .settings import LatencySettings
 
-        told = made(LatencyVerb, settings)
-        return table_of(
-            self.folder, open_encoder(self.folder), part(told, LatencySettings), told.seconds, again=told.again
-        )
+        told = self._told("latency", LatencyVerb, settings)
+        encoder = open_encoder(self.folder)
+        return table_of(self.folder, encoder, part(told, LatencySettings), told.seconds, again=told.again)
 
     def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
         """Return the front of the error against a cost, the most accurate first.
@@ -290,10 +290,11 @@ class Run:
         return export(self.folder, made(ExportSettings, {"to": to, **settings}))
 
     def compare(self, **settings: Any) -> Comparison:
-        """Return every method at equal budgets, in three layers that are never mixed; also drawn into the run folder.
+        """Return every method at equal budgets, in four layers that are never mixed; also drawn into the run folder.
 
         Args:
-            **settings: fields of CompareSettings: `density`; `recover`, steps of the same short training for all.
+            **settings: fields of CompareSettings: `density`; `refit`, on unless told; `recover`, steps of the same
+                short training for all.
         """
         from .stages.compare import compare
 
@@ -338,7 +339,8 @@ class Run:
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
             check_ladder(self._told("ladder", LadderVerb, ladder or {}))
-            self.folder.remember(*self.folder.told.keys() - self.folder.record["stages"].keys())
+            decided = self.folder.record["stages"].keys() - ({"search"} if search else set())  # may go on otherwise
+            self.folder.remember(*self.folder.told.keys() - decided)
             self.finetune(**(finetune or {}))
             if "search" not in told.skipped:
                 self.train_supernet(**(supernet or {}))
@@ -363,7 +365,7 @@ class Run:
         """Return a verb's settings: those that are given now, and those that it was given before."""
         now = made(model, settings).model_dump(mode="json", exclude_unset=True)
         told = made(model, merged(remembered(self.folder, verb), now))
-        if verb != "prune":  # each pruning is another
+        if verb not in ("prune", "latency"):  # each of these is another
             self.folder.told[verb] = given(told)
         return told
 

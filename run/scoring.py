@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import NONZERO, REPORT, SELECTION, WHOLE, Evaluation
+from ..evaluation.evaluation import NONZERO, REPORT, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
@@ -29,6 +28,7 @@ from .folder import RunFolder
 from .latency import latency_target, open_latency_table
 from .model import model_name, weights_folder
 from .project import load_supernet, on_device
+from .recipes import make_row
 from .scores import quantised_error, report_errors, timed
 from .settings import LatencySettings
 
@@ -113,32 +113,6 @@ class Scorer:
         row = make_row(full, WHOLE, self.folder.project.seed, Weights.FINETUNED, {}, {}, 0.0)
         if not any(one.model == row.model for one in archive.evaluations(split=REPORT, weights=Weights.FINETUNED)):
             self.keep(archive, extract(self.supernet.model, full), row)
-
-
-def make_row(
-    mask: SubnetMask,
-    method: str,
-    seed: int,
-    weights: Weights,
-    recipe: Mapping[str, float | str],
-    values: Mapping[str, float],
-    seconds: float,
-) -> Evaluation:
-    """Return the row of a model on the selection split, not scored yet; the seconds are those of making it."""
-    return Evaluation(
-        key=mask.key,
-        mask=mask,
-        x=None,
-        space="",
-        method=method,
-        seed=seed,
-        split=SELECTION,
-        values=dict(values),
-        seconds=seconds,
-        asked=True,
-        weights=weights,
-        recipe=dict(recipe),
-    )
 
 
 def forget(folder: RunFolder, archive: Archive) -> None:

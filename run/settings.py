@@ -286,6 +286,12 @@ class LadderSettings(RecoverOptions):
     importance: Annotated[str, Field(description="which units stay: those that this score ranks highest")] = "fisher"
 
 
+class RefitSettings(_Settings):
+    """What outgoing maps are solved for anew on."""
+
+    texts: Annotated[int, Field(ge=1, description="of the training split, without their labels")] = 512
+
+
 class FrontSettings(_Settings):
     """Which models of a run a front shows."""
 
@@ -306,7 +312,7 @@ class FrontSettings(_Settings):
         Weights | None,
         Field(
             description="only models with these: the supernet's, or their own of standard NAS (a search has both); "
-            "pruned without training, after the recovery that all methods get, or by a method's native recipe"
+            "pruned without training, after the refit or the recovery that all get, or by a method's native recipe"
         ),
     ] = None
 
@@ -328,13 +334,20 @@ class PickSettings(Budgets):
 
 
 class CompareSettings(TrackingSettings):
-    """At which sizes methods are compared, and after how much training."""
+    """At which sizes methods are compared, and what their models get before."""
 
     density: Annotated[
         str | None,
         BeforeValidator(_text),
         Field(description="budgets, shares of the encoder's parameters; those that were pruned at if not given"),
     ] = None
+    refit: Annotated[
+        bool,
+        Field(
+            description="solve for outgoing maps anew, of the models within these budgets, of every method: a layer of "
+            "its own, and what a recovery begins with"
+        ),
+    ] = True
     recover: Annotated[
         int | None,
         Field(ge=1, description="distil the models within these budgets, of every method, for so many steps"),
@@ -370,6 +383,10 @@ class ExtractSettings(ModelChoice):
     """Where an extracted model goes."""
 
     to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
+    refit: Annotated[
+        bool,
+        Field(description="solve its outgoing maps for anew, as `export` does; its weights as they are if not given"),
+    ] = False
 
 
 class ExportSettings(ModelChoice):

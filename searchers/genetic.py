@@ -37,6 +37,7 @@ class GeneticSearcher(Searcher):
 
     Attributes:
         steady: breed one point at a time from the latest survivors, instead of as many as the population has.
+        generations: how many were bred since it was made.
     """
 
     remembers = ("xs", "values", "offspring")
@@ -47,6 +48,7 @@ class GeneticSearcher(Searcher):
         if population < 2:
             raise InputError(f"the searcher {self.name!r} needs a population of at least 2, got {population}")
         self.population = population
+        self.generations = 0
         self._operators = Operators(box)
         self._xs, self._values = box.no_results()
         first = [box.draw(self._rng) for _ in range(population - len(self._initial))]
@@ -73,6 +75,7 @@ class GeneticSearcher(Searcher):
         return self._random_point()
 
     def _next_generation(self) -> None:
+        self.generations += 1
         best, self._offspring = self._generation(self._values, 1 if self.steady else self.population)
         self._xs, self._values = self._xs[best], self._values[best]
 

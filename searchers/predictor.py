@@ -81,7 +81,9 @@ class Predictor(Searcher):
         seed, front = int(self._rng.integers(2**31)), self._xs[is_front(self._values)]
         inner = NSGA2(replace(self.box, seed=seed, initial=front), population=_POPULATION)
         found: list[Points] = []
-        for _ in range(_EVALUATIONS // _POPULATION):
+        for _ in range(rounds := _EVALUATIONS // _POPULATION):
+            if inner.generations > 2 * rounds:  # nearly all that it breeds is known: an objective may be constant
+                break
             xs = inner.ask(_POPULATION)
             inner.tell(xs, predict(self.box.shares(xs)))
             found += [x for x in xs if not self._knows(x)]

@@ -81,11 +81,12 @@ def all_layers() -> ReportFacts:
     costs = ("parameters", "encoder_parameters", "macs", "latency_ms", "disk_mb", "latency_predicted_ms")
     zeros = changed(zeros, nonzero=0.25, density=0.25, weights=Weights.NATIVE, **dict.fromkeys(costs))
     recovered = point("3" * 16, 6.0, 0.12, 3e6, front=True, method="kcm", density=0.3, weights=Weights.RECOVERED)
+    refitted = point("4" * 16, 6.5, 0.16, 3e6, front=True, method="kcm", density=0.3, weights=Weights.REFITTED)
     approaches = (Approach(Weights.SUPERNET, 190.0, 0.75), Approach(Weights.STANDARD, 7300.0, 0.51))
     layers = {layer: layer.label for layer in Layer} | {Layer.RECOVERED: "equal short recovery: 1 epoch"}
     return replace(
         one_layer(),
-        points=(*POINTS, own, replace(zeros, kept=0.25), recovered),
+        points=(*POINTS, own, replace(zeros, kept=0.25), refitted, recovered),
         wholes={
             Layer.NONE: replace(FULL, on_front=False),
             Layer.RECOVERED: changed(replace(FULL, on_front=False), error_selection=0.07),

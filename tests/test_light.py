@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from secateur.cli.app import COMMANDS
-from secateur.tests.cli.conftest import finished, inputs  # noqa: F401 (fixtures)
+from secateur.tests.cli.conftest import copied, finished, inputs  # noqa: F401 (fixtures)
 
 HEAVY = "torch", "transformers", "datasets", "accelerate", "sklearn", "scipy", "pandas", "optuna", "pymoo"
 DRAWS = "matplotlib", "plotly"
@@ -59,8 +59,19 @@ def test_numbers_are_read_lightly(finished, words):  # noqa: F811
     assert not modules & {*HEAVY, *DRAWS}
 
 
-@pytest.mark.parametrize("command", ["report", "compare"])
-def test_pages_are_drawn_lightly(finished, command):  # noqa: F811
-    printed, modules = imported(command, finished)
+@pytest.mark.parametrize("words", [["report"], ["compare", "--no-refit"]], ids=" ".join)
+def test_pages_are_drawn_lightly(finished, words):  # noqa: F811
+    words, page = [words[0], finished, *words[1:]], finished / "report.html"
+    page.unlink()
+    printed, modules = imported(*words)
     assert "report.html" in printed
+    assert page.is_file()
     assert not modules & set(HEAVY)
+    again, modules = imported(*words)
+    assert again == printed
+    assert "matplotlib" not in modules  # the pictures show all that already
+
+
+def test_what_was_refitted_is_compared_lightly(copied):  # noqa: F811
+    assert "torch" in imported("compare", copied)[1]
+    assert not imported("compare", copied)[1] & set(HEAVY)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 # What a budget is a share of; a model with zeros is as large as before, so it has an axis of its own.
 ENCODER, NONZERO = "encoder_parameters", "nonzero"
-_TOLERANCE = 1 + 1e-9  # of a budget
+TOLERANCE = 1 + 1e-9  # of a budget
 
 
 @dataclass(frozen=True)
@@ -152,6 +152,7 @@ class Comparison:
         budgets: shares of the encoder's parameters at which methods are compared, the largest first.
         yardstick: what the errors are held against.
         epochs: of the distillation in the layer of equal recovery; None where there is none.
+        after_refit: it began with refitted models.
         facts: evaluator, splits, recovery: name to sentence.
     """
 
@@ -164,6 +165,7 @@ class Comparison:
     budgets: tuple[float, ...]
     yardstick: Yardstick
     epochs: float | None
+    after_refit: bool
     facts: dict[str, str]
 
     def to_dataframe(self) -> pd.DataFrame:
@@ -201,7 +203,8 @@ class Comparison:
         """Name a layer for people."""
         if layer is not Layer.RECOVERED or self.epochs is None:
             return layer.label
-        return f"{layer.label}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation"
+        after = " after the refit" if self.after_refit else ""
+        return f"{layer.label}: {self.epochs:g} epoch{'' if self.epochs == 1 else 's'} of distillation{after}"
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -212,6 +215,11 @@ class Comparison:
 
         found = [Entry.of(list(points)) for _, points in groupby(sorted(self.points, key=group), key=group)]
         return tuple(sorted(found, key=lambda e: (list(Layer).index(e.layer), e.axis, -e.density, e.error_selection)))
+
+    def rows(self, layer: Layer) -> tuple[Entry, ...]:
+        """Return a layer's table: the whole model, where it has one, then the entries in their order."""
+        whole = [Entry.of([self.wholes[layer]])] if layer in self.wholes else []
+        return (*whole, *(entry for entry in self.entries if entry.layer == layer))
 
     @property
     def standings(self) -> tuple[Standing, ...]:
@@ -241,7 +249,7 @@ class Comparison:
             mine = [e for e in self.entries if (e.layer, e.axis) == (layer, axis) and not math.isnan(e.error_selection)]
             budgets = sorted({e.density for e in mine}, reverse=True) if axis == NONZERO else self.budgets
             for budget in budgets:
-                within = [e for e in mine if e.share <= budget * _TOLERANCE]
+                within = [e for e in mine if e.share <= budget * TOLERANCE]
                 if within:
                     best = min(within, key=lambda e: (e.error_selection, e.share))
                     found.append(Winner(layer, axis, budget, best))

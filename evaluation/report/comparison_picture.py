@@ -12,6 +12,7 @@ from ..weights import Layer
 from .comparison import NONZERO, Comparison, Entry
 from .drawing import INK, Mark, draw_method, draw_yardstick, frame, plain, save
 from .looks import Look, looks
+from .stamp import stamp
 
 
 def write_comparison_picture(path: Path, facts: Comparison) -> None:
@@ -34,7 +35,7 @@ def write_comparison_picture(path: Path, facts: Comparison) -> None:
         _draw(one, facts, layer, styles)
     axes[0].set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
     figure.suptitle(plain(facts.title), fontsize=13, color=INK, x=0.01, ha="left")
-    save(figure, path)
+    save(figure, path, stamp(facts))
 
 
 def _draw(axes: Axes, facts: Comparison, layer: Layer, styles: dict[str, Look]) -> None:

@@ -78,8 +78,7 @@ def _cells(facts: Comparison, entry: Entry) -> tuple[str, ...]:
 
 
 def _layer(facts: Comparison, layer: Layer) -> str:
-    whole = facts.wholes.get(layer)
-    entries = ([Entry.of([whole])] if whole is not None else []) + [e for e in facts.entries if e.layer == layer]
+    entries = facts.rows(layer)
     title, models = escape(facts.layer_title(layer)), f"{len(entries)} model{'' if len(entries) == 1 else 's'}"
     return f"""<details>
 <summary>{title[0].upper()}{title[1:]}: {models}, several seeds of one put together</summary>

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.path import Path as Outline
 
 from ...files import replace_file
 from .looks import Look
@@ -64,7 +66,7 @@ def draw_method(axes: Axes, marks: Iterable[Mark], look: Look, top: float, label
         hollow: the models have zeros.
     """
     known = sorted((m for m in marks if m.is_known), key=lambda m: m.x)
-    style = {"marker": look.marker, "markersize": 8, "zorder": 3, "markeredgewidth": 1.4 if hollow else 0.6}
+    style = {"marker": _marker(look), "markersize": 8, "zorder": 3, "markeredgewidth": 1.4 if hollow else 0.6}
     line = {"linestyle": "--" if hollow else "-", "color": look.light, "linewidth": 1}
     axes.plot([m.x for m in known], [m.y for m in known], alpha=0.7, **line)
     axes.plot([], [], label=label, **line, **_fill(look.light, hollow), **style)
@@ -77,6 +79,11 @@ def draw_method(axes: Axes, marks: Iterable[Mark], look: Look, top: float, label
             axes.plot(mark.x, top, marker=_ARROW, color=colour, markersize=10, clip_on=False, zorder=4)
         else:
             axes.plot(mark.x, mark.y, **_fill(colour, hollow), **style)
+
+
+def _marker(look: Look) -> Outline:
+    closed = (Outline(np.vstack([ring, ring[:1]]), closed=True) for ring in look.rings)
+    return Outline.make_compound_path(*closed)
 
 
 def _fill(colour: str, hollow: bool) -> dict[str, str]:
@@ -104,10 +111,10 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
         axes.plot([], [], marker=_ARROW, color=INK, linestyle="", label="error above the picture", markersize=9)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a PNG file, replaced at once or left as it was."""
+def save(figure: Figure, path: Path, stamp: str) -> None:
+    """Write a PNG file that bears a stamp, replaced at once or left as it was."""
     with replace_file(path) as part:
-        figure.savefig(part, format="png", facecolor="white")
+        figure.savefig(part, format="png", facecolor="white", metadata={"Comment": stamp})
 
 
 def plain(text: str) -> str:

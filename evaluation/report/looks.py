@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-from matplotlib.markers import MarkerStyle
-from matplotlib.path import Path as Outline
-from matplotlib.transforms import Affine2D
+from numpy.typing import NDArray
 
 from ...pruners import PRUNERS
 from ...searchers import SEARCHERS
@@ -28,34 +26,48 @@ _COLOURS = (
     ("#b3802a", "#e8c06a"),
     ("#aa4499", "#dd8fd0"),
 )
-# Shapes by their names in plotly and in matplotlib, which writes stars of n points as (n, 1, angle).
-_MARKERS: dict[str, str | tuple[int, int, int] | list[tuple[int, int]]] = {
-    "circle": "o",
-    "square": "s",
-    "triangle-up": "^",
-    "diamond": "D",
-    "cross": "P",
-    "triangle-down": "v",
-    "x": "X",
-    "pentagon": "p",
-    "triangle-left": "<",
-    "star-diamond": (4, 1, 0),
-    "triangle-right": ">",
-    "hexagon": "h",
-    "diamond-tall": "d",
-    "hexagram": (6, 1, 0),
-    "octagon": "8",
-    "star-square": (4, 1, 45),
-    "hexagon2": "H",
-    "star-triangle-up": (3, 1, 0),
-    "star-triangle-down": (3, 1, 180),
-    "hourglass": [(-1, 1), (1, 1), (-1, -1), (1, -1)],
-    "bowtie": [(-1, 1), (-1, -1), (1, 1), (1, -1)],
-    "diamond-wide": [(-2, 0), (0, -1), (2, 0), (0, 1)],
+
+
+def _ring(points: int, *, inner: float = 1.0, turn: float = 0.0) -> NDArray[np.float64]:
+    """Return corners `(points, 2)` around the middle, from the top to the left; every other one is `inner` from it."""
+    angles = np.radians(turn + np.arange(points) * 360 / points)
+    radii = np.where(np.arange(points) % 2, inner, 1.0)
+    return radii[:, None] * np.column_stack([-np.sin(angles), np.cos(angles)])
+
+
+_TURN = np.array([[0, 1], [-1, 0]])  # of rows of corners, a quarter to the left
+_TRIANGLE, _WIDE = np.array([(0, 1), (-1, -1), (1, -1)]), np.array([(-2, 0), (0, -1), (2, 0), (0, 1)])
+_PLUS = np.array(
+    [(1, 1), (1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1), (-1, -3), (1, -3), (1, -1), (3, -1), (3, 1)]
+)
+_HOURGLASS = np.array([(-1, 1), (1, 1), (-1, -1), (1, -1)])
+# Shapes by their names in plotly: corners, of any size.
+_SHAPES: dict[str, NDArray[np.float64]] = {
+    "circle": _ring(48),
+    "square": _ring(4, turn=45),
+    "triangle-up": _TRIANGLE,
+    "diamond": _ring(4),
+    "cross": _PLUS,
+    "triangle-down": -_TRIANGLE,
+    "x": _PLUS @ (_TURN + np.eye(2)),
+    "pentagon": _ring(5),
+    "triangle-left": _TRIANGLE @ _TURN,
+    "star-diamond": _ring(8, inner=0.5),
+    "triangle-right": -_TRIANGLE @ _TURN,
+    "hexagon": _ring(6),
+    "diamond-tall": _WIDE @ _TURN,
+    "hexagram": _ring(12, inner=0.5),
+    "octagon": _ring(8, turn=22.5),
+    "star-square": _ring(8, inner=0.5, turn=45),
+    "hexagon2": _ring(6, turn=30),
+    "star-triangle-up": _ring(6, inner=0.3),
+    "star-triangle-down": _ring(6, inner=0.3, turn=180),
+    "hourglass": _HOURGLASS,
+    "bowtie": _HOURGLASS @ _TURN,
+    "diamond-wide": _WIDE,
 }
 _SHIFT = 4  # of a searcher's colour: a pruner with its shape has another one
-_TURN = np.linspace(0, 2 * np.pi, 16)
-_DOT = 0.25 * np.column_stack([np.sin(_TURN), np.cos(_TURN)])  # clockwise
+_DOT = 0.25 * _ring(15)
 _SEARCHED = re.compile(r"(?:standard )?nas \((\w+)\)")  # what people call what a searcher found
 
 
@@ -66,13 +78,13 @@ class Look:
     Attributes:
         light, dark: its colour on a light and on a dark page.
         symbol: its shape in plotly; a search's has a dot.
-        marker: its shape in matplotlib, an outline from -1 to 1; a search's has a hole.
+        rings: its outline, corners `(n, 2)` from -1 to 1; a search's has a hole, which turns the other way.
     """
 
     light: str
     dark: str
     symbol: str
-    marker: Outline
+    rings: tuple[NDArray[np.float64], ...]
 
 
 def looks(methods: Sequence[str]) -> dict[str, Look]:
@@ -92,35 +104,25 @@ def _look(method: str) -> Look:
     at = order.index(name) if name in order else crc32(name.encode())
     colour = at + _SHIFT if is_search else at
     if method not in (name, f"nas ({name})"):
-        at += 1 + crc32(method.encode()) % (len(_MARKERS) - 1)
-    symbol, marker = list(_MARKERS.items())[at % len(_MARKERS)]
+        at += 1 + crc32(method.encode()) % (len(_SHAPES) - 1)
+    symbol, corners = list(_SHAPES.items())[at % len(_SHAPES)]
+    rings = (outline := corners / np.abs(corners).max(),)
+    if is_search:
+        rings = (outline, _DOT[:: -_turn(outline)] + outline.mean(0))
     light, dark = _COLOURS[colour % len(_COLOURS)]
-    return Look(light, dark, f"{symbol}-dot" if is_search else symbol, _outline(marker, dotted=is_search))
+    return Look(light, dark, f"{symbol}-dot" if is_search else symbol, rings)
 
 
-def _outline(marker: str | tuple[int, int, int] | list[tuple[int, int]], *, dotted: bool) -> Outline:
-    style = MarkerStyle(marker)
-    outline = style.get_path().transformed(style.get_transform())
-    outline = outline.transformed(Affine2D().scale(1 / np.abs(outline.vertices).max()))
-    if not dotted:
-        return outline
-    x, y = np.transpose(outline.to_polygons()[0])
-    turns_left = np.sum(x[:-1] * y[1:] - x[1:] * y[:-1]) > 0
-    dot = (_DOT if turns_left else _DOT[::-1]) + (x[:-1].mean(), y[:-1].mean())
-    return Outline.make_compound_path(outline, Outline(dot, closed=True))  # against the outline's turn: a hole
-
-
-_LETTERS = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
+def _turn(corners: NDArray[np.float64]) -> int:
+    """Return 1 for corners in a row to the left, as the dot's are, else -1."""
+    (x, y), (right, up) = corners.T, np.roll(corners, -1, 0).T
+    return 1 if np.sum(x * up - right * y) > 0 else -1
 
 
 def glyph(look: Look, *, hollow: bool = False) -> str:
     """Return a method's marker as an SVG picture for a legend, in its colour of the page's scheme."""
-    outline = look.marker.transformed(Affine2D().scale(8, -8))
-    parts = [
-        _LETTERS[code] + " ".join(f"{n:.1f}" for n in points) if code in _LETTERS else "Z"
-        for points, code in outline.iter_segments(simplify=False)
-    ]
+    rings = (" ".join(f"{x:.1f},{y:.1f}" for x, y in ring * (8, -8)) for ring in look.rings)
     colours = f"--light:{look.light};--dark:{look.dark}"
     kind = "glyph hollow" if hollow else "glyph"
-    drawn = f'<path d="{"".join(parts)}"/>'
+    drawn = f'<path d="{"".join(f"M{ring}Z" for ring in rings)}"/>'
     return f'<svg class="{kind}" viewBox="-9 -9 18 18" aria-hidden="true" style="{colours}">{drawn}</svg>'

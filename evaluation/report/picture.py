@@ -14,6 +14,7 @@ from .drawing import INK, SOFT, Mark, draw_method, draw_yardstick, frame, plain,
 from .facts import Point, ReportFacts
 from .looks import looks
 from .parts import duration, number
+from .stamp import stamp
 
 
 def write_picture(path: Path, facts: ReportFacts) -> None:
@@ -38,7 +39,7 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     look = {"fontsize": 8, "frameon": False, "labelcolor": INK}
     figure.legend(handles, labels, loc="outside lower center", ncols=2, **look)
     figure.suptitle(plain(facts.title), fontsize=12, color=INK, x=0.01, ha="left")
-    save(figure, path)
+    save(figure, path, stamp(facts))
 
 
 def _draw(axes: Axes, facts: ReportFacts, *, measured: bool) -> None:

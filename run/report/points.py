@@ -13,24 +13,26 @@ from ...evaluation.pareto import is_front
 from ...evaluation.report.facts import Point
 from ...evaluation.weights import SEARCHED, Layer, Weights
 from ...search_space import EncoderShape
+from ..comparison import Equal
 from ..model import model_name
 from ..recipes import label
 
 
-def reported_points(archive: Archive, shape: EncoderShape, epochs: float | None) -> tuple[Point, ...]:
+def reported_points(archive: Archive, shape: EncoderShape, equal: Equal) -> tuple[Point, ...]:
     """Return every model of the run once for each method that found it, in the order they were evaluated.
 
     Args:
         archive: the run's.
         shape: of the whole encoder.
-        epochs: of the recovery that is shown; models after another one are left out, as is the whole model itself.
+        equal: the refit and the recovery that are shown; models after others are left out, as is the
+            whole model itself.
     """
     rows = archive.evaluations(split=SELECTION)
     report = {one.model: one for one in archive.evaluations(split=REPORT)}
     on_front = {one.model for weights in SEARCHED for one in _fronts([one for one in rows if one.weights == weights])}
     found: dict[tuple[str, ...], Point] = {}
     for one in rows:
-        if one.method == WHOLE or (one.weights is Weights.RECOVERED and one.recipe["epochs"] != epochs):
+        if one.method == WHOLE or not equal.shows(one):
             continue
         point = _point(one, report.get(one.model), shape, on_front=one.model in on_front)
         found.setdefault((point.method, *one.model), point)
@@ -46,7 +48,7 @@ def _fronts(rows: list[Evaluation]) -> list[Evaluation]:
     return found
 
 
-def whole_points(archive: Archive, shape: EncoderShape, key: str, epochs: float | None) -> dict[Layer, Point]:
+def whole_points(archive: Archive, shape: EncoderShape, key: str, equal: Equal) -> dict[Layer, Point]:
     """Return, by layer, the whole model with as much training as that layer's others; the untrained one's comes first.
 
     Without training that is the fine-tuned model where it was scored, else the whole network of the search.
@@ -55,7 +57,7 @@ def whole_points(archive: Archive, shape: EncoderShape, key: str, epochs: float 
         archive: the run's.
         shape: of the whole encoder.
         key: of its mask.
-        epochs: of the recovery that is shown.
+        equal: the recovery that is shown.
 
     Raises:
         InputError: it was not evaluated yet.
@@ -66,11 +68,7 @@ def whole_points(archive: Archive, shape: EncoderShape, key: str, epochs: float 
     plain += [one for weights in SEARCHED for one in rows if one.weights == weights]
     if not plain:
         raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
-    trained = [
-        one
-        for one in rows
-        if (one.method, one.weights) == (WHOLE, Weights.RECOVERED) and one.recipe["epochs"] == epochs
-    ]
+    trained = [one for one in rows if (one.method, one.weights) == (WHOLE, Weights.RECOVERED) and equal.shows(one)]
     wholes = {Layer.NONE: plain[0]} | ({Layer.RECOVERED: trained[0]} if trained else {})
     return {layer: _point(one, report.get(one.model), shape) for layer, one in wholes.items()}
 

@@ -9,11 +9,12 @@ from typing import Any
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.latency.table import LatencyTable
-from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page, write_picture
+from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page
 from ...evaluation.report.parts import number, percent
+from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import SEARCHED, Layer, Weights
 from ...search_space import SubnetMask
-from ..comparison import budgets_of, comparison
+from ..comparison import Equal, budgets_of, comparison
 from ..data_facts import DataFacts, data_facts
 from ..folder import RunFolder
 from ..latency import searched_latency_table
@@ -24,31 +25,41 @@ from .points import reported_points, whole_points
 _STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
 
 
-def write_report(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> Path:
+def write_report(
+    folder: RunFolder, archive: Archive, compared: Comparison | None = None, equal: Equal | None = None
+) -> Path:
     """Write `report.html` and, if anything was searched, `front.png` into the run folder; return the page's path.
+
+    A picture that shows just that already is left.
 
     Args:
         folder: the run.
         archive: its archive.
         compared: its methods at equal budgets; at those that were pruned at if None.
+        equal: the refit and the recovery to show; those that there are if None.
     """
-    facts = report_facts(folder, archive, compared)
-    write_page(folder.path / "report.html", facts)
-    if facts.front:
-        write_picture(folder.path / "front.png", facts)
-    return folder.path / "report.html"
+    facts = report_facts(folder, archive, compared, equal)
+    page, picture = folder.path / "report.html", folder.path / "front.png"
+    write_page(page, facts)
+    if facts.front and not is_drawn(picture, facts):
+        from ...evaluation.report import write_picture  # here: matplotlib costs more than all else
+
+        write_picture(picture, facts)
+    return page
 
 
-def report_facts(folder: RunFolder, archive: Archive, compared: Comparison | None = None) -> ReportFacts:
+def report_facts(
+    folder: RunFolder, archive: Archive, compared: Comparison | None = None, equal: Equal | None = None
+) -> ReportFacts:
     """Collect what a report of the run states; as :func:`write_report`."""
     data = data_facts(folder)
     shape = data.shape
     full = SubnetMask.full(shape)
+    equal = Equal.of(archive) if equal is None else equal
     if compared is None:
-        compared = comparison(folder, archive, budgets_of(archive), None)
-    epochs = None if compared is None else compared.epochs
-    points = reported_points(archive, shape, epochs)
-    wholes = whole_points(archive, shape, full.key, epochs)
+        compared = comparison(folder, archive, budgets_of(archive), equal)
+    points = reported_points(archive, shape, equal)
+    wholes = whole_points(archive, shape, full.key, equal)
     there = [layer for layer in Layer if any(p.layer == layer for p in points)]
     searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
     box = box_of(searched, full.key)

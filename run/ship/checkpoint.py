@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from transformers import PreTrainedModel
@@ -27,8 +27,11 @@ from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import evaluations_of, model_name, on_report, open_subnet, whole_evaluation
-from ..project import open_encoder
+from ..project import open_encoder, open_task
+from ..recipes import can_refit
+from ..scores import report_errors
 from ..settings import ExtractSettings, ModelChoice
+from .refit import refit_line, refitted
 
 
 @dataclass(frozen=True)
@@ -68,15 +71,20 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
         supernet = open_encoder(folder)
         kind = None if selection.weights.searched else Weights.FINETUNED
         whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
-    note = constant_note(folder, *errors_of(selection, report))
     to = settings.to or default_folder(folder, selection)
     if not again and (there := read_record(to)) is not None:
-        return Extracted(to, selection.key, there.form, supernet.head, None, note)
+        return Extracted(
+            to, selection.key, there.form, supernet.head, None, constant_note(folder, *errors_of(selection, report))
+        )
     # A stage that begins tidies the run folder up, half-written models included.
     with folder.writing() if settings.to is None else nullcontext():
-        form = write(folder, supernet, selection, report, whole, to, form=settings.form, name=settings.push)
+        model = open_subnet(folder, supernet, selection)
+        facts = card_facts(folder, supernet, model, selection, report, whole, settings.push or to.name)
+        if settings.refit and can_refit(selection):
+            model, facts = _refitted(folder, supernet, model.float(), selection, facts)
+        form = save(folder, model, to, facts, settings.form)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
-    return Extracted(to, selection.key, form, supernet.head, address, note)
+    return Extracted(to, selection.key, form, supernet.head, address, facts.constant)
 
 
 def chosen_evaluations(
@@ -99,35 +107,19 @@ def default_folder(folder: RunFolder, selection: Evaluation) -> Path:
     return folder.path / "subnets" / model_name(selection)
 
 
-def write(
-    folder: RunFolder,
-    supernet: Supernet,
-    selection: Evaluation,
-    report: Evaluation | None,
-    whole: Evaluation | None,
-    to: Path,
-    *,
-    form: Form = "auto",
-    name: str | None = None,
-) -> Written:
-    """Extract a subnetwork and save it with a model card.
-
-    Args:
-        folder: the run.
-        supernet: where it is cut from, unless it has weights of its own.
-        selection: its evaluation on the selection split.
-        report: on the report split, if it was scored there.
-        whole: the whole network's evaluation on the report split, if known.
-        to: the folder to write.
-        form: of the checkpoint.
-        name: what the card calls it; the folder's name if None.
-
-    Returns:
-        The form that was written.
-    """
-    model = open_subnet(folder, supernet, selection)
-    facts = card_facts(folder, supernet, model, selection, report, whole, name or to.name)
-    return save(folder, model, to, facts, form)
+def _refitted(
+    folder: RunFolder, supernet: Supernet, model: PreTrainedModel, selection: Evaluation, facts: CardFacts
+) -> tuple[PreTrainedModel, CardFacts]:
+    """Return a model after a refit, where the selection split says so, and what its card says."""
+    task = open_task(folder)
+    done = refitted(folder, task, supernet, model, selection)
+    sections = {"Refit": refit_line(facts.metric, done)}
+    if not done.kept:
+        return model, replace(facts, sections=sections)
+    error = report_errors(done.model, task)[ERROR]
+    note = constant_note(folder, done.after, error)
+    scores = {"selection": 1 - done.after, "report": {"report": 1 - error}, "constant": note}
+    return done.model, replace(facts, **scores, sections=sections)
 
 
 def card_facts(
@@ -152,20 +144,15 @@ def card_facts(
     """
     latency = None if report is None else report.values.get("latency_ms")
     conditions = _conditions(folder) if latency is not None else ""
-    whole_mask, trained = SubnetMask.full(supernet.shape), _training(folder, selection)
-    origin = _origin(folder)
+    trained, origin = _training(folder, selection), _origin(folder)
     return CardFacts(
         name=name,
         head=supernet.head,
         parent=origin,
-        key=selection.key,
-        heads=selection.mask.heads_per_layer,
-        neurons=selection.mask.neurons_per_layer,
-        hidden_size=selection.mask.hidden_size,
+        mask=selection.mask,
+        shape=supernet.shape,
         parameters=sum(p.numel() for p in model.parameters()),
         parent_parameters=sum(p.numel() for p in supernet.model.parameters()),
-        encoder_parameters=selection.mask.encoder_parameters(supernet.shape),
-        parent_encoder_parameters=whole_mask.encoder_parameters(supernet.shape),
         task=folder.project.task,
         metric=folder.record["facts"]["metric"],
         selection=1 - selection.values[ERROR],
@@ -215,8 +202,11 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
         case Weights.LADDER:
             steps = folder.settings("ladder")["steps"]
             return f"cut from the rung above it, refitted, and distilled from the fine-tuned model for {steps} steps"
+        case Weights.REFITTED:
+            return "its outgoing maps were solved for anew after that, nothing was trained"
         case Weights.RECOVERED:
-            return f"distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
+            refit = "a refit and " if "refit" in selection.recipe else ""
+            return f"{refit}distilled from the fine-tuned model for {selection.recipe['epochs']:g} epochs after that"
         case Weights.NATIVE:
             left = selection.values.get("nonzero")
             nonzero = "" if left is None else f"; {left:.1%} of the weights it prunes are left, the others are zeros"

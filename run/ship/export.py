@@ -28,7 +28,7 @@ from ...files import replace_text
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
-from ...supernet.shipping.model_card import CardFacts
+from ...supernet.shipping.model_card import CardFacts, markdown_table
 from ...supernet.shipping.needed import needed
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.session import OnnxModel
@@ -42,11 +42,12 @@ from ..folder import RunFolder
 from ..latency import latency_table_here
 from ..model import evaluations_of, open_subnet
 from ..project import load_supernet, open_encoder, open_task
+from ..recipes import can_refit
 from ..scores import onnx_errors, report_errors
 from ..settings import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
-from .refit import can_refit, refit_line, refitted
+from .refit import refit_line, refitted
 
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, REFITTED, RECOVERED = "whole model", "cut out", "refitted", "recovered"
@@ -94,7 +95,7 @@ class Exported:
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
-        known = {"folder": str(self.checkpoint.folder), "key": self.facts.key, "parameters": self.facts.parameters}
+        known = {"folder": str(self.checkpoint.folder), "key": self.facts.mask.key, "parameters": self.facts.parameters}
         known["constant"] = self.facts.constant is not None
         steps = [rounded(asdict(row)) for row in self.rows]
         return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
@@ -275,7 +276,6 @@ def _time(latency: Latency | None) -> str:
 
 def _markdown(rows: list[Row], metric: str, target: LatencyTarget) -> str:
     columns = _columns(rows, metric)
-    lines = [[column.head for column in columns], ["---"] * len(columns), *zip(*(column.cells for column in columns))]
-    table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    table = markdown_table([column.head for column in columns], zip(*(column.cells for column in columns)))
     conditions = str(target.model_copy(update={"runtime": TORCH}))
     return f"{table}\n\nMeasured end to end, the two models in turn, on {conditions}, and so in the other\nruntimes."

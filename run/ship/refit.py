@@ -12,7 +12,6 @@ from transformers import PreTrainedModel
 
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_error
-from ...evaluation.weights import Weights
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
@@ -20,8 +19,8 @@ from ...supernet.stored.storage import load_model
 from ...tasks import Task
 from ...tasks.batches import collate
 from ..folder import RunFolder
+from ..recipes import REFIT_TEXTS
 
-TEXTS = 512  # of the training split, without their labels
 _BATCH = 32
 
 
@@ -43,7 +42,9 @@ class Refitted:
     seconds: float
 
 
-def whole_sums(whole: Supernet, task: Task, seed: int, mask: SubnetMask | None = None, texts: int = TEXTS) -> WholeSums:
+def whole_sums(
+    whole: Supernet, task: Task, seed: int, mask: SubnetMask | None = None, texts: int = REFIT_TEXTS
+) -> WholeSums:
     """Return what models of a run are refitted to, on texts of the training split that the seed draws.
 
     Args:
@@ -61,11 +62,6 @@ def whole_sums(whole: Supernet, task: Task, seed: int, mask: SubnetMask | None =
     return WholeSums(whole, batches, rng, mask=mask)
 
 
-def can_refit(evaluation: Evaluation) -> bool:
-    """Tell whether a model is a cut of another one: nothing was trained after it, and no weights are zero."""
-    return evaluation.weights.origin is not None and evaluation.values.get("nonzero", 1.0) == 1.0
-
-
 def refitted(
     folder: RunFolder, task: Task, supernet: Supernet, model: PreTrainedModel, evaluation: Evaluation
 ) -> Refitted:
@@ -78,7 +74,7 @@ def refitted(
         model: in float32; left as it is.
         evaluation: of the model on the selection split.
     """
-    whole = supernet if evaluation.weights == Weights.SUPERNET else Supernet(load_model(folder.finetuned))
+    whole = supernet if evaluation.weights.origin == "supernet" else Supernet(load_model(folder.finetuned))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole.model.float().to(device)  # pyright: ignore[reportArgumentType]
     begin = time.monotonic()
@@ -98,5 +94,5 @@ def refit_line(metric: str, done: Refitted) -> str:
     verdict = "" if done.kept else "; it is left as it was"
     return (
         f"{metric} on the selection split {1 - done.before:.4f} as it was cut out, {1 - done.after:.4f} with its "
-        f"outgoing maps solved for anew on {TEXTS} texts without labels, in {done.seconds:.0f} s{verdict}"
+        f"outgoing maps solved for anew on {REFIT_TEXTS} texts without labels, in {done.seconds:.0f} s{verdict}"
     )

@@ -6,17 +6,18 @@ import math
 
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import REPORT, SELECTION
+from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.report.comparison import Comparison
-from ...evaluation.report.comparison_picture import write_comparison_picture
+from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import UNSEARCHED, Weights
 from ...supernet.training.settings import RecoverySettings
-from ..comparison import Budgets, Compared, budgets_of, comparison
+from ..comparison import Budgets, Compared, Equal, budgets_of, comparison
 from ..data_facts import data_facts
 from ..folder import RunFolder
 from ..processes import check_alone
+from ..recipes import can_refit, recovered_row, refitted_row
 from ..report.report import write_report
-from ..settings import CompareSettings, parse_densities
+from ..settings import CompareSettings, RefitSettings, parse_densities
 from ..telling import call_of
 
 PICTURE = "compare.png"
@@ -25,14 +26,14 @@ PICTURE = "compare.png"
 def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
     """Return what each method gets at each size, and write report.html and compare.png.
 
-    In three layers that are never mixed: no recovery, the same short recovery for all, a method's own full recipe.
-    Where a recovery is asked for, the second layer is made, from models of all methods.
+    In four layers that are never mixed: no recovery, a refit, the same short recovery for all, a method's own full
+    recipe. What is missing of the second is made, and of the third where it is asked for, from models of all methods.
 
     Raises:
         InputError: nothing was searched or pruned yet, or not at these densities.
     """
     check_alone("compare")
-    asked = None if settings.density is None else parse_densities(settings.density)
+    densities = None if settings.density is None else parse_densities(settings.density)
     if settings.recover is not None and settings.recover_epochs is not None:
         raise InputError("`recover` and `recover_epochs` are two ways to say how long; give one")
     trackers: tuple[str, ...] = ()
@@ -43,20 +44,22 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with Archive(folder.archive) as archive:
-        budgets = budgets_of(archive, asked)
+        budgets = budgets_of(archive, densities)
         if not len(archive):
             raise InputError(_nothing(folder))
         epochs = settings.recover_epochs
         if settings.recover is not None:
             epochs = settings.recover / math.ceil(data_facts(folder).train / RecoverySettings().batch_size)
-        if epochs is not None:
-            with folder.writing():
-                _recover(folder, archive, budgets, epochs, trackers)
-        facts = comparison(folder, archive, budgets, epochs)
+        _make(folder, archive, budgets, settings, epochs, trackers)
+        equal = Equal.of(archive, epochs, settings.refit)
+        facts = comparison(folder, archive, budgets, equal)
         if facts is None:
             raise InputError(_none_there(folder, archive, budgets))
-        write_report(folder, archive, facts)
-    write_comparison_picture(folder.path / PICTURE, facts)
+        write_report(folder, archive, facts, equal)
+    if not is_drawn(folder.path / PICTURE, facts):
+        from ...evaluation.report import write_comparison_picture
+
+        write_comparison_picture(folder.path / PICTURE, facts)
     return facts
 
 
@@ -74,24 +77,56 @@ def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     return f"no method has a model of {folder.path} at a density of {asked}; {there}"
 
 
-def _recover(folder: RunFolder, archive: Archive, budgets: Budgets, epochs: float, trackers: tuple[str, ...]) -> None:
-    """Recover what was not: each method's models at the budgets, and the whole one."""
+def _make(
+    folder: RunFolder,
+    archive: Archive,
+    budgets: Budgets,
+    settings: CompareSettings,
+    epochs: float | None,
+    trackers: tuple[str, ...],
+) -> None:
+    """Refit what was not, of each method's models at the budgets, then recover those and the whole one if asked to."""
+    cut = Equal(None, refit=False, after_refit=False)
+    compared = Compared(folder, archive, budgets, cut)
+    found = [one for of in compared.searched().values() for one in of] + compared.pruned()
+    models = [*{(one.selection.model, one.selection.method): one.selection for one in found}.values()]
+    refits = [(before, refitted_row(before)) for before in models if settings.refit and can_refit(before)]
+    todo = _missing(archive, refits)
+    if not todo and epochs is None:
+        return
     from ..project import open_task
     from ..scoring import Scorer
-    from .equal_recovery import recover_all, recovered_row
+    from .equal import recover_all, refit_all
+    from .sources import Sources
 
-    settings, scorer = RecoverySettings(epochs=epochs), Scorer.open(folder, open_task(folder))
-    with folder.stage("recover", settings):
-        scorer.keep_whole(archive)
-        compared = Compared(folder, archive, budgets)
-        whole = compared.whole()
-        found = [] if whole is None else [whole]
-        found += [one for of in compared.searched().values() for one in of] + compared.pruned()
-        models = {(one.selection.model, one.selection.method): one.selection for one in found}
-        rows = [(before, recovered_row(before, settings)) for before in models.values()]
-        done = {one.model for one in archive.evaluations(split=REPORT, weights=Weights.RECOVERED)}
-        todo = [(before, row) for before, row in rows if row.model not in done]
-        if len(todo) < len(rows):
-            folder.tell.say(f"recover: {len(rows) - len(todo)} of {len(rows)} models are in the archive already")
+    with folder.writing():
+        sources = Sources(Scorer.open(folder, open_task(folder)))
+        sources.scorer.keep_whole(archive)
         if todo:
-            recover_all(scorer, archive, todo, settings, trackers)
+            _say(folder, "refit", len(todo), len(refits))
+            with folder.stage("refit", RefitSettings()):
+                refit_all(sources, archive, todo)
+        if epochs is None:
+            return
+        recovery = RecoverySettings(epochs=epochs)
+        with folder.stage("recover", recovery):
+            made = {row.model: row for row in archive.evaluations(split=SELECTION, weights=Weights.REFITTED)}
+            begins = {(before.model, before.method): made[row.model] for before, row in refits}
+            whole = Compared(folder, archive, budgets, cut).whole()  # it may be scored just now
+            models = [*([] if whole is None else [whole.selection]), *models]
+            rows = [(one, recovered_row(begins.get((one.model, one.method), one), epochs)) for one in models]
+            todo = _missing(archive, rows)
+            _say(folder, "recover", len(todo), len(rows))
+            if todo:
+                recover_all(sources, archive, todo, recovery, trackers)
+
+
+def _missing(archive: Archive, rows: list[tuple[Evaluation, Evaluation]]) -> list[tuple[Evaluation, Evaluation]]:
+    """Return those whose second row is not in the archive; the first is what the model got before."""
+    done = {row.model for row in archive.evaluations(split=REPORT)}
+    return [(before, row) for before, row in rows if row.model not in done]
+
+
+def _say(folder: RunFolder, name: str, todo: int, of: int) -> None:
+    if todo < of:
+        folder.tell.say(f"{name}: {of - todo} of {of} models are in the archive already")

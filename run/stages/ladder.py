@@ -31,7 +31,8 @@ from ..data_facts import data_facts
 from ..folder import RunFolder
 from ..model import weights_folder
 from ..processes import check_alone
-from ..scoring import Scorer, make_row
+from ..recipes import make_row
+from ..scoring import Scorer
 from ..settings import SHARES, LadderSettings, RecoverOptions, parse_amounts, parse_shares
 from ..ship.recovery import distilled
 from ..ship.refit import whole_sums

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -62,7 +62,7 @@ def write_checkpoint(
         if written == "secateur":
             _drop_code(part)
         _write_card(part, card, written, picture)
-        write_record(part, record_of(part, written, asdict(card)))
+        write_record(part, record_of(part, written, card.to_json()))
     return written
 
 
@@ -86,7 +86,7 @@ def write_card(folder: Path, card: CardFacts, *, picture: Path | None = None) ->
     Raises:
         InputError: a folder that Secateur did not write, or a damaged one.
     """
-    record = replace(_record(folder), card=asdict(card))
+    record = replace(_record(folder), card=card.to_json())
     _write_card(folder, card, record.form, picture)
     write_record(folder, record)
 

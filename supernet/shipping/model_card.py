@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from ...errors import InputError
+from ...search_space import EncoderShape, SubnetMask
 from ..heads import auto_class
 from ..stored.record import RECORD, Written
 
@@ -35,11 +36,9 @@ class CardFacts:
         name: the model's name, for example its folder.
         head: what it has.
         parent: the fine-tuned model it was cut from, a hub name or a folder.
-        key: `SubnetMask.key`.
-        heads, neurons: kept per layer of the parent, `L` numbers each; 0 for a dropped block.
-        hidden_size: kept width of the residual stream.
+        mask: what is kept of the parent.
+        shape: of the parent's encoder.
         parameters, parent_parameters: of the whole models, embeddings included.
-        encoder_parameters, parent_encoder_parameters: of their encoders' layers.
         task: name of the task.
         metric: name of the score; higher is better.
         selection: score on the selection split, which the search chose on; None if not measured.
@@ -56,14 +55,10 @@ class CardFacts:
     name: str
     head: Head
     parent: str
-    key: str
-    heads: tuple[int, ...]
-    neurons: tuple[int, ...]
-    hidden_size: int
+    mask: SubnetMask
+    shape: EncoderShape
     parameters: int
     parent_parameters: int
-    encoder_parameters: int
-    parent_encoder_parameters: int
     task: str
     metric: str
     selection: float | None
@@ -80,6 +75,10 @@ class CardFacts:
         if self.latency_ms is not None and not self.latency_conditions:
             raise ValueError("a latency needs its conditions: device, threads, batch size, sequence length, precision")
 
+    def to_json(self) -> dict[str, Any]:
+        """Return all of it, JSON-ready; :func:`read_facts` reads it."""
+        return {**vars(self), "mask": self.mask.to_json(), "shape": asdict(self.shape)}
+
 
 def read_facts(stored: Mapping[str, Any], folder: Path) -> CardFacts:
     """Return facts that went through JSON.
@@ -88,7 +87,8 @@ def read_facts(stored: Mapping[str, Any], folder: Path) -> CardFacts:
         InputError: they are damaged; says in which folder.
     """
     try:
-        return CardFacts(**{**stored, "heads": tuple(stored["heads"]), "neurons": tuple(stored["neurons"])})
+        mask, shape = SubnetMask.from_json(stored["mask"]), EncoderShape(**stored["shape"])
+        return CardFacts(**{**stored, "mask": mask, "shape": shape})
     except (TypeError, KeyError, ValueError) as error:
         raise InputError(f"what {folder / RECORD} says of the card is damaged; get the checkpoint again") from error
 
@@ -128,10 +128,10 @@ def model_card(facts: CardFacts, form: Written, *, picture: str | None = None) -
 
 
 def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
-    kept = facts.encoder_parameters / facts.parent_encoder_parameters
+    kept = facts.mask.encoder_parameters(facts.shape) / facts.shape.encoder_parameters
     about = (
         f"A subnetwork of `{facts.parent}`, cut out by Secateur: it keeps {kept:.1%} of the encoder's parameters. "
-        f"Subnetwork `{facts.key}`."
+        f"Subnetwork `{facts.mask.key}`."
     )
     if facts.method:
         about += f" Found by {facts.method}."
@@ -162,7 +162,7 @@ def _body(facts: CardFacts, form: Written, picture: str | None) -> str:
 
 ## Architecture
 
-The residual stream keeps {facts.hidden_size} dimensions. A block that keeps nothing is dropped: its input passes
+The residual stream keeps {facts.mask.hidden_size} dimensions. A block that keeps nothing is dropped: its input passes
 through.
 
 {_architecture(facts)}
@@ -233,29 +233,31 @@ def _licence(facts: CardFacts) -> str:
 def _scores(facts: CardFacts) -> str:
     rows = [] if facts.selection is None else [("selection", facts.selection, None)]
     rows += [(split, value, facts.parent_report.get(split)) for split, value in facts.report.items()]
-    return _table(
+    return markdown_table(
         ("split", "this model", "parent"),
         [(split, f"{value:.4f}", "" if parent is None else f"{parent:.4f}") for split, value, parent in rows],
     )
 
 
 def _sizes(facts: CardFacts) -> str:
+    kept, whole = facts.mask.encoder_parameters(facts.shape), facts.shape.encoder_parameters
     rows = [
         ("parameters", f"{facts.parameters:,}", f"{facts.parent_parameters:,}"),
-        ("encoder parameters", f"{facts.encoder_parameters:,}", f"{facts.parent_encoder_parameters:,}"),
+        ("encoder parameters", f"{kept:,}", f"{whole:,}"),
     ]
-    text = _table(("", "this model", "parent"), rows)
+    text = markdown_table(("", "this model", "parent"), rows)
     if facts.latency_ms is None:
         return text
     return f"{text}\n\nLatency: {facts.latency_ms:.3g} ms, measured end to end on {facts.latency_conditions}."
 
 
 def _architecture(facts: CardFacts) -> str:
-    pairs = enumerate(zip(facts.heads, facts.neurons, strict=True))
+    pairs = enumerate(zip(facts.mask.heads_per_layer, facts.mask.neurons_per_layer, strict=True))
     rows = [(str(layer), str(heads or "dropped"), str(neurons or "dropped")) for layer, (heads, neurons) in pairs]
-    return _table(("layer", "heads", "neurons"), rows)
+    return markdown_table(("layer", "heads", "neurons"), rows)
 
 
-def _table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
-    lines = [header, ("---",) * len(header), *rows]
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)

@@ -214,6 +214,9 @@ def test_layers_are_never_mixed(visit):
     shown = "[...new Set(usable().map((point) => point.layer))]"
     assert page.evaluate(shown) == ["none"]
     assert page.evaluate("whole().values.error_selection") == 0.08
+    page.check("input[value=refitted]")
+    assert page.evaluate(shown) == ["refitted"]
+    assert page.evaluate("whole().values.error_selection") == 0.08
     page.check("input[value=recovered]")
     assert page.evaluate(shown) == ["recovered"]
     assert page.evaluate("whole().values.error_selection") == 0.07
@@ -317,7 +320,7 @@ def test_a_phone_in_the_dark(visit, tmp_path):
     for page in (light, dark):
         assert wide(page) == 0
         page.click("#more-title")
-        for layer in ("recovered", "native"):
+        for layer in ("refitted", "recovered", "native"):
             page.check(f"input[value={layer}]")
             assert wide(page) == 0
         colours.append(page.evaluate("getComputedStyle(document.body).backgroundColor"))

@@ -153,7 +153,7 @@ def archive_rows(run: Path, split: str | None = None) -> list[tuple]:
 
 
 def _unclocked(values: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in values.items() if not name.startswith("latency")}
+    return {name: value for name, value in values.items() if not name.startswith(("latency", "shared_seconds"))}
 
 
 def record(run: Path) -> dict:

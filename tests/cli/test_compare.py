@@ -15,24 +15,28 @@ from secateur.evaluation.archive import Archive
 from secateur.evaluation.model_error import model_error, model_outputs
 from secateur.run.folder import RunFolder
 from secateur.run.model import model_name
-from secateur.run.project import open_task
+from secateur.run.project import load_supernet, open_task
+from secateur.run.ship.refit import whole_sums
 from secateur.searchers import AUTO
 from secateur.supernet.extraction import extract
+from secateur.supernet.refit import refit
+from secateur.supernet.shipping.checkpoint import card_of
 from secateur.supernet.stored.storage import load_model
 from secateur.supernet.training.recovery import recover
 from secateur.supernet.training.settings import RecoverySettings
 
 from .conftest import archive_rows, message_of, record
 
+SHORT = "equal short recovery: 0.5 epochs of distillation"
 NAS = f"nas ({AUTO})"
 PRUNE = ["--method", "kcm,rank_magnitude", "--density", "0.9,0.7"]
 SECOND = ["--method", "kcm", "--density", "0.7", "--seed", "1"]
-LAYERS = {"none": "finetuned", "recovered": "recovered", "native": "native"}
+LAYERS = {"none": "finetuned", "refitted": "refitted", "recovered": "recovered", "native": "native"}
 
 
 @pytest.fixture(scope="module")
 def compared(finished, tmp_path_factory) -> Path:
-    """A run that was searched, pruned with two seeds and recovered; tests must leave it as it is."""
+    """A run that was searched, pruned with two seeds, refitted and recovered; tests must leave it as it is."""
     run = shutil.copytree(finished, tmp_path_factory.mktemp("compared") / "run")
     assert run_command(["prune", str(run), *PRUNE]) == 0
     assert run_command(["prune", str(run), *SECOND]) == 0
@@ -53,11 +57,11 @@ def selection(run: Path, **conditions) -> list:
 
 def test_layers_are_never_mixed(points):
     of = {layer: {p["method"] for p in points if p["layer"] == layer} for layer in LAYERS}
-    assert of["none"] == of["recovered"] == {"whole", NAS, "kcm", "rank_magnitude"}
+    assert of["none"] == of["recovered"] == of["refitted"] | {"whole"} == {"whole", NAS, "kcm", "rank_magnitude"}
     assert of["native"] == {"deepcuts_magnitude"}
     for p in points:
         assert p["weights"] == ("supernet" if (p["method"], p["layer"]) == (NAS, "none") else LAYERS[p["layer"]])
-        assert p["epochs"] == {"none": 0, "recovered": 0.5}.get(p["layer"], p["epochs"])
+        assert p["epochs"] == {"none": 0, "refitted": 0, "recovered": 0.5}.get(p["layer"], p["epochs"])
         if p["layer"] == "native":
             assert (p["axis"], p["latency_ms"], p["macs"], p["encoder_parameters"]) == ("nonzero", None, None, None)
         else:
@@ -66,7 +70,7 @@ def test_layers_are_never_mixed(points):
         assert p["share"] <= p["density"] + 1e-9
     seeds = {(p["method"], p["layer"], p["seed"], p["density"]) for p in points if p["method"] == "kcm"}
     made = ((0, 0.9), (0, 0.7), (1, 0.7))
-    assert seeds == {("kcm", layer, *one) for layer in ("none", "recovered") for one in made}
+    assert seeds == {("kcm", layer, *one) for layer in ("none", "refitted", "recovered") for one in made}
 
 
 def test_points_are_what_the_archive_says(compared, points):
@@ -84,14 +88,17 @@ def test_points_are_what_the_archive_says(compared, points):
         )
         assert (p["key"], p["error_selection"]) == (one.key, pytest.approx(one.values["error"], rel=1e-5))
         assert p["error_report"] == report[one.model].values["error"]
-        assert (p["seconds"], p["shared_seconds"]) == (pytest.approx(one.seconds, rel=1e-5), 0)
-        labels = {"none": 0, "recovered": round(train / 2), "native": train}
+        shared = one.values.get("shared_seconds", 0)
+        assert (shared > 0) == (p["layer"] in ("refitted", "recovered"))
+        assert (p["seconds"], p["shared_seconds"]) == pytest.approx((one.seconds + shared, shared), rel=1e-5)
+        labels = {"none": 0, "refitted": 0, "recovered": round(train / 2), "native": train}
+        assert p["texts"] >= min(train, 512) or p["layer"] in ("none", "native")
         assert p["labels"] == labels[p["layer"]]
     searched = selection(compared, weights="supernet")
     for p in (p for p in points if p["method"] == NAS):
         assert (p["labels"], p["texts"]) == (train + held_out, train + held_out)
-        assert p["shared_seconds"] == pytest.approx(supernet, rel=1e-5)
         if p["layer"] == "none":
+            assert p["shared_seconds"] == pytest.approx(supernet, rel=1e-5)
             within = [one for one in searched if one.values["encoder_parameters"] <= p["density"] * whole]
             assert p["error_selection"] == pytest.approx(min(one.values["error"] for one in within), rel=1e-5)
             assert p["seconds"] == pytest.approx(supernet, rel=1e-5)
@@ -99,19 +106,26 @@ def test_points_are_what_the_archive_says(compared, points):
             assert p["seconds"] > supernet
 
 
-def test_recovered_models_are_distilled_from_the_fine_tuned_one(compared):
+def test_refitted_and_recovered_models_are_made_of_what_was_cut_out(compared):
     """Done once more here; the archive's errors and the kept weights come out."""
-    task, whole = open_task(RunFolder.open(compared)), load_model(compared / "finetuned")
-    teacher = model_outputs(whole, task.train, pad_token_id=task.pad_token_id)
-    rows = [
-        *(one for one in selection(compared, weights="recovered") if one.method in ("rank_magnitude", "whole")),
-        next(one for one in selection(compared, weights="recovered") if one.method == AUTO),
-    ]
-    assert len(rows) == 4
+    folder = RunFolder.open(compared)
+    task, whole = open_task(folder), load_supernet(compared / "finetuned")
+    teacher = model_outputs(whole.model, task.train, pad_token_id=task.pad_token_id)
+    sums = {source: whole_sums(source, task, 0) for source in (whole, load_supernet(compared / "supernet"))}
+    rows = []
+    for weights in ("refitted", "recovered"):
+        there = selection(compared, weights=weights)
+        rows += [one for one in there if one.method in ("rank_magnitude", "whole")]
+        rows.append(next(one for one in there if one.method == AUTO))
+    assert len(rows) == 7
     for one in rows:
-        source = load_model(compared / "supernet") if one.method == AUTO else whole
-        model = extract(source, one.mask)
-        recover(model, task, teacher, RecoverySettings(epochs=0.5), seed=one.seed)
+        source = [*sums][one.method == AUTO]
+        model = extract(source.model, one.mask)
+        if one.method != "whole":
+            assert one.recipe["refit"] == 512
+            refit(model, one.mask, sums[source])
+        if one.weights == "recovered":
+            recover(model, task, teacher, RecoverySettings(epochs=0.5), seed=one.seed)
         error = model_error(model.eval(), task.selection, task.metric, pad_token_id=task.pad_token_id)
         assert one.values["error"] == error
         kept = compared / "pruned" / model_name(one)
@@ -126,7 +140,7 @@ def test_recovered_models_are_distilled_from_the_fine_tuned_one(compared):
 def test_tables_page_and_picture(compared, call):
     result = call("compare", compared)
     text = " ".join(result.out.split())  # folded at spaces
-    for title in ("no recovery", "equal short recovery: 0.5 epochs of distillation", "native recipe"):
+    for title in ("no recovery", "refit", f"{SHORT} after the refit", "native recipe"):
         assert f"{title}, error = 1 - accuracy" in text
     assert "kcm, 2 seeds" in text
     assert "deepcuts_magnitude (non-zero weights)" in text
@@ -161,6 +175,27 @@ def test_another_recovery_is_not_mixed_in(compared, tmp_path, call):
     assert json.loads(again.out) == points
     later = json.loads(call("compare", run, "--density", "0.7", "--json").out)
     assert {p["epochs"] for p in later if p["layer"] == "recovered"} == {0.5}
+    plain = json.loads(call("compare", run, *options, "--no-refit").out)
+    assert {p["layer"] for p in plain} == {"none", "recovered", "native"}
+    assert not any(p in points for p in plain if p["layer"] == "recovered" and p["method"] != "whole")
+    assert json.loads(call("compare", run, *options).out) == points
+    assert (
+        " ".join(call("compare", run, "--density", "0.7", "--no-refit").out.split()).count(f"{SHORT[:20]}: 0.25") == 2
+    )
+
+
+def test_what_began_without_a_refit_is_shown_until_there_is_better(finished, tmp_path, call):
+    run = shutil.copytree(finished, tmp_path / "run")
+    assert call("compare", run, "--recover-epochs", "0.25", "--no-refit").code == 0
+    assert {one.weights for one in selection(run)} == {"supernet", "finetuned", "recovered"}
+    layers = {p["layer"] for p in json.loads(call("compare", run, "--json").out)}
+    assert layers == {"none", "refitted", "recovered"}
+    text = " ".join(call("compare", run).out.split())
+    assert "0.25 epochs of distillation, error" in text
+    text = " ".join(call("compare", run, "--recover-epochs", "0.1").out.split())
+    assert "0.1 epochs of distillation after the refit, error" in text
+    text = " ".join(call("compare", run).out.split())
+    assert "0.1 epochs of distillation after the refit, error" in text
 
 
 def test_recovered_models_are_on_fronts_of_their_own_and_extracted(compared, call, tmp_path):
@@ -170,7 +205,33 @@ def test_recovered_models_are_on_fronts_of_their_own_and_extracted(compared, cal
     options = ["--key", best["key"], "--weights", "recovered", "--method", best["method"]]
     assert call("extract", compared, *options, "--to", tmp_path / "model").code == 0
     card = (tmp_path / "model/README.md").read_text()
-    assert "distilled from the fine-tuned model for 0.5 epochs" in " ".join(card.split())
+    assert "a refit and distilled from the fine-tuned model for 0.5 epochs" in " ".join(card.split())
+
+
+def test_a_refitted_model_is_extracted(compared, call, tmp_path):
+    best = json.loads(call("front", compared, "--weights", "refitted", "--json").out)[0]
+    options = ["--key", best["key"], "--weights", "refitted", "--to", tmp_path / "model"]
+    assert call("extract", compared, *options).code == 0
+    assert "outgoing maps were solved for anew" in " ".join((tmp_path / "model/README.md").read_text().split())
+    task, model = open_task(RunFolder.open(compared)), load_model(tmp_path / "model")
+    error = model_error(model, task.selection, task.metric, pad_token_id=task.pad_token_id)
+    assert best["error_selection"] == pytest.approx(error, rel=1e-5)
+
+
+def test_extract_refits_if_it_is_asked_to(compared, call, tmp_path):
+    task = open_task(RunFolder.open(compared))
+    row = next(one for one in selection(compared, method="rank_magnitude") if one.weights == "finetuned")
+    (after,) = (one for one in selection(compared, weights="refitted", method=row.method) if one.key == row.key)
+    errors = {}
+    for word in ("--no-refit", "--refit"):
+        to = tmp_path / word
+        options = ["--key", row.key, "--weights", "finetuned", "--method", row.method, "--to", to]
+        assert call("extract", compared, *options, word).code == 0
+        errors[word] = model_error(load_model(to), task.selection, task.metric, pad_token_id=task.pad_token_id)
+        assert card_of(to).selection == pytest.approx(1 - errors[word])
+        assert ("Refit" in card_of(to).sections) == (word == "--refit")
+    assert errors["--no-refit"] == row.values["error"]
+    assert errors["--refit"] == min(row.values["error"], after.values["error"])
 
 
 def test_densities_that_nothing_has(compared, tmp_path, fails):
@@ -194,7 +255,7 @@ def test_nothing_to_compare(inputs, finished, tmp_path, fails, call):
         pass
     assert message_of(call("compare", out, "--recover-epochs", "1")) == expected
     searched = json.loads(call("compare", shutil.copytree(finished, tmp_path / "searched"), "--json").out)
-    assert {(p["method"], p["layer"]) for p in searched} == {(NAS, "none")}
+    assert {(p["method"], p["layer"]) for p in searched} == {("whole", "none"), (NAS, "none"), (NAS, "refitted")}
 
 
 def count(run: Path, weights: str) -> int:
@@ -212,7 +273,9 @@ def test_killed_at_any_moment_it_is_the_same(compared, launcher, tmp_path):
     """What two methods pruned and all that was recovered is taken away, and made again with a kill in between."""
     run = shutil.copytree(compared, tmp_path / "run")
     with sqlite3.connect(run / "archive.db") as db:
-        db.execute("DELETE FROM evaluations WHERE weights = 'recovered' OR method IN ('rank_magnitude', 'kcm')")
+        db.execute(
+            "DELETE FROM evaluations WHERE weights IN ('refitted', 'recovered') OR method IN ('rank_magnitude', 'kcm')"
+        )
         db.execute("DELETE FROM objective_values WHERE evaluation NOT IN (SELECT id FROM evaluations)")
     db.close()
     shutil.rmtree(run / "pruned")
@@ -221,6 +284,7 @@ def test_killed_at_any_moment_it_is_the_same(compared, launcher, tmp_path):
     for command in (prune, second):
         assert launcher.run(command) == 0, launcher.log.read_text()
     recover = ["compare", str(run), "--recover-epochs", "0.5"]
+    assert launcher.run(recover, lambda: count(run, "refitted") == 2) == -signal.SIGKILL, launcher.log.read_text()
     assert launcher.run(recover, lambda: count(run, "recovered") == 2) == -signal.SIGKILL, launcher.log.read_text()
     assert (run / "recover.state/teacher.npy").exists()
     assert launcher.run(recover) == 0, launcher.log.read_text()

@@ -195,7 +195,7 @@ def test_extract_by_a_budget(copied, call):
     result = call("extract", copied, "--error", 0.3)
     assert result.code == 0
     assert f'from_pretrained("{copied / "subnets" / key}")' in result.out
-    assert card_of(copied / "subnets" / key).key == key
+    assert card_of(copied / "subnets" / key).mask.key == key
     load_model(copied / "subnets" / key)
     assert call("extract", copied, "--error", 0.3).code == 0  # once more: replaced
 

@@ -114,9 +114,11 @@ def test_a_search_ends_with_the_front_and_what_comes_next(finished, models, colu
 
 @pytest.mark.parametrize("columns", [80, 200])
 def test_compare_latency_and_report(finished, columns):
-    text = whole(shown(columns, finished.parent, "compare", finished.name), columns)
+    text = whole(shown(columns, finished.parent, "compare", finished.name, "--no-refit"), columns)
     assert re.search(r"^nas \(\w+\) +", text, re.MULTILINE)
     assert "the lowest selection error within each budget" in text
+    text = whole(shown(columns, finished.parent, "latency", finished.name), columns)  # of the search: it is there
+    assert re.search(r"median error [0-9.]+%, worst [0-9.]+%", " ".join(text.split()))
     text = whole(shown(columns, finished.parent, "report", finished.name), columns)
     assert text.startswith(f"page: {finished.name}/report.html, picture: {finished.name}/front.png")
 

@@ -77,6 +77,7 @@ def facts() -> Comparison:
         budgets=BUDGETS,
         yardstick=Yardstick(0.5, 0.52),
         epochs=1.0,
+        after_refit=True,
         facts={"Splits": "selection is held out <of> train"},
     )
 
@@ -119,7 +120,7 @@ def test_winners_are_within_the_budget_and_of_one_axis(facts):
 def test_every_method_has_its_own_shape_whatever_else_is_shown():
     names = [*PRUNERS, *(f"nas ({name})" for name in SEARCHERS)]
     styles = looks(names)
-    for key in ("symbol", "marker"):  # on the page and on paper
+    for key in ("symbol", "rings"):  # on the page and on paper
         assert len({str(getattr(look, key)) for look in styles.values()}) == len(names)
     for name in ("kcm", "nas (nsga2)"):
         alone = looks(["another", name])[name]
@@ -162,7 +163,7 @@ def test_the_page_has_who_is_ahead_and_all_models(facts, tmp_path):
     assert winners[:3] == [("no recovery", *one) for one in ahead.items()]
     assert ("native recipe", "50 % non-zero", "deepcuts_cam") in winners
     assert "0.2000 ± 0.1414" in text  # two seeds of kcm
-    recovered = "Equal short recovery: 1 epoch of distillation: 1 model,"
+    recovered = "Equal short recovery: 1 epoch of distillation after the refit: 1 model,"
     for title in ("No recovery: 5 models,", recovered, "Native recipe: 2 models,"):
         assert f"<summary>{title}" in text
     page = tmp_path / "report.html"

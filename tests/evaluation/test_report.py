@@ -173,6 +173,7 @@ def test_page_shows_all_layers_apart(tmp_path, many):
     bodies = dict(re.findall(r'<tbody data-layer="(\w+)">(.*?)</tbody>', text, re.DOTALL))
     assert {name: re.findall(r'data-name="([\w-]+)"', body) for name, body in bodies.items()} == {
         "none": ["a" * 16, "b" * 16, "c" * 16],
+        "refitted": ["4" * 16],
         "recovered": ["3" * 16],
         "native": ["2" * 16, "b-standard"],
     }
@@ -181,11 +182,12 @@ def test_page_shows_all_layers_apart(tmp_path, many):
     assert "25.0 % non-zero" in bodies["native"]
     assert "kcm at 0.3" in bodies["recovered"]
     choices = re.findall(r'<input type="radio" name="layer" value="(\w+)"', text)
-    assert choices == ["none", "recovered", "native"]
+    assert choices == ["none", "refitted", "recovered", "native"]
     rows = re.findall(r'<tr data-layer="(\w+)">.*?value="([^"]*)".*?<td class="number">(\d+)</td>', text)
     assert rows == [
         ("none", "nsga2", "5"),
         ("none", "kcm &lt;/script&gt;&lt;i&gt;", "1"),
+        ("refitted", "kcm", "1"),
         ("recovered", "kcm", "1"),
         ("native", "standard nas (moasha)", "1"),
         ("native", "deepcuts", "1"),
@@ -204,6 +206,7 @@ def test_page_compares_approaches(tmp_path, many):
     assert data["curves"] == [{"method": "nsga2", "evaluations": [1, 4, 6], "hypervolumes": [0.1, 0.3, 0.4124]}]
     assert {name: whole["values"]["error_selection"] for name, whole in data["wholes"].items()} == {
         "none": 0.08,
+        "refitted": 0.08,
         "recovered": 0.07,
         "native": 0.08,
     }

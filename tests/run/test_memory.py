@@ -7,6 +7,7 @@ import signal
 import pytest
 import secateur
 from secateur.errors import InputError
+from secateur.evaluation.latency import LatencyTable
 from secateur.run.memory import given, merged
 from secateur.run.run import made, part
 from secateur.run.settings import FarmSettings, SearchSettings, SearchVerb
@@ -36,6 +37,29 @@ def test_what_was_not_given_is_as_it_was(copied):  # noqa: F811
         secateur.Run(copied).search(latency={"batch_size": 7})
     assert record(copied)["asked"] == after["asked"]  # what is refused is not remembered
     secateur.Run(copied).search()
+
+
+def test_a_latency_table_is_of_the_searchs_target_unless_told(copied):  # noqa: F811
+    run = secateur.Run(copied)
+    path = next((copied / "latency").glob("*.json"))
+    table = LatencyTable.load(path)
+    batch = table.target.batch_size + 1
+    other = run.latency(batch_size=batch, seconds=1)
+    assert other.target == table.target.model_copy(update={"batch_size": batch})
+    before = path.stat().st_mtime_ns
+    assert run.latency() == table
+    assert path.stat().st_mtime_ns == before
+
+
+def test_a_search_under_way_goes_on_with_what_all_is_told_last(copied):  # noqa: F811
+    folder = secateur.Run(copied).folder
+    with folder.writing():
+        folder.record["stages"]["search"]["complete"] = False  # killed
+        folder.write_down("stages", folder.record["stages"])
+    with pytest.raises(InputError, match=r"was run with epochs 6\.0, not 7\.0"):  # ends before it comes to the search
+        secateur.Run(copied).all(search={"budget": 11}, supernet={"epochs": 7})
+    secateur.Run(copied).all()
+    assert record(copied)["stages"]["search"]["settings"]["budget"] == 11
 
 
 def test_precisions_are_never_mixed(copied):  # noqa: F811

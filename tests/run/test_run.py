@@ -82,7 +82,7 @@ def test_a_shares_front_is_the_best_within_each(finished, evaluated):  # noqa: F
     assert half.error_selection == min(one.values["error"] for one in within)
 
 
-def test_stages_are_verbs(tmp_path, inputs):  # noqa: F811
+def test_stages_are_verbs(tmp_path, inputs, capfd):  # noqa: F811
     import datasets
 
     columns = {"text": ["good film", "bad film", "a fine day", "a sad day"] * 20, "label": [1, 0, 1, 0] * 20}
@@ -90,6 +90,8 @@ def test_stages_are_verbs(tmp_path, inputs):  # noqa: F811
     run = secateur.Run.create(
         tmp_path / "run", model=str(inputs.model), task=datasets.DatasetDict({"train": split, "validation": split})
     )
+    assert not any(capfd.readouterr())
+    assert not datasets.are_progress_bars_disabled()
     run.finetune(epochs=1, batch_size=8)
     run.train_supernet(epochs=1, batch_size=8)
     run.search(budget=4, objectives=("error", "parameters"))

@@ -1,5 +1,6 @@
 """What single methods claim for themselves, beyond the contract of all."""
 
+import cProfile
 import warnings
 from dataclasses import replace
 from math import comb
@@ -177,6 +178,16 @@ def test_predicted_points_lie_close_to_the_pareto_set(model, factor):
     predicted = searcher.ask(10)
     assert off_the_segment(predicted).mean() < factor * off_the_segment(start).mean()
     assert len(np.unique(predicted, axis=0)) == 10
+
+
+def test_predictor_does_not_breed_for_ever_where_an_objective_is_constant():
+    searcher = Predictor(BOX)
+    xs = searcher.ask(20)
+    searcher.tell(xs, np.stack([np.ones(20), xs.sum(1)], axis=1))
+    profile = cProfile.Profile()
+    assert len(np.unique(profile.runcall(searcher.ask, 10), axis=0)) == 10
+    (bred,) = (one.callcount for one in profile.getstats() if "_next_generation" in str(one.code))
+    assert 1 < bred < 300  # one round asks 1,200 points of generations of 20
 
 
 def test_predictor_arguments_are_named():

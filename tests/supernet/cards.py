@@ -1,19 +1,17 @@
 """Facts for a model card."""
 
+from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.shipping.model_card import CardFacts
 
+SHAPE = EncoderShape(num_layers=2, num_heads=2, head_size=3, hidden_size=4, intermediate_size=5)
 FACTS = CardFacts(
     name="sst2-small",
     head="sequence-classification",
     parent="org/bert-sst2",
-    key="0123456789abcdef",
-    heads=(3, 0),
-    neurons=(24, 5),
-    hidden_size=13,
+    mask=SubnetMask.from_counts(SHAPE, [1, 0], [2, 1], hidden=4),
+    shape=SHAPE,
     parameters=1_234_567,
     parent_parameters=2_000_000,
-    encoder_parameters=250,
-    parent_encoder_parameters=1000,
     task="sst2",
     metric="accuracy",
     selection=0.91,

@@ -17,8 +17,10 @@ def test_numbers_stand_with_their_splits_and_conditions():
     assert "| validation | 0.9000 | 0.9500 |" in text
     assert "3.21 ms, measured end to end on an Example CPU, 1 thread, batch 1, 128 tokens, float32, PyTorch" in text
     assert "| parameters | 1,234,567 | 2,000,000 |" in text
-    assert "25.0% of the" in text
-    assert "| 1 | dropped | 5 |" in text
+    assert "| encoder parameters | 120 | 366 |" in text  # counted by hand
+    assert "32.8% of the" in text
+    assert "| 0 | 1 | 2 |" in text
+    assert "| 1 | dropped | 1 |" in text
     assert "import secateur" in text
     assert 'AutoModelForSequenceClassification.from_pretrained("sst2-small")' in text
 

@@ -161,7 +161,7 @@ def test_a_damaged_record(checkpoint, content):
 
 def test_a_damaged_card(checkpoint):
     record = json.loads((checkpoint / RECORD).read_bytes())
-    for card in ({}, {"heads": 3, "neurons": []}, record["card"] | {"colour": "red"}):
+    for card in ({}, {"mask": 3}, record["card"] | {"shape": {}}, record["card"] | {"colour": "red"}):
         (checkpoint / RECORD).write_text(json.dumps(record | {"card": card}))
         assert f"what {checkpoint / RECORD} says of the card is damaged" in message_of(card_of, checkpoint)
 
