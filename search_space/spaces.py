@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -20,6 +20,8 @@ class SearchSpace(ABC):
     Args:
         shape: the encoder's sizes.
         elastic_hidden: add one coordinate, the number of residual dimensions kept (1 to `hidden_size`), at the end.
+        layer_order: layers, `(L,)`, in the order in which a space that keeps a number of them keeps them; the first
+            ones first if None.
 
     Attributes:
         lower, upper: `(d,)` int, both ends inclusive.
@@ -28,8 +30,13 @@ class SearchSpace(ABC):
 
     name: str
 
-    def __init__(self, shape: EncoderShape, *, elastic_hidden: bool = False) -> None:
+    def __init__(
+        self, shape: EncoderShape, *, elastic_hidden: bool = False, layer_order: Sequence[int] | None = None
+    ) -> None:
         self.shape = shape
+        self.layer_order = tuple(range(shape.num_layers) if layer_order is None else layer_order)
+        if sorted(self.layer_order) != list(range(shape.num_layers)):
+            raise ValueError(f"an order of {shape.num_layers} layers names each of them once, got {self.layer_order}")
         self.elastic_hidden = elastic_hidden
         lower, upper, labels = self._box()
         if elastic_hidden:
@@ -194,7 +201,7 @@ class Small(SearchSpace):
 
     def _mask(self, x: Points, hidden: int) -> SubnetMask:
         layers, heads, neurons = (int(value) for value in x)
-        kept = np.arange(self.shape.num_layers) < layers
+        kept = np.isin(np.arange(self.shape.num_layers), self.layer_order[:layers])
         return SubnetMask.from_counts(self.shape, kept * heads, kept * neurons, hidden)
 
     def _cut(self, x: Points, depth: int) -> None:

@@ -68,8 +68,7 @@ def test_small_subnetworks_learn_a_separable_task(strategy):
         supernet, SPACES["small"](supernet.shape), task, settings, seed=0, report=lambda p: losses.append(p.loss)
     )
     assert len(losses) == 6 * 25
-    # With distillation at T = 10 a loss is mostly the constant 100 * entropy of the teacher.
-    assert np.mean(losses[-20:]) < (0.6 if strategy == "sandwich" else 0.99) * np.mean(losses[:20])
+    assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:20])
     assert accuracy(supernet, small, task) > 0.8
     assert accuracy(supernet, whole, task) > 0.9
     assert all(p.grad is None for p in supernet.model.parameters())
