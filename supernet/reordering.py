@@ -1,12 +1,19 @@
-"""Heads and neurons in another order, without any change to what the whole model computes."""
+"""The order of units and of layers: heads and neurons are moved, of layers it is said which ones stay longest."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from ..search_space import UnitScores
+from ..search_space import SubnetMask, UnitScores
 from .supernet import Supernet
+
+if TYPE_CHECKING:
+    from ..tasks.batches import Batch
+    from ..tasks.kinds import Kind
 
 
 @torch.no_grad()
@@ -50,3 +57,40 @@ def _permute(supernet: Supernet, layer: int, into: tuple[str, ...], out_of: str,
             parameter.copy_(parameter.index_select(0, index))
     weight = supernet.parameters[f"{supernet.family.layer_path(layer, out_of)}.weight"]
     weight.copy_(weight.index_select(1, index))
+
+
+@torch.inference_mode()
+def measured_layer_order(supernet: Supernet, batches: Sequence[Batch], kind: Kind) -> tuple[int, ...]:
+    """Return the layers, `(L,)`, in the order in which networks of few layers are to keep them.
+
+    Backward elimination: of the layers left, the one goes next without which the outputs stay closest to the whole
+    model's (`Kind.soft_loss` at temperature 1), so labels do not count. That takes L (L + 1) / 2 passes.
+
+    A head reads what the last layers make of a text, so that networks of the first layers alone, as in Klein et al.,
+    TMLR 2024, begin as constants; what layers do not depend on each other is dropped from anywhere.
+
+    Args:
+        supernet: the fine-tuned model.
+        batches: texts, on the supernet's device.
+        kind: of its task.
+    """
+    shape = supernet.shape
+
+    def outputs(layers: Sequence[int]) -> list[torch.Tensor]:
+        kept = np.isin(np.arange(shape.num_layers), layers)
+        mask = SubnetMask.from_counts(shape, kept * shape.num_heads, kept * shape.intermediate_size)
+        subnet = supernet.subnet(mask)
+        return [subnet.outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids).float() for batch in batches]
+
+    left, gone = list(range(shape.num_layers)), []
+    whole = outputs(left)
+
+    def distance(layer: int) -> float:
+        made = outputs([other for other in left if other != layer])
+        each = zip(made, whole, batches, strict=True)
+        return sum(len(batch.index) * float(kind.soft_loss(mine, theirs, batch, 1.0)) for mine, theirs, batch in each)
+
+    while len(left) > 1:
+        gone.append(min(left, key=distance))
+        left.remove(gone[-1])
+    return (*left, *reversed(gone))

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 import numpy as np
 
 from ...errors import InputError, unknown_name
+from ...files import replace_text
 from ...pruners.importance import IMPORTANCES
-from ...search_space import SPACES, UnitScores
+from ...search_space import SPACES, SearchSpace, UnitScores
 from ...supernet import Supernet
-from ...supernet.reordering import reorder
+from ...supernet.reordering import measured_layer_order, reorder
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.settings import SupernetSettings
 from ...supernet.training.strategies import STRATEGIES
 from ...supernet.training.supernet_training import train_supernet
 from ...tasks import Task
+from ...tasks.batches import sorted_batches
 from ..folder import RunFolder
 from ..processes import first_process_first, is_first_process
 from ..project import load_supernet, make_space
@@ -23,6 +26,7 @@ from ..telling import duration
 from .watching import tracking, watched
 
 UNSORTED = "none"
+_TEXTS, _TOKENS = 256, 2048  # that the order of layers is measured on, and padded tokens of a batch
 
 
 def check(settings: SupernetSettings) -> None:
@@ -45,11 +49,8 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
         raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
     state = folder.path / "supernet.state"
     net = load_supernet(folder.finetuned)
-    space = make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
     with folder.stage("supernet", settings):
-        if settings.importance != UNSORTED:
-            with first_process_first():
-                reorder(net, importance_scores(folder, net, task, settings.importance))
+        space = prepared(folder, net, task, settings)
         with watched(folder, "supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
             train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():
@@ -57,6 +58,24 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     folder.tell.say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")
+
+
+def prepared(folder: RunFolder, net: Supernet, task: Task, settings: SupernetSettings) -> SearchSpace:
+    """Put the units of the fine-tuned model in order, measure that of its layers, and return the space.
+
+    Args:
+        folder: keeps what is measured.
+        net: changed; it computes what it did.
+        task: whose training split is looked at.
+        settings: of the supernet's training.
+    """
+    with first_process_first():
+        if settings.layers == "measured" and SPACES[settings.space].counts_layers:
+            net.layer_order = order = layer_order(folder, net, task)
+            folder.tell.say(f"supernet: layers, from 0, those that stay longest first: {', '.join(map(str, order))}")
+        if settings.importance != UNSORTED:
+            reorder(net, importance_scores(folder, net, task, settings.importance))
+    return make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
 
 
 def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -> UnitScores:
@@ -68,3 +87,18 @@ def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -
             IMPORTANCES[name](net, task, np.random.default_rng([folder.project.seed, 4])).save(path)
             tick(1, 1)
     return UnitScores.load(path)
+
+
+def layer_order(folder: RunFolder, net: Supernet, task: Task) -> tuple[int, ...]:
+    """Return the order in which the fine-tuned model's layers stay, kept in `importance/` as scores are."""
+    path = folder.path / "importance" / "layers.json"
+    if not path.is_file():
+        rows = np.random.default_rng([folder.project.seed, 6]).permutation(len(task.train))[:_TEXTS]
+        texts = sorted_batches(task.train.take(rows), tokens=_TOKENS, pad_token_id=task.pad_token_id)
+        with folder.tell.progress("order of layers") as tick:
+            tick(0, 1)
+            order = measured_layer_order(net, [batch.to(net.device) for batch in texts], task.kind)
+            path.parent.mkdir(exist_ok=True)
+            replace_text(path, json.dumps(order))
+            tick(1, 1)
+    return tuple(json.loads(path.read_text()))

@@ -119,7 +119,7 @@ class TrainingLoop:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
         )
-        self.total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+        self.total = settings.total_steps(len(task.train))
 
     def step(self, index: int, rows: np.ndarray) -> float:
         """Take optimiser step `index` on the texts at `rows` `(B,)`; return the loss summed over its passes."""
