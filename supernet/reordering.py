@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..search_space import SubnetMask, UnitScores
 from .supernet import Supernet
@@ -45,6 +46,35 @@ def reorder(supernet: Supernet, scores: UnitScores) -> None:
         rows = (scores.head_order[layer][:, None] * shape.head_size + within).ravel()
         _permute(supernet, layer, ("query", "key", "value"), "attention_output", rows)
         _permute(supernet, layer, ("ffn_in",), "ffn_out", scores.neuron_order[layer])
+
+
+@torch.no_grad()
+def reorder_width(supernet: Supernet, scores: NDArray[np.float64]) -> None:
+    """Sort the dimensions of the residual stream in place, the most important first, as :func:`reorder` does units.
+
+    Args:
+        supernet: changed.
+        scores: of each dimension, `(D,)`.
+
+    Raises:
+        ValueError: scores of another encoder.
+    """
+    shape = supernet.shape
+    if np.shape(scores) != (shape.hidden_size,):
+        raise ValueError(f"this encoder needs scores of {shape.hidden_size} dimensions, got shape {np.shape(scores)}")
+    index = torch.from_numpy(np.argsort(-scores, kind="stable")).to(supernet.device)
+    # Of a network that lacks nothing but a dimension, what is cut is what the dimensions lie along.
+    all_units = [shape.num_heads] * shape.num_layers, [shape.intermediate_size] * shape.num_layers
+    narrower = SubnetMask.from_counts(shape, *all_units, shape.hidden_size - 1)
+    for piece in supernet.pieces(narrower).values():
+        for parameter in (supernet.parameters[name] for name in piece.names):
+            for axis, kept in ((0, piece.rows), (1, piece.columns)):
+                if kept is not None:
+                    parameter.copy_(parameter.index_select(axis, index))
+    if not supernet.projected:
+        for path in supernet.family.embeddings.tables:
+            table = supernet.parameters[f"{path}.weight"]
+            table.copy_(table.index_select(1, index))
 
 
 def _permute(supernet: Supernet, layer: int, into: tuple[str, ...], out_of: str, order: np.ndarray) -> None:

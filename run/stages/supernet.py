@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError, unknown_name
 from ...files import replace_text
+from ...pruners.calibration import calibration_batches
 from ...pruners.importance import IMPORTANCES
+from ...pruners.importance.width import width_scores
 from ...search_space import SPACES, SearchSpace, UnitScores
 from ...supernet import Supernet
-from ...supernet.reordering import measured_layer_order, reorder
+from ...supernet.reordering import measured_layer_order, reorder, reorder_width
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.settings import SupernetSettings
 from ...supernet.training.strategies import STRATEGIES
 from ...supernet.training.supernet_training import train_supernet
 from ...tasks import Task
-from ...tasks.batches import sorted_batches
 from ..folder import RunFolder
 from ..processes import first_process_first, is_first_process
 from ..project import load_supernet, make_space
@@ -26,7 +30,7 @@ from ..telling import duration
 from .watching import tracking, watched
 
 UNSORTED = "none"
-_TEXTS, _TOKENS = 256, 2048  # that the order of layers is measured on, and padded tokens of a batch
+_TEXTS = 256  # that the order of layers is measured on
 
 
 def check(settings: SupernetSettings) -> None:
@@ -75,6 +79,8 @@ def prepared(folder: RunFolder, net: Supernet, task: Task, settings: SupernetSet
             folder.tell.say(f"supernet: layers, from 0, those that stay longest first: {', '.join(map(str, order))}")
         if settings.importance != UNSORTED:
             reorder(net, importance_scores(folder, net, task, settings.importance))
+            if settings.elastic_hidden:
+                reorder_width(net, _width_scores(folder, net, task))
     return make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
 
 
@@ -93,12 +99,25 @@ def layer_order(folder: RunFolder, net: Supernet, task: Task) -> tuple[int, ...]
     """Return the order in which the fine-tuned model's layers stay, kept in `importance/` as scores are."""
     path = folder.path / "importance" / "layers.json"
     if not path.is_file():
-        rows = np.random.default_rng([folder.project.seed, 6]).permutation(len(task.train))[:_TEXTS]
-        texts = sorted_batches(task.train.take(rows), tokens=_TOKENS, pad_token_id=task.pad_token_id)
+        texts = calibration_batches(net, task, _TEXTS, np.random.default_rng([folder.project.seed, 6]))
         with folder.tell.progress("order of layers") as tick:
             tick(0, 1)
-            order = measured_layer_order(net, [batch.to(net.device) for batch in texts], task.kind)
-            path.parent.mkdir(exist_ok=True)
-            replace_text(path, json.dumps(order))
+            _keep(path, measured_layer_order(net, list(texts), task.kind))
             tick(1, 1)
     return tuple(json.loads(path.read_text()))
+
+
+def _width_scores(folder: RunFolder, net: Supernet, task: Task) -> NDArray[np.float64]:
+    """Return the scores of the fine-tuned model's residual dimensions, kept in `importance/`."""
+    path = folder.path / "importance" / "width.json"
+    if not path.is_file():
+        with folder.tell.progress("importance (width)") as tick:
+            tick(0, 1)
+            _keep(path, width_scores(net, task, np.random.default_rng([folder.project.seed, 7])).tolist())
+            tick(1, 1)
+    return np.array(json.loads(path.read_text()))
+
+
+def _keep(path: Path, values: Sequence[float]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    replace_text(path, json.dumps(values))
