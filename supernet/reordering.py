@@ -110,7 +110,9 @@ def measured_layer_order(supernet: Supernet, batches: Sequence[Batch], kind: Kin
         kept = np.isin(np.arange(shape.num_layers), layers)
         mask = SubnetMask.from_counts(shape, kept * shape.num_heads, kept * shape.intermediate_size)
         subnet = supernet.subnet(mask)
-        return [subnet.outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids).float() for batch in batches]
+        return [
+            subnet.outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids).float() for batch in batches
+        ]
 
     left, gone = list(range(shape.num_layers)), []
     whole = outputs(left)

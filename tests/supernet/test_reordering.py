@@ -5,7 +5,7 @@ import pytest
 import torch
 from secateur.search_space import SubnetMask, UnitScores
 from secateur.supernet import Supernet
-from secateur.supernet.reordering import measured_layer_order, reorder, reorder_width
+from secateur.supernet.reordering import reorder, reorder_width
 
 
 def random_scores(supernet: Supernet, seed: int = 0) -> UnitScores:
