@@ -40,6 +40,7 @@ class RecoverySettings(FinetuneSettings):
 class SupernetSettings(TrainingSettings):
     """How the supernet is trained."""
 
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 2e-4
     steps: Annotated[int, Field(ge=1, description="optimiser steps, however many texts there are")] = 500
     epochs: Annotated[
         float | None, Field(gt=0, description="passes over the training split, in place of a number of steps")

@@ -5,7 +5,10 @@ import pytest
 import torch
 from secateur.search_space import SubnetMask, UnitScores
 from secateur.supernet import Supernet
-from secateur.supernet.reordering import reorder, reorder_width
+from secateur.supernet.reordering import measured_layer_order, reorder, reorder_width
+from secateur.tasks.batches import sorted_batches
+from secateur.tests.supernet.toy import toy_task
+from secateur.tests.tiny import tiny_model
 
 
 def random_scores(supernet: Supernet, seed: int = 0) -> UnitScores:
@@ -82,3 +85,21 @@ def test_sorted_dimensions_compute_what_they_did(model, batch):
 def test_scores_of_another_width_are_refused(tiny_models):
     with pytest.raises(ValueError, match=r"needs scores of 16 dimensions, got shape \(4,\)"):
         reorder_width(Supernet(tiny_models["bert"]), np.ones(4))
+
+
+@pytest.mark.parametrize("idle", range(3))
+@pytest.mark.parametrize("kind", ["classification", "question-answering", "token-classification"])
+def test_the_layer_that_does_nothing_goes_first(kind, idle):
+    """It adds nothing to what it reads, which is normalised already: only a network that lacks it computes the same."""
+    task = toy_task(30, kind)
+    net = Supernet(tiny_model("bert", task.kind.head))
+    with torch.no_grad():
+        for layer in range(3):
+            for part in ("attention_output", "ffn_out"):
+                for end in ("weight", "bias"):
+                    net.parameters[f"{net.family.layer_path(layer, part)}.{end}"].mul_(0.0 if layer == idle else 20.0)
+    batches = sorted_batches(task.train, tokens=64, pad_token_id=0)
+    order = measured_layer_order(net, batches, task.kind)
+    assert sorted(order) == [0, 1, 2]
+    assert order[-1] == idle
+    assert order == measured_layer_order(net, batches, task.kind)
