@@ -44,6 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "all as it was": {"layers": "first", "learning_rate": 5e-5},
     "the first layers": {"layers": "first"},
     "rate 5e-5": {"learning_rate": 5e-5},
+    "rate 1e-4": {"learning_rate": 1e-4},
     "rate 5e-4": {"learning_rate": 5e-4},
     "distil, temperature 2": {"strategy": "distil", "temperature": 2.0},
     "temperature 2": {"temperature": 2.0},
