@@ -41,13 +41,14 @@ POINTS = 12
 DEFAULT = "the default"
 CHANGES: dict[str, dict[str, Any]] = {
     DEFAULT: {},
-    "all as it was": {"layers": "first", "learning_rate": 5e-5},
+    "all as it was": {"layers": "first", "learning_rate": 5e-5, "strategy": "full"},
     "the first layers": {"layers": "first"},
+    "full": {"strategy": "full"},
+    "full, rate 5e-5": {"strategy": "full", "learning_rate": 5e-5},
     "rate 5e-5": {"learning_rate": 5e-5},
     "rate 1e-4": {"learning_rate": 1e-4},
     "rate 5e-4": {"learning_rate": 5e-4},
-    "distil, temperature 2": {"strategy": "distil", "temperature": 2.0},
-    "temperature 2": {"temperature": 2.0},
+    "temperature 10": {"temperature": 10.0},
     "sandwich": {"strategy": "sandwich"},
     "no labels": {"label_weight": 0.0},
     "sampling as in the paper": {"sampling": "paper"},
@@ -119,7 +120,7 @@ def _scores(net: Supernet, space: SearchSpace, task: Task, seed: int) -> dict[st
 
 def _show(title: str, found: dict[str, list[dict[str, Any]]]) -> None:
     layers = range(len(next(iter(found.values()))[0]["depths"]))
-    header = ("", *(f"{depth + 1} layers" for depth in layers), "smaller", "larger", f"constant of {POINTS}", "CPU s")
+    header = ("layers:", *(str(depth + 1) for depth in layers), "smaller", "larger", f"constant/{POINTS}", "CPU s")
     lines = []
     for name, of_seeds in found.items():
         scores = [[one["depths"][depth] for one in of_seeds] for depth in layers]

@@ -45,7 +45,7 @@ class SupernetSettings(TrainingSettings):
     epochs: Annotated[
         float | None, Field(gt=0, description="passes over the training split, in place of a number of steps")
     ] = None
-    strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "full"
+    strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "distil"
     space: Annotated[str, Field(description="the search space")] = "small"
     elastic_hidden: Annotated[bool, Field(description="also search the width of the residual stream")] = False
     importance: Annotated[
@@ -63,7 +63,10 @@ class SupernetSettings(TrainingSettings):
         Literal["size", "paper"],
         Field(description="draw subnetworks uniformly in size, or coordinate by coordinate as the paper does"),
     ] = "size"
-    temperature: Annotated[float, Field(gt=0, description="distillation temperature")] = 10.0
+    temperature: Annotated[
+        float | None,
+        Field(gt=0, description="distillation temperature; if not given 2 with `distil`, else 10 as in the paper"),
+    ] = None
     label_weight: Annotated[
         float, Field(ge=0, description="weight of the labels' loss beside distillation (1 in the paper)")
     ] = 1.0

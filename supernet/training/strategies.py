@@ -106,8 +106,8 @@ def full(step: Step) -> list[Pass]:
 def distil(step: Step) -> list[Pass]:
     """Distil the fine-tuned model into the largest and k random subnetworks.
 
-    Not the paper's: the teacher does not move with the weights that it teaches, so that they may move fast, and no step
-    is spent on a smallest network that can carry nothing.
+    Not the paper's: the teacher does not move with the weights that it teaches, so that they may move fast, and no pass
+    goes to a smallest network that can carry nothing.
     """
     return [Pass(step.largest, "finetuned"), *step.random("finetuned")]
 

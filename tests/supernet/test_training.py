@@ -56,7 +56,9 @@ def assert_same_weights(one, other) -> None:
         assert torch.equal(p, q), name
 
 
-LEARNING = SupernetSettings(learning_rate=4e-3, batch_size=16, epochs=6, dropout="none", precision="float32")
+LEARNING = SupernetSettings(
+    strategy="full", learning_rate=4e-3, batch_size=16, epochs=6, dropout="none", precision="float32"
+)
 
 
 @pytest.mark.parametrize("strategy", ["sandwich", "full"])
