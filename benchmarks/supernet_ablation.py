@@ -120,7 +120,7 @@ def _scores(net: Supernet, space: SearchSpace, task: Task, seed: int) -> dict[st
 
 def _show(title: str, found: dict[str, list[dict[str, Any]]]) -> None:
     layers = range(len(next(iter(found.values()))[0]["depths"]))
-    header = ("layers:", *(str(depth + 1) for depth in layers), "smaller", "larger", f"constant/{POINTS}", "CPU s")
+    header = ("layers:", *(str(depth + 1) for depth in layers), "smaller", "larger", f"of {POINTS} constant", "CPU s")
     lines = []
     for name, of_seeds in found.items():
         scores = [[one["depths"][depth] for one in of_seeds] for depth in layers]
