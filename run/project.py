@@ -199,8 +199,8 @@ def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
 
 
 def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:
-    """Build a search space by name."""
-    return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden)
+    """Build a search space by name, for a supernet's order of layers."""
+    return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden, layer_order=supernet.layer_order)
 
 
 def _load_task(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
@@ -14,26 +14,41 @@ from .mask import EncoderShape, SubnetMask
 Points = NDArray[np.int64]
 
 
+def least_width(shape: EncoderShape) -> int:
+    """Return the fewest residual dimensions that a space keeps: an eighth, and at least one."""
+    return max(1, shape.hidden_size // 8)
+
+
 class SearchSpace(ABC):
     """A box of integers whose points are subnetworks.
 
     Args:
         shape: the encoder's sizes.
-        elastic_hidden: add one coordinate, the number of residual dimensions kept (1 to `hidden_size`), at the end.
+        elastic_hidden: add one coordinate, the number of residual dimensions kept, at the end: from an eighth of them,
+            since LayerNorm leaves little of a text in few dimensions, and in a single one nothing at all.
+        layer_order: layers, `(L,)`, in the order in which a space that keeps a number of them keeps them; the first
+            ones first if None.
 
     Attributes:
         lower, upper: `(d,)` int, both ends inclusive.
         labels: `d` names of the coordinates.
+        counts_layers: whether `layer_order` says anything.
     """
 
     name: str
+    counts_layers = False
 
-    def __init__(self, shape: EncoderShape, *, elastic_hidden: bool = False) -> None:
+    def __init__(
+        self, shape: EncoderShape, *, elastic_hidden: bool = False, layer_order: Sequence[int] | None = None
+    ) -> None:
         self.shape = shape
+        self.layer_order = tuple(range(shape.num_layers) if layer_order is None else layer_order)
+        if sorted(self.layer_order) != list(range(shape.num_layers)):
+            raise ValueError(f"an order of {shape.num_layers} layers names each of them once, got {self.layer_order}")
         self.elastic_hidden = elastic_hidden
         lower, upper, labels = self._box()
         if elastic_hidden:
-            lower, upper, labels = [*lower, 1], [*upper, shape.hidden_size], [*labels, "hidden"]
+            lower, upper, labels = [*lower, least_width(shape)], [*upper, shape.hidden_size], [*labels, "hidden"]
         self.lower: Points = np.array(lower, dtype=np.int64)
         self.upper: Points = np.array(upper, dtype=np.int64)
         self.labels = tuple(labels)
@@ -91,8 +106,11 @@ class SearchSpace(ABC):
             return self._mask(x[:-1], int(x[-1]))
         return self._mask(x, self.shape.hidden_size)
 
-    def truncated(self, x: Points, depth: int) -> Points:
-        """Return the point `(d,)` whose mask is `mask(x).truncated(depth)`: nothing kept beyond the first layers."""
+    def truncated(self, x: Points, depth: int) -> Points | None:
+        """Return the point `(d,)` whose mask is `mask(x).truncated(depth)`: nothing kept beyond the first layers.
+
+        None where the space has no such point, as `small` has not where it keeps layers in another order.
+        """
         x = np.array(x, dtype=np.int64)
         self._cut(x[: len(x) - self.elastic_hidden], depth)
         return x
@@ -125,7 +143,7 @@ class SearchSpace(ABC):
         As the paper's experiments had it: one head and one neuron wherever the space must keep something. Its later
         code takes the lower ends, an encoder of no layers, which teaches the shared weights nothing.
         """
-        return np.append(self._smallest(), 1) if self.elastic_hidden else self._smallest()
+        return np.append(self._smallest(), self.lower[-1]) if self.elastic_hidden else self._smallest()
 
     def sample(self, n: int, rng: np.random.Generator) -> Points:
         """Draw `(n, d)` points as the paper does.
@@ -137,7 +155,7 @@ class SearchSpace(ABC):
             n, self.dimensions - self.elastic_hidden
         )
         if self.elastic_hidden:
-            widths = rng.integers(1, self.shape.hidden_size, size=(n, 1), endpoint=True)
+            widths = rng.integers(self.lower[-1], self.shape.hidden_size, size=(n, 1), endpoint=True)
             xs = np.hstack([xs, widths])
         return xs
 
@@ -195,12 +213,15 @@ class SearchSpace(ABC):
 class Small(SearchSpace):
     """Three numbers for the whole encoder: layers (0 to L), heads (1 to H) and neurons (1 to F) of every layer.
 
+    In the paper these are the first layers; see `layer_order`.
+
     Example:
         >>> Small(EncoderShape(6, 12, 32, 384, 1536)).mask([3, 6, 768])
         SubnetMask(heads=[6, 6, 6, 0, 0, 0], neurons=[768, 768, 768, 0, 0, 0], hidden=384)
     """
 
     name = "small"
+    counts_layers = True
 
     def _box(self) -> tuple[list[int], list[int], list[str]]:
         upper = [self.shape.num_layers, self.shape.num_heads, self.shape.intermediate_size]
@@ -208,11 +229,16 @@ class Small(SearchSpace):
 
     def _mask(self, x: Points, hidden: int) -> SubnetMask:
         layers, heads, neurons = (int(value) for value in x)
-        kept = np.arange(self.shape.num_layers) < layers
+        kept = np.isin(np.arange(self.shape.num_layers), self.layer_order[:layers])
         return SubnetMask.from_counts(self.shape, kept * heads, kept * neurons, hidden)
 
+    def truncated(self, x: Points, depth: int) -> Points | None:
+        """Return the point of the layers kept that are among the first, if they are those that are kept longest."""
+        left = [layer for layer in self.layer_order[: x[0]] if layer < depth]
+        return super().truncated(x, depth) if set(left) == set(self.layer_order[: len(left)]) else None
+
     def _cut(self, x: Points, depth: int) -> None:
-        x[0] = min(x[0], depth)
+        x[0] = sum(layer < depth for layer in self.layer_order[: x[0]])
 
     def _uniform(self, share: float) -> Points:
         return np.array([self.shape.num_layers, *self._counts(share)], dtype=np.int64)
@@ -258,6 +284,7 @@ class Layer(SearchSpace):
     """One bit per layer: keep it whole (1) or drop it (0)."""
 
     name = "layer"
+    counts_layers = True
 
     def _box(self) -> tuple[list[int], list[int], list[str]]:
         count = self.shape.num_layers
@@ -270,11 +297,11 @@ class Layer(SearchSpace):
         x[depth:] = 0
 
     def _uniform(self, share: float) -> Points:
-        layers = np.arange(self.shape.num_layers)
-        return (layers < max(1, round(share * self.shape.num_layers))).astype(np.int64)
+        kept = self.layer_order[: max(1, round(share * self.shape.num_layers))]
+        return np.isin(np.arange(self.shape.num_layers), kept).astype(np.int64)
 
     def _smallest(self) -> Points:
-        return np.eye(self.shape.num_layers, dtype=np.int64)[0]
+        return np.eye(self.shape.num_layers, dtype=np.int64)[self.layer_order[0]]
 
     def _sample_one(self, rng: np.random.Generator) -> Points:
         kept = np.zeros(self.shape.num_layers, dtype=np.int64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +16,18 @@ from .families import ModelFamily, family_of
 from .heads import head_of, read_outputs
 from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
 from .stored.extracted import config_class, model_class
-
-if TYPE_CHECKING:
-    from .supernet import Supernet
+from .supernet import LAYER_ORDER, Supernet
 
 # What a configuration must not inherit from the model it was made from.
-NOT_INHERITED = ("model_type", "transformers_version", "architectures", "auto_map", "_name_or_path", "dtype")
+NOT_INHERITED = (
+    "model_type",
+    "transformers_version",
+    "architectures",
+    "auto_map",
+    "_name_or_path",
+    "dtype",
+    LAYER_ORDER,
+)
 
 
 def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:

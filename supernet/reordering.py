@@ -1,12 +1,20 @@
-"""Heads and neurons in another order, without any change to what the whole model computes."""
+"""The order of units and of layers: heads and neurons are moved, of layers it is said which ones stay longest."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ..search_space import UnitScores
+from ..search_space import SubnetMask, UnitScores
 from .supernet import Supernet
+
+if TYPE_CHECKING:
+    from ..tasks.batches import Batch
+    from ..tasks.kinds import Kind
 
 
 @torch.no_grad()
@@ -40,6 +48,35 @@ def reorder(supernet: Supernet, scores: UnitScores) -> None:
         _permute(supernet, layer, ("ffn_in",), "ffn_out", scores.neuron_order[layer])
 
 
+@torch.no_grad()
+def reorder_width(supernet: Supernet, scores: NDArray[np.float64]) -> None:
+    """Sort the dimensions of the residual stream in place, the most important first, as :func:`reorder` does units.
+
+    Args:
+        supernet: changed.
+        scores: of each dimension, `(D,)`.
+
+    Raises:
+        ValueError: scores of another encoder.
+    """
+    shape = supernet.shape
+    if np.shape(scores) != (shape.hidden_size,):
+        raise ValueError(f"this encoder needs scores of {shape.hidden_size} dimensions, got shape {np.shape(scores)}")
+    index = torch.from_numpy(np.argsort(-scores, kind="stable")).to(supernet.device)
+    # Of a network that lacks nothing but a dimension, what is cut is what the dimensions lie along.
+    all_units = [shape.num_heads] * shape.num_layers, [shape.intermediate_size] * shape.num_layers
+    narrower = SubnetMask.from_counts(shape, *all_units, shape.hidden_size - 1)
+    for piece in supernet.pieces(narrower).values():
+        for parameter in (supernet.parameters[name] for name in piece.names):
+            for axis, kept in ((0, piece.rows), (1, piece.columns)):
+                if kept is not None:
+                    parameter.copy_(parameter.index_select(axis, index))
+    if not supernet.projected:
+        for path in supernet.family.embeddings.tables:
+            table = supernet.parameters[f"{path}.weight"]
+            table.copy_(table.index_select(1, index))
+
+
 def _permute(supernet: Supernet, layer: int, into: tuple[str, ...], out_of: str, order: np.ndarray) -> None:
     """Permute the units between linear maps: rows and biases of those that lead to them, columns of what follows."""
     index = torch.from_numpy(order).to(supernet.device)
@@ -50,3 +87,42 @@ def _permute(supernet: Supernet, layer: int, into: tuple[str, ...], out_of: str,
             parameter.copy_(parameter.index_select(0, index))
     weight = supernet.parameters[f"{supernet.family.layer_path(layer, out_of)}.weight"]
     weight.copy_(weight.index_select(1, index))
+
+
+@torch.inference_mode()
+def measured_layer_order(supernet: Supernet, batches: Sequence[Batch], kind: Kind) -> tuple[int, ...]:
+    """Return the layers, `(L,)`, in the order in which networks of few layers are to keep them.
+
+    Backward elimination: of the layers left, the one goes next without which the outputs stay closest to the whole
+    model's (`Kind.soft_loss` at temperature 1), so labels do not count. That takes L (L + 1) / 2 passes.
+
+    A head reads what the last layers make of a text, so that networks of the first layers alone, as in Klein et al.,
+    TMLR 2024, begin as constants; what layers do not depend on each other is dropped from anywhere.
+
+    Args:
+        supernet: the fine-tuned model.
+        batches: texts, on the supernet's device.
+        kind: of its task.
+    """
+    shape = supernet.shape
+
+    def outputs(layers: Sequence[int]) -> list[torch.Tensor]:
+        kept = np.isin(np.arange(shape.num_layers), layers)
+        mask = SubnetMask.from_counts(shape, kept * shape.num_heads, kept * shape.intermediate_size)
+        subnet = supernet.subnet(mask)
+        return [
+            subnet.outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids).float() for batch in batches
+        ]
+
+    left, gone = list(range(shape.num_layers)), []
+    whole = outputs(left)
+
+    def distance(layer: int) -> float:
+        made = outputs([other for other in left if other != layer])
+        each = zip(made, whole, batches, strict=True)
+        return sum(len(batch.index) * float(kind.soft_loss(mine, theirs, batch, 1.0)) for mine, theirs, batch in each)
+
+    while len(left) > 1:
+        gone.append(min(left, key=distance))
+        left.remove(gone[-1])
+    return (*left, *reversed(gone))

@@ -20,6 +20,8 @@ from .precision import width_multiple
 if TYPE_CHECKING:
     from ..tasks.kinds import Head
 
+LAYER_ORDER = "secateur_layer_order"  # in a supernet's configuration, which is saved with its weights
+
 
 class Supernet:
     """A Hugging Face model with a task's head whose subnetworks run on slices of its weights.
@@ -52,6 +54,16 @@ class Supernet:
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.model.device
+
+    @property
+    def layer_order(self) -> tuple[int, ...] | None:
+        """The order in which networks of few layers keep them, where one was measured."""
+        order = getattr(self.model.config, LAYER_ORDER, None)
+        return None if order is None else tuple(order)
+
+    @layer_order.setter
+    def layer_order(self, order: tuple[int, ...]) -> None:
+        setattr(self.model.config, LAYER_ORDER, list(order))
 
     @cached_property
     def parameters(self) -> dict[str, Tensor]:

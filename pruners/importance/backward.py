@@ -110,7 +110,7 @@ def _pass(supernet: Supernet, task: Task, batch: Batch, recipe: Recipe, noise: t
     names = weight_names(supernet, head=recipe.head) if recipe.weights else ()
     with (
         torch.enable_grad(),
-        _trainable(supernet, names),
+        trainable(supernet, names),
         gated(supernet, heads, neurons),
         _linear_outputs(supernet, batch, recipe, noise, outputs),
     ):
@@ -138,7 +138,7 @@ def linear_paths(supernet: Supernet, *, head: bool = False) -> tuple[str, ...]:
 
 
 @contextmanager
-def _trainable(supernet: Supernet, names: tuple[str, ...]) -> Iterator[None]:
+def trainable(supernet: Supernet, names: tuple[str, ...]) -> Iterator[None]:
     """Let only these parameters need gradients: the others' would be computed in vain."""
     before = {name: parameter.requires_grad for name, parameter in supernet.parameters.items()}
     try:

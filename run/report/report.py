@@ -14,6 +14,7 @@ from ...evaluation.report.parts import number, percent
 from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import SEARCHED, Layer, Weights
 from ...search_space import SubnetMask
+from ...supernet.training.settings import SupernetSettings
 from ..comparison import Equal, budgets_of, comparison
 from ..data_facts import DataFacts, data_facts
 from ..folder import RunFolder
@@ -137,7 +138,8 @@ def _note(name: str, stage: dict[str, Any], searched: list[Evaluation]) -> str:
     if name == "finetune":
         return f"{settings['epochs']:g} epochs" if stage.get("trained", True) else "the model was fine-tuned already"
     if name == "supernet":
-        return f"{settings['epochs']:g} epochs, {settings['strategy']}, k = {settings['k']}"
+        length = SupernetSettings.model_validate(settings).length
+        return f"{length}, {settings['strategy']}, k = {settings['k']}"
     weights = Weights.STANDARD if name == "standard" else Weights.SUPERNET
     evaluated = {one.model: one for one in searched if one.weights == weights}
     if name == "standard":

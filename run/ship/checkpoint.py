@@ -19,6 +19,7 @@ from ...supernet.shipping.hub import check_hub, check_name, licence_of, push_to_
 from ...supernet.shipping.model_card import CardFacts
 from ...supernet.stored.record import PICTURE, Form, Written, read_record
 from ...supernet.stored.storage import load_tokenizer
+from ...supernet.training.settings import SupernetSettings
 from ...tasks.demo_model import DEMO_LICENCE, DEMO_NAME
 from ...tasks.kinds import Head
 from ..choice.front import open_archive
@@ -193,9 +194,8 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
     """Say how the weights came about."""
     match selection.weights:
         case Weights.SUPERNET:
-            settings = folder.settings("supernet")
-            trained = f"trained with {settings['strategy']} for {settings['epochs']:g} epochs"
-            return f"its weights are the supernet's, {trained}"
+            settings = SupernetSettings.model_validate(folder.settings("supernet"))
+            return f"its weights are the supernet's, trained with {settings.strategy} for {settings.length}"
         case Weights.STANDARD:
             epochs = folder.settings("standard")["epochs"]
             return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"

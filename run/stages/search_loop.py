@@ -106,9 +106,10 @@ class SearchLoop:
 
     def _ask(self) -> Point:
         x = self._searcher.ask(1)[0]
-        depths = range(self._plan.space.mask(x).depth)
-        if depths:
-            self._searcher.expect([self._plan.space.truncated(x, depth) for depth in depths])
+        cuts = [self._plan.space.truncated(x, depth) for depth in range(self._plan.space.mask(x).depth)]
+        coming = [cut for cut in cuts if cut is not None]
+        if coming:
+            self._searcher.expect(coming)
         return x
 
     def _add(self, x: Point) -> None:
@@ -177,9 +178,13 @@ def _failed(run: Pass) -> tuple[Pass, Outcomes]:
 def told(
     space: SearchSpace, names: Sequence[str], x: Point, found: Sequence[Evaluated]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return points `(n, d)` and values `(n, m)` to tell a searcher: `x` first, then its other depths."""
+    """Return points `(n, d)` and values `(n, m)` to tell a searcher: `x` first, then its other depths.
+
+    Depths that are no point of the space were evaluated on the way, and are left out.
+    """
     points = [x if one.asked else space.truncated(x, one.mask.depth) for one in found]
-    return np.array(points), np.array([[one.values[name] for name in names] for one in found])
+    pairs = [(x, one.values) for x, one in zip(points, found, strict=True) if x is not None]
+    return np.array([x for x, _ in pairs]), np.array([[values[name] for name in names] for _, values in pairs])
 
 
 def pack(told: int, pending: Sequence[Point], searcher: bytes) -> bytes:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError, unknown_name
+from ...files import replace_text
+from ...pruners.calibration import calibration_batches
 from ...pruners.importance import IMPORTANCES
-from ...search_space import SPACES, UnitScores
+from ...pruners.importance.width import width_scores
+from ...search_space import SPACES, SearchSpace, UnitScores
 from ...supernet import Supernet
-from ...supernet.reordering import reorder
+from ...supernet.reordering import measured_layer_order, reorder, reorder_width
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.settings import SupernetSettings
 from ...supernet.training.strategies import STRATEGIES
@@ -23,6 +30,7 @@ from ..telling import duration
 from .watching import tracking, watched
 
 UNSORTED = "none"
+_TEXTS = 256  # that the order of layers is measured on
 
 
 def check(settings: SupernetSettings) -> None:
@@ -45,11 +53,8 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
         raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
     state = folder.path / "supernet.state"
     net = load_supernet(folder.finetuned)
-    space = make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
     with folder.stage("supernet", settings):
-        if settings.importance != UNSORTED:
-            with first_process_first():
-                reorder(net, importance_scores(folder, net, task, settings.importance))
+        space = prepared(folder, net, task, settings)
         with watched(folder, "supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
             train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():
@@ -57,6 +62,26 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     folder.tell.say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")
+
+
+def prepared(folder: RunFolder, net: Supernet, task: Task, settings: SupernetSettings) -> SearchSpace:
+    """Put the units of the fine-tuned model in order, measure that of its layers, and return the space.
+
+    Args:
+        folder: keeps what is measured.
+        net: changed; it computes what it did.
+        task: whose training split is looked at.
+        settings: of the supernet's training.
+    """
+    with first_process_first():
+        if settings.layers == "measured" and SPACES[settings.space].counts_layers:
+            net.layer_order = order = layer_order(folder, net, task)
+            folder.tell.say(f"supernet: layers, from 0, those that stay longest first: {', '.join(map(str, order))}")
+        if settings.importance != UNSORTED:
+            reorder(net, importance_scores(folder, net, task, settings.importance))
+            if settings.elastic_hidden:
+                reorder_width(net, _width_scores(folder, net, task))
+    return make_space(settings.space, net, elastic_hidden=settings.elastic_hidden)
 
 
 def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -> UnitScores:
@@ -68,3 +93,31 @@ def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -
             IMPORTANCES[name](net, task, np.random.default_rng([folder.project.seed, 4])).save(path)
             tick(1, 1)
     return UnitScores.load(path)
+
+
+def layer_order(folder: RunFolder, net: Supernet, task: Task) -> tuple[int, ...]:
+    """Return the order in which the fine-tuned model's layers stay, kept in `importance/` as scores are."""
+    path = folder.path / "importance" / "layers.json"
+    if not path.is_file():
+        texts = calibration_batches(net, task, _TEXTS, np.random.default_rng([folder.project.seed, 6]))
+        with folder.tell.progress("order of layers") as tick:
+            tick(0, 1)
+            _keep(path, measured_layer_order(net, list(texts), task.kind))
+            tick(1, 1)
+    return tuple(json.loads(path.read_text()))
+
+
+def _width_scores(folder: RunFolder, net: Supernet, task: Task) -> NDArray[np.float64]:
+    """Return the scores of the fine-tuned model's residual dimensions, kept in `importance/`."""
+    path = folder.path / "importance" / "width.json"
+    if not path.is_file():
+        with folder.tell.progress("importance (width)") as tick:
+            tick(0, 1)
+            _keep(path, width_scores(net, task, np.random.default_rng([folder.project.seed, 7])).tolist())
+            tick(1, 1)
+    return np.array(json.loads(path.read_text()))
+
+
+def _keep(path: Path, values: Sequence[float]) -> None:
+    path.parent.mkdir(exist_ok=True)
+    replace_text(path, json.dumps(values))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -39,19 +40,33 @@ class RecoverySettings(FinetuneSettings):
 class SupernetSettings(TrainingSettings):
     """How the supernet is trained."""
 
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 5.0
-    strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "full"
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 2e-4
+    steps: Annotated[int, Field(ge=1, description="optimiser steps, however many texts there are")] = 500
+    epochs: Annotated[
+        float | None, Field(gt=0, description="passes over the training split, in place of a number of steps")
+    ] = None
+    strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "distil"
     space: Annotated[str, Field(description="the search space")] = "small"
     elastic_hidden: Annotated[bool, Field(description="also search the width of the residual stream")] = False
     importance: Annotated[
         str, Field(description="sort heads and neurons by this score before training, the best first; or none")
     ] = "gradient"
+    layers: Annotated[
+        Literal["measured", "first"],
+        Field(
+            description="which layers spaces that count layers keep: those without which outputs change most, or the "
+            "first ones, as in the paper"
+        ),
+    ] = "measured"
     k: Annotated[int, Field(ge=1, description="random subnetworks per step")] = 2
     sampling: Annotated[
         Literal["size", "paper"],
         Field(description="draw subnetworks uniformly in size, or coordinate by coordinate as the paper does"),
     ] = "size"
-    temperature: Annotated[float, Field(gt=0, description="distillation temperature")] = 10.0
+    temperature: Annotated[
+        float | None,
+        Field(gt=0, description="distillation temperature; if not given 2 with `distil`, else 10 as in the paper"),
+    ] = None
     label_weight: Annotated[
         float, Field(ge=0, description="weight of the labels' loss beside distillation (1 in the paper)")
     ] = 1.0
@@ -60,3 +75,14 @@ class SupernetSettings(TrainingSettings):
     precision: Annotated[
         Precision, Field(description="auto: bfloat16 where the hardware multiplies in it, else float32")
     ] = "auto"
+
+    def total_steps(self, rows: int) -> int:
+        """Return how many optimiser steps it takes on a training split of so many texts."""
+        if self.epochs is None:
+            return self.steps
+        return max(1, round(self.epochs * math.ceil(rows / self.batch_size)))
+
+    @property
+    def length(self) -> str:
+        """How long it trains, in words."""
+        return f"{self.steps} steps" if self.epochs is None else f"{self.epochs:g} epochs"

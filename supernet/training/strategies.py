@@ -1,7 +1,7 @@
 """Which subnetworks a training step runs, and what each learns from: functions from a step to passes.
 
-Source: Klein et al., TMLR 2024, section 3, as their experiments had it. The losses of a step's passes are
-added up and one optimiser step follows.
+Source: Klein et al., TMLR 2024, section 3, as their experiments had it, but for `distil`. The losses of a step's passes
+are added up and one optimiser step follows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from ...search_space import SearchSpace, SubnetMask
 from ...search_space.spaces import Points
 
-Target = Literal["labels", "teacher"]
+Target = Literal["labels", "teacher", "finetuned"]
 Sampler = Callable[[int, np.random.Generator], Points]
 
 
@@ -23,7 +23,8 @@ Sampler = Callable[[int, np.random.Generator], Points]
 class Pass:
     """One forward and backward pass: a subnetwork and what it learns from.
 
-    `labels` is the task's loss; `teacher` the distillation loss against the whole network's outputs on the same batch.
+    `labels` is the task's loss; `teacher` the distillation loss against the whole network's outputs on the same batch,
+    as it is by then, and `finetuned` against those it had before the training.
     """
 
     mask: SubnetMask
@@ -102,6 +103,16 @@ def full(step: Step) -> list[Pass]:
     return [Pass(step.largest, "labels"), Pass(step.smallest, "teacher"), *step.random("teacher")]
 
 
+def distil(step: Step) -> list[Pass]:
+    """Distil the fine-tuned model into the largest and k random subnetworks.
+
+    Not the paper's: the teacher does not move with the weights that it teaches, so that they may move fast, and no pass
+    goes to a smallest network that can carry nothing.
+    """
+    return [Pass(step.largest, "finetuned"), *step.random("finetuned")]
+
+
 STRATEGIES: dict[str, Strategy] = {
-    function.__name__: function for function in (standard, random, random_linear, sandwich, inplace_kd, full)
+    function.__name__: function for function in (standard, random, random_linear, sandwich, inplace_kd, full, distil)
 }
+FINETUNED_TEACHES = frozenset({"distil"})  # those with such passes: the weights before the training are held for them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,11 +20,14 @@ from ...tasks.kinds import Kind
 from ...tasks.task import Task
 from ..encoder import NO_DROPOUT
 from ..precision import resolve_precision
-from ..supernet import Supernet
+from ..supernet import Subnet, Supernet
 from .checkpoint import Checkpoint, SaveClock
 from .settings import SupernetSettings
 from .step import GradientStep
-from .strategies import STRATEGIES, Pass, Step
+from .strategies import FINETUNED_TEACHES, STRATEGIES, Pass, Step
+
+# What the fine-tuned model says of the texts that it was trained on is near certain: at 10 little is left of the rest.
+_TEMPERATURE, _PAPERS_TEMPERATURE = 2.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -115,11 +119,14 @@ class TrainingLoop:
         self.accelerator = Accelerator(cpu=not torch.accelerator.is_available())
         # Small updates are lost in a shorter precision than float32.
         supernet.model.to(self.accelerator.device, torch.float32)  # pyright: ignore[reportCallIssue, reportArgumentType]
-        self._gradients = GradientStep(supernet, resolve_precision(settings.precision, self.accelerator.device))
+        precision = resolve_precision(settings.precision, self.accelerator.device)
+        # Taken before a resume point is loaded: the model as it is handed in is the fine-tuned one.
+        self._finetuned = _copied(supernet, precision) if settings.strategy in FINETUNED_TEACHES else None
+        self._gradients = GradientStep(supernet, precision)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
         )
-        self.total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+        self.total = settings.total_steps(len(task.train))
 
     def step(self, index: int, rows: np.ndarray) -> float:
         """Take optimiser step `index` on the texts at `rows` `(B,)`; return the loss summed over its passes."""
@@ -129,9 +136,8 @@ class TrainingLoop:
         )
         dropout_seed = np.random.default_rng([self._seed, 2, index, accelerator.process_index]).integers(2**62)
         torch.manual_seed(int(dropout_seed))
-        loss = _accumulate(
-            self._gradients, self._strategy(step), _share(self._task, rows, accelerator), settings, self._task.kind
-        )
+        share = _share(self._task, rows, accelerator)
+        loss = _accumulate(self._gradients, self._strategy(step), share, settings, self._task.kind, self._finetuned)
         _average(self._gradients, accelerator)
         if settings.clip:
             self._clip(settings.clip)
@@ -197,8 +203,18 @@ def _share(task: Task, rows: np.ndarray, accelerator: Accelerator) -> _Share:
     return _Share(batch, terms(task.train, mine) * accelerator.num_processes / terms(task.train, rows))
 
 
+def _copied(supernet: Supernet, dtype: torch.dtype) -> Subnet:
+    whole = Supernet(copy.deepcopy(supernet.model))
+    return whole.subnet(SubnetMask.full(whole.shape), dtype)
+
+
 def _accumulate(
-    gradients: GradientStep, passes: list[Pass], share: _Share, settings: SupernetSettings, kind: Kind
+    gradients: GradientStep,
+    passes: list[Pass],
+    share: _Share,
+    settings: SupernetSettings,
+    kind: Kind,
+    finetuned: Subnet | None,
 ) -> float:
     """Run a step's passes, leave the sum of their gradients in the parameters, return their summed loss."""
     batch = share.batch
@@ -209,8 +225,13 @@ def _accumulate(
     supernet = gradients.supernet
     whole = SubnetMask.full(supernet.shape)
     teacher: Tensor | None = None
+    taught: Tensor | None = None
     losses: list[Tensor] = []
-    gradients.begin(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    temperature = settings.temperature or (_PAPERS_TEMPERATURE if finetuned is None else _TEMPERATURE)
+    inputs = batch.input_ids, batch.attention_mask, batch.token_type_ids
+    gradients.begin(*inputs)
+    if finetuned is not None:
+        taught = finetuned.outputs(*inputs).clone()  # what inference mode gave cannot take part in a backward pass
     for one in passes:
         is_whole = one.mask == whole
         dropout = supernet.dropout if settings.dropout == "all" else NO_DROPOUT
@@ -218,14 +239,14 @@ def _accumulate(
             dropout = supernet.dropout
         if one.target == "teacher" and teacher is None:
             teacher = gradients.predict(whole, supernet.dropout if settings.dropout != "none" else NO_DROPOUT)
-        target = teacher if one.target == "teacher" else None
+        target = {"labels": None, "teacher": teacher, "finetuned": taught}[one.target]
 
         def loss(outputs: Tensor, target: Tensor | None = target) -> Tensor:
             if target is None:
                 value = kind.loss(outputs, batch)
             else:
                 value = kind.distillation(
-                    outputs, target, batch, temperature=settings.temperature, label_weight=settings.label_weight
+                    outputs, target, batch, temperature=temperature, label_weight=settings.label_weight
                 )
             losses.append(value.detach())
             return value * share.weight if share.weight != 1.0 else value

@@ -57,7 +57,7 @@ class Kind(ABC):
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
         """Return what a teacher's outputs `(R, C)` teach, a scalar in float32.
 
-        `T^2 * H(softmax(t / T), softmax(s / T))`, or for numbers the mean squared difference.
+        `T^2 * KL(softmax(t / T), softmax(s / T))`, 0 where the two agree, or for numbers the mean squared difference.
 
         Source: Hinton et al., 2015.
         """
@@ -97,6 +97,19 @@ def class_loss(outputs: Tensor, labels: Tensor) -> Tensor:
 
 
 def soft_class_loss(outputs: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """Return `T^2 * H(softmax(t / T), softmax(s / T))` of logits `(R, C)`, the mean over R."""
-    soft = functional.cross_entropy(outputs / temperature, torch.softmax(teacher / temperature, dim=1))
-    return temperature**2 * soft
+    """Return `T^2 * KL(softmax(t / T), softmax(s / T))` of logits `(R, C)`, the mean over R."""
+    target = torch.softmax(teacher / temperature, dim=1)
+    return temperature**2 * divergence(outputs / temperature, target)
+
+
+def divergence(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the mean of `KL(target, softmax(logits))`.
+
+    Cross-entropy has the same gradient, but its least value is the target's entropy: at a high temperature a constant
+    that hides whether anything is learnt.
+
+    Args:
+        logits: `(R, C, ...)`.
+        target: probabilities of the same shape.
+    """
+    return functional.cross_entropy(logits, target) - torch.special.entr(target).sum(1).mean()

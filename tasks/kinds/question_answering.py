@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from ..batches import Batch
 from ..split import Split
-from .kind import Kind
+from .kind import Kind, divergence
 from .spans import answers
 from .squad_rules import scores
 
@@ -28,9 +28,9 @@ class QuestionAnswering(Kind):
         return functional.cross_entropy(batch.padded(outputs.float(), _NOWHERE), batch.labels)
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
-        """Cross-entropy with the teacher's softened probabilities over a text's tokens."""
+        """Divergence from the teacher's softened probabilities over a text's tokens."""
         student, target = (batch.padded(logits / temperature, _NOWHERE) for logits in (outputs, teacher))
-        return temperature**2 * functional.cross_entropy(student, torch.softmax(target, dim=1))  # mean over (B, 2)
+        return temperature**2 * divergence(student, torch.softmax(target, dim=1))  # mean over (B, 2)
 
     def constants(self, split: Split) -> Iterable[np.ndarray]:
         """No answer to any question, or the first word of the context where each question has an answer."""

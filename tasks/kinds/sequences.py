@@ -23,7 +23,7 @@ class Classification(Kind):
         return class_loss(outputs, batch.labels)
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
-        """Cross-entropy with the teacher's softened probabilities."""
+        """Divergence from the teacher's softened probabilities."""
         return soft_class_loss(outputs, teacher, temperature)
 
     def constants(self, split: Split) -> Iterable[np.ndarray]:

@@ -28,7 +28,7 @@ class TokenClassification(Kind):
         return max(1, sum(int((split.labels[i] != UNLABELLED).sum()) for i in rows))
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
-        """Cross-entropy with the teacher's softened probabilities, of tokens that have a label; of all if none has."""
+        """Divergence from the teacher's softened probabilities, of tokens that have a label; of all if none has."""
         told = batch.labels != UNLABELLED
         if told.any():
             outputs, teacher = outputs[told], teacher[told]

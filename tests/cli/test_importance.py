@@ -1,5 +1,7 @@
 """A supernet sorted by importance, and a search that begins with its uniform cuts."""
 
+import json
+
 import numpy as np
 import pytest
 from secateur.cli import run_command
@@ -7,8 +9,10 @@ from secateur.evaluation.archive import Archive
 from secateur.evaluation.objectives import encoder_parameters
 from secateur.pruners.ziplm import measured
 from secateur.run.folder import RunFolder
-from secateur.run.project import open_supernet, open_task
+from secateur.run.project import load_supernet, open_supernet, open_task
 from secateur.search_space import UnitScores
+from secateur.supernet.extraction import extract
+from secateur.supernet.supernet import LAYER_ORDER
 from secateur.tests.cli.conftest import SEARCH, archive_rows, record
 from transformers import AutoModelForSequenceClassification
 
@@ -27,6 +31,20 @@ def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
     apart = np.linalg.norm(after[:, :, None] - before[:, None, :], axis=0)
     assert np.mean(apart.argmin(axis=1) == scores.neuron_order[0]) > 0.9
     assert not np.array_equal(scores.neuron_order[0], np.arange(24))
+
+
+def test_layers_are_kept_in_the_order_that_was_measured(finished):
+    """It is stored with the supernet, searched by, and not handed on to what is cut out."""
+    order = json.loads((finished / "importance" / "layers.json").read_text())
+    assert sorted(order) == [0, 1, 2]
+    supernet = load_supernet(finished / "supernet")
+    assert supernet.layer_order == tuple(order)
+    with Archive(finished / "archive.db") as archive:
+        found = [one.mask for one in archive.evaluations(split="selection") if one.asked]
+    counted = [np.flatnonzero(mask.heads_per_layer).tolist() for mask in found]
+    assert all(layers == sorted(order[: len(layers)]) for layers in counted)
+    assert {len(layers) for layers in counted} > {3}
+    assert not hasattr(extract(supernet.model, found[0]).config, LAYER_ORDER)
 
 
 def test_an_unknown_importance_is_refused_before_anything_is_computed(copied, fails):

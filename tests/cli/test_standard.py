@@ -137,7 +137,7 @@ def test_extract_writes_either_kind(both, call, tmp_path):
     assert f"trained by itself for up to {EPOCHS} epochs, of which the best is kept (standard NAS)" in card
     assert f"| selection | {1 - whole.values['error']:.4f} |" in card
     card = " ".join((tmp_path / "supernet/README.md").read_text().split())
-    assert "weights are the supernet's, trained with full for 6 epochs" in card
+    assert "weights are the supernet's, trained with distil for 6 epochs" in card
 
 
 def test_extract_within_a_budget_of_either_kind(both, call, tmp_path):

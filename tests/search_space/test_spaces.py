@@ -39,7 +39,7 @@ def test_sizes_for_bert_base(name, dimensions, log10_points):
     assert log10_of_points(space) == pytest.approx(log10_points)
     wider = SPACES[name](BASE, elastic_hidden=True)
     assert wider.dimensions == dimensions + 1
-    assert log10_of_points(wider) == pytest.approx(log10_points + math.log10(768))
+    assert log10_of_points(wider) == pytest.approx(log10_points + math.log10(768 - 768 // 8 + 1))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_boxes(name, lower, upper, labels):
     assert space.upper.tolist() == upper
     assert list(space.labels) == labels
     wider = SPACES[name](TINY, elastic_hidden=True)
-    assert (wider.lower.tolist(), wider.upper.tolist()) == ([*lower, 1], [*upper, 16])
+    assert (wider.lower.tolist(), wider.upper.tolist()) == ([*lower, 2], [*upper, 16])
     assert wider.labels[-1] == "hidden"
 
 
@@ -77,6 +77,22 @@ def test_small_keeps_the_first_of_everything():
     assert Small(TINY).mask([2, 3, 5]) == SubnetMask.from_counts(TINY, [3, 3, 0], [5, 5, 0])
     assert Small(TINY).mask([0, 4, 24]) == SubnetMask.from_counts(TINY, [0] * 3, [0] * 3)
     assert Small(TINY, elastic_hidden=True).mask([3, 1, 1, 9]) == SubnetMask.from_counts(TINY, [1] * 3, [1] * 3, 9)
+
+
+def test_an_order_of_layers_says_which_stay():
+    space = Small(TINY, layer_order=[2, 0, 1])
+    assert space.mask([1, 3, 5]) == SubnetMask.from_counts(TINY, [0, 0, 3], [0, 0, 5])
+    assert space.mask([2, 3, 5]) == SubnetMask.from_counts(TINY, [3, 0, 3], [5, 0, 5])
+    assert space.mask(space.smallest) == SubnetMask.from_counts(TINY, [0, 0, 1], [0, 0, 1])
+    layers = Layer(TINY, layer_order=[2, 0, 1])
+    assert layers.mask(layers.smallest) == SubnetMask.from_counts(TINY, [0, 0, 4], [0, 0, 24])
+    assert layers.uniform_cut(2 / 3).tolist() == [1, 0, 1]
+
+
+@pytest.mark.parametrize("order", [[0, 1], [0, 1, 1], [1, 2, 3]])
+def test_an_order_names_each_layer_once(order):
+    with pytest.raises(ValueError, match="an order of 3 layers names each of them once, got"):
+        Small(TINY, layer_order=order)
 
 
 def test_medium_has_counts_per_layer():
@@ -101,7 +117,7 @@ def test_large_has_a_bit_per_unit(number):
 @both_widths
 def test_ends(name, elastic):
     space = SPACES[name](TINY, elastic_hidden=elastic)
-    hidden = 1 if elastic else 16
+    hidden = 2 if elastic else 16
     smallest = {  # what the paper's experiments trained as the smallest
         "small": SubnetMask.from_counts(TINY, [1, 0, 0], [1, 0, 0], hidden),
         "medium": SubnetMask.from_counts(TINY, [1, 1, 1], [1, 1, 1], hidden),
@@ -227,6 +243,7 @@ def test_a_truncated_point_is_the_truncated_mask(name, elastic, seed, depth):
     x = space.sample(1, np.random.default_rng(seed))[0]
     before = x.copy()
     cut = space.truncated(x, depth)
+    assert cut is not None
     assert space.mask(cut) == space.mask(x).truncated(depth)
     assert space.mask(cut).depth <= depth
     assert (x == before).all()
@@ -253,3 +270,14 @@ def test_the_nearest_point_of_any_mask(name, expected):
     neurons[0, 10:20] = neurons[2, 5:12] = True
     near = SPACES[name](TINY).nearest(SubnetMask(heads, neurons, np.ones(16, bool)))
     assert near.tolist() == expected
+
+
+@quick
+@given(order=st.permutations(range(3)), layers=st.integers(0, 3), depth=st.integers(0, 3))
+def test_a_truncated_point_is_the_truncated_mask_or_no_point_at_all(order, layers, depth):
+    space = Small(TINY, layer_order=order)
+    x = np.array([layers, 2, 5])
+    wanted, cut = space.mask(x).truncated(depth), space.truncated(x, depth)
+    points = [np.array([count, 2, 5]) for count in range(4)]
+    assert (cut is None) == (wanted not in [space.mask(point) for point in points])
+    assert cut is None or space.mask(cut) == wanted

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from secateur.search_space import SPACES, EncoderShape
-from secateur.supernet.training.strategies import STRATEGIES, Pass, Step
+from secateur.supernet.training.strategies import FINETUNED_TEACHES, STRATEGIES, Pass, Step
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 SPACE = SPACES["medium"](SHAPE)
@@ -22,8 +22,8 @@ def drawn(seed: int, k: int, target: str, *, after_a_chance: bool = False) -> li
     return [Pass(SPACE.mask(x), target) for x in SPACE.sample(k, rng)]
 
 
-def test_registry_has_the_strategies_of_the_paper():
-    assert set(STRATEGIES) == {"standard", "random", "random_linear", "sandwich", "inplace_kd", "full"}
+def test_registry_has_the_strategies_of_the_paper_and_one_of_its_own():
+    assert set(STRATEGIES) == {"standard", "random", "random_linear", "sandwich", "inplace_kd", "full", "distil"}
 
 
 @pytest.mark.parametrize("k", [1, 2, 3])
@@ -34,6 +34,7 @@ def test_strategies_without_chance(k):
         "random": drawn(5, k, "labels"),
         "sandwich": [whole, small, *drawn(5, k, "labels")],
         "full": [whole, Pass(SMALLEST, "teacher"), *drawn(5, k, "teacher")],
+        "distil": [Pass(LARGEST, "finetuned"), *drawn(5, k, "finetuned")],
     }
     for name, passes in expected.items():
         for index in (0, 7, 10):
@@ -58,9 +59,19 @@ def test_same_rng_same_passes(name):
     assert (len(different) > 1) == (name != "standard")
 
 
+def test_whom_the_fine_tuned_model_teaches_is_written_down():
+    teaching = {
+        name
+        for name, strategy in STRATEGIES.items()
+        for index in (0, 10)
+        if "finetuned" in [one.target for one in strategy(step(index))]
+    }
+    assert teaching == FINETUNED_TEACHES
+
+
 def test_the_whole_network_goes_first_where_it_teaches():
     """Its outputs of this step are the teacher: it must have run before."""
     for strategy in STRATEGIES.values():
         passes = strategy(step(10, seed=1))
-        if LARGEST in [one.mask for one in passes]:
+        if LARGEST in [one.mask for one in passes] and strategy is not STRATEGIES["distil"]:
             assert passes[0] == Pass(LARGEST, "labels")

@@ -16,6 +16,8 @@ from secateur.errors import InputError
 from secateur.evaluation.error import SplitError
 from secateur.search_space import SPACES
 from secateur.supernet import Supernet
+from secateur.supernet.reordering import measured_layer_order
+from secateur.supernet.training.finetuning import finetune
 from secateur.supernet.training.settings import SupernetSettings
 from secateur.supernet.training.strategies import STRATEGIES
 from secateur.supernet.training.supernet_training import (
@@ -54,7 +56,9 @@ def assert_same_weights(one, other) -> None:
         assert torch.equal(p, q), name
 
 
-LEARNING = SupernetSettings(learning_rate=4e-3, batch_size=16, epochs=6, dropout="none", precision="float32")
+LEARNING = SupernetSettings(
+    strategy="full", learning_rate=4e-3, batch_size=16, epochs=6, dropout="none", precision="float32"
+)
 
 
 @pytest.mark.parametrize("strategy", ["sandwich", "full"])
@@ -68,11 +72,33 @@ def test_small_subnetworks_learn_a_separable_task(strategy):
         supernet, SPACES["small"](supernet.shape), task, settings, seed=0, report=lambda p: losses.append(p.loss)
     )
     assert len(losses) == 6 * 25
-    # With distillation at T = 10 a loss is mostly the constant 100 * entropy of the teacher.
-    assert np.mean(losses[-20:]) < (0.6 if strategy == "sandwich" else 0.99) * np.mean(losses[:20])
+    assert np.mean(losses[-20:]) < 0.6 * np.mean(losses[:20])
     assert accuracy(supernet, small, task) > 0.8
     assert accuracy(supernet, whole, task) > 0.9
     assert all(p.grad is None for p in supernet.model.parameters())
+
+
+def test_with_the_defaults_a_network_of_one_layer_is_no_constant():
+    task, model = toy.toy_task(400), tiny_model("bert")
+    finetune(model, task, toy.FINETUNE.model_copy(update={"learning_rate": 4e-3, "batch_size": 16}), seed=0)
+    supernet = Supernet(model)
+    order = measured_layer_order(supernet, sorted_batches(task.train, tokens=512, pad_token_id=0), task.kind)
+    space = SPACES["small"](supernet.shape, layer_order=order)
+    mask = space.mask(np.array([1, 4, 24]))
+
+    def error() -> float:
+        found = SplitError(supernet, task.selection, task.metric, pad_token_id=0)
+        return found.errors(mask, (mask.depth,))[mask.depth]
+
+    before = error()
+    train_supernet(supernet, space, task, SupernetSettings(steps=150, precision="float32"), seed=0)
+    assert error() < min(0.45, before)  # a constant answer is wrong for two thirds
+
+
+@pytest.mark.parametrize(("settings", "steps"), [({"steps": 5}, 5), ({"epochs": 0.5}, 6), ({"epochs": 0.01}, 1)])
+def test_a_training_has_a_number_of_steps_or_of_epochs(settings, steps):
+    told = SupernetSettings.model_validate({"batch_size": 8, **settings})
+    assert told.total_steps(90) == steps
 
 
 @pytest.mark.parametrize("kind", ["question-answering", "token-classification"])
@@ -191,7 +217,7 @@ def test_the_standard_strategy_is_plain_fine_tuning(clip):
 def test_unknown_strategy():
     supernet = Supernet(tiny_model("bert"))
     settings = SupernetSettings(strategy="sandwitch")
-    with pytest.raises(InputError, match="unknown strategy 'sandwitch'; known: full, inplace_kd, random,"):
+    with pytest.raises(InputError, match="unknown strategy 'sandwitch'; known: distil, full, inplace_kd, random,"):
         train_supernet(supernet, SPACES["small"](supernet.shape), toy.toy_task(), settings, seed=0)
 
 
