@@ -30,7 +30,7 @@ class BlockCurve:
 
     Attributes:
         block: which.
-        order: `(n,)`, its units; at each count the first so many are kept.
+        order: `(n,)`, its units, by their numbers in the whole model; at each count the first so many are kept.
         counts: `(c,)`, rising, from 0 to n.
         errors: `(c,)`, of a token: the mean square, over dimensions, of what is missing in the block's output before
             LayerNorm after the refit; or `e' A e` of what is missing, where a sensitivity A was given. At 0 the output
@@ -48,7 +48,10 @@ class BlockCurve:
 
 @dataclass(frozen=True)
 class BlockErrors:
-    """The curves of all blocks of an encoder, in the order of the pass: attention, feed-forward, layer after layer."""
+    """The curves of all blocks of an encoder, in the order of the pass: attention, feed-forward, layer after layer.
+
+    A block that the network does not have has nothing but the count 0.
+    """
 
     shape: EncoderShape
     curves: tuple[BlockCurve, ...]
@@ -78,17 +81,20 @@ def block_errors(
     summed up in float32 batch by batch, all else is float64.
 
     Args:
-        target: the whole model, the texts, and the tokens that count: those that a refit sees.
+        target: the model, or a subnetwork of it, the texts, and the tokens that count: those that a refit sees.
         sensitivity: of each block `(D, D)` float64, what the square of an error is; all dimensions alike if None. It
             changes which units are missed least, never how the others make up for them: a refit solves for each
             dimension by itself.
         damping: as in a refit.
     """
     whole = target.whole
-    walk = BlockWalk.through(whole, target.batches, SubnetMask.full(whole.shape))
+    walk = BlockWalk.through(whole, target.batches, target.mask)
     texts = sum(len(batch) for batch in target.batches)
     curves = []
     for block in blocks(whole.architecture):
+        if not walk.has(block):
+            curves.append(BlockCurve(block, np.zeros(0, np.intp), np.zeros(1, np.intp), np.zeros(1), 0.0))
+            continue
         total = _Products()
         for i in range(len(target.batches)):
             output, units = walk.sum_and_units(block, i)
@@ -99,7 +105,9 @@ def block_errors(
         weight = walk.outgoing(block).double()
         weight = weight * root if isinstance(root, float) else root @ weight
         tokens = 1.0 if block.first_only else sum(int(batch.real.sum()) for batch in target.batches) / texts
-        curves.append(_curve(block, whole.shape, total, weight, tokens, damping))
+        of = target.mask.heads if block.kind == "attention" else target.mask.neurons
+        units = np.flatnonzero(of[block.layer])
+        curves.append(_curve(block, whole.shape.head_size, units, total, weight, tokens, damping))
     return BlockErrors(whole.shape, tuple(curves))
 
 
@@ -134,18 +142,24 @@ def _root(sensitivity: Tensor) -> Tensor:
 
 
 def _curve(
-    block: Block, shape: EncoderShape, total: _Products, weight: Tensor, tokens: float, damping: float
+    block: Block,
+    head_size: int,
+    units: NDArray[np.intp],
+    total: _Products,
+    weight: Tensor,
+    tokens: float,
+    damping: float,
 ) -> BlockCurve:
+    """Return a block's curve; `units` are those it has, by their numbers in the whole model."""
     products = total.centred() / total.count
     if block.kind == "attention":
-        group, counts = shape.head_size, np.arange(shape.num_heads + 1)
+        group, counts = head_size, np.arange(len(units) + 1)
     else:
-        group, most = 1, shape.intermediate_size
-        counts = np.unique(np.ceil(most * np.linspace(0, 1, _STEPS + 1) ** 2).astype(np.intp))
+        group, counts = 1, np.unique(np.ceil(len(units) * np.linspace(0, 1, _STEPS + 1) ** 2).astype(np.intp))
     order = removal_order(products, weight, group, damping).flip(0)
     toward = products @ weight.T
     errors = [refit_error(products, weight, toward, _columns(order[:n], group), damping) for n in counts[:-1]]
-    return BlockCurve(block, order.cpu().numpy(), counts, np.append(errors, 0.0), tokens)
+    return BlockCurve(block, units[order.cpu().numpy()], counts, np.append(errors, 0.0), tokens)
 
 
 def _columns(units: Tensor, group: int) -> Tensor:

@@ -8,11 +8,13 @@ from contextlib import ExitStack
 import numpy as np
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.blocks import Block, blocks
-from ..supernet.gates import run_whole
+from ..supernet.extraction import extract, kept_layers
+from ..supernet.gates import run_model
 from ..supernet.refit import WholeSums
 from ..tasks.batches import Batch
 
@@ -27,18 +29,19 @@ def sensitivities(target: WholeSums, rng: np.random.Generator) -> Sensitivities:
     batch does for all blocks. Errors of different tokens are taken for independent. No labels.
 
     Args:
-        target: the whole model, the texts, and the tokens that count.
+        target: the model, or a subnetwork of it, the texts, and the tokens that count.
         rng: of the signs.
 
     Source: the output factor of Martens & Grosse, K-FAC, ICML 2015, for the sum of squares of the outputs; estimated as
     Hutchinson (1989) does a trace.
     """
-    whole = target.whole
+    whole, mask = target.whole, target.mask
+    model = whole.model if mask.is_full else extract(whole.model, mask)
     draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
     found: Sensitivities = {}
     counts: dict[Block, int] = {}
     for i, batch in enumerate(target.batches):
-        for block, gradient in _gradients(whole, batch, draw).items():
+        for block, gradient in _gradients(whole, model, mask, batch, draw).items():
             seen = target.fitted(block, i, gradient)
             product = (seen.T @ seen).double()
             found[block] = found[block] + product if i else product
@@ -46,36 +49,54 @@ def sensitivities(target: WholeSums, rng: np.random.Generator) -> Sensitivities:
     return {block: product / counts[block] for block, product in found.items()}
 
 
-def _gradients(whole: Supernet, batch: Batch, draw: torch.Generator) -> dict[Block, Tensor]:
-    """Return the derivatives `(B, T, D)` of the outputs' sum with random signs by each block's sum."""
+def _gradients(
+    whole: Supernet, model: PreTrainedModel, mask: SubnetMask, batch: Batch, draw: torch.Generator
+) -> dict[Block, Tensor]:
+    """Return the derivatives `(B, T, D)` of the outputs' sum with random signs by each sum of a model's blocks.
+
+    The model is the whole one, or extracted from it with that mask.
+    """
+    layers = kept_layers(mask)
     nothing: dict[Block, Tensor] = {}
     with torch.enable_grad(), ExitStack() as stack:
         for block in blocks(whole.architecture):
+            if not (mask.heads if block.kind == "attention" else mask.neurons)[block.layer].any():
+                continue
             added = torch.zeros(*batch.input_ids.shape, whole.shape.hidden_size, device=whole.device)
             nothing[block] = added.requires_grad_()
             part = "attention_output" if block.kind == "attention" else "ffn_out"
-            module = whole.model.get_submodule(whole.family.layer_path(block.layer, part))
+            module = model.get_submodule(whole.family.layer_path(layers.index(block.layer), part))
 
             def plus(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, added: Tensor = added) -> Tensor:
                 return output + added.to(output.dtype)
 
             stack.callback(module.register_forward_hook(plus).remove)
-        outputs = run_whole(whole, batch.inputs).float()
+        outputs = run_model(model, batch.inputs).float()
         signs = torch.randint(0, 2, outputs.shape, generator=draw).to(outputs) * 2 - 1
         return dict(zip(nothing, torch.autograd.grad((signs * outputs).sum(), list(nothing.values())), strict=True))
 
 
 @torch.inference_mode()
-def moved_outputs(whole: Supernet, batches: Sequence[Batch], masks: Sequence[SubnetMask]) -> list[float]:
-    """Return how far each subnetwork's outputs, as it is cut, are from the whole model's.
+def moved_outputs(target: WholeSums, texts: int, masks: Sequence[SubnetMask]) -> list[float]:
+    """Return how far each subnetwork's outputs, as it is cut, are from those of the model that it is cut from.
+
+    Args:
+        target: that model, and its texts.
+        texts: at least so many of them are looked at.
+        masks: of the subnetworks.
 
     Returns:
         Of each mask the squares of the differences, summed over a text's outputs, the mean over texts.
     """
+    whole, batches, seen = target.whole, [], 0
+    for batch in target.batches:
+        if seen < texts:
+            batches.append(batch)
+            seen += len(batch)
 
     def outputs(mask: SubnetMask) -> Tensor:
         subnet = whole.subnet(mask, torch.float32)
         return torch.cat([subnet.outputs(**batch.inputs) for batch in batches])
 
-    expected, texts = outputs(SubnetMask.full(whole.shape)), sum(len(batch) for batch in batches)
-    return [float((outputs(mask) - expected).square().sum()) / texts for mask in masks]
+    expected = outputs(target.mask)
+    return [float((outputs(mask) - expected).square().sum()) / seen for mask in masks]

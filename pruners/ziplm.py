@@ -30,7 +30,7 @@ def measure(target: WholeSums, cost: Cost, rng: np.random.Generator) -> Allocati
     by, as it is cut. Losses are added up.
 
     Args:
-        target: the whole model and the texts.
+        target: the model, or a subnetwork of it that is cut further, and the texts.
         cost: what is budgeted.
         rng: of the sensitivities.
 
@@ -56,7 +56,7 @@ def _losses(errors: BlockErrors, target: WholeSums) -> list[LayerLosses]:
     several = range(0, len(full), 2)
     missing = [*((i,) for i in range(len(full))), *((i, i + 1) for i in several)]
     masks = [errors.mask(np.where(np.isin(np.arange(len(full)), gone), 0, full)) for gone in missing]
-    moved = moved_outputs(target.whole, target.batches[: -(-_DROP_TEXTS // BATCH)], masks)
+    moved = moved_outputs(target, _DROP_TEXTS, masks)
     losses = [
         np.append(loss, curve.errors[1:] * curve.tokens) for curve, loss in zip(errors.curves, moved, strict=False)
     ]

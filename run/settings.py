@@ -263,6 +263,7 @@ class RecoverOptions(_Settings):
 
 
 SHARES = "3/4,1/2,1/4,1/6,1/10"  # of a ladder
+BLOCKS = "blocks"  # in place of an importance
 
 
 class LadderSettings(RecoverOptions):
@@ -271,8 +272,8 @@ class LadderSettings(RecoverOptions):
     shares: Annotated[
         str | None,
         Field(
-            description=f"the rungs' shares of the encoder's parameters; {SHARES} if not given, without those that one "
-            "head and one neuron in each layer exceed"
+            description=f"the rungs' shares of the encoder's parameters; {SHARES} if not given, without those that are "
+            "too small for any network"
         ),
     ] = None
     latency_ms: Annotated[
@@ -283,7 +284,13 @@ class LadderSettings(RecoverOptions):
     minutes: Annotated[float | None, Field(gt=0, description="for all rungs together, instead of steps")] = None
     steps: Annotated[int, Field(ge=1, description="optimiser steps of each rung")] = 350
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 1e-4
-    importance: Annotated[str, Field(description="which units stay: those that this score ranks highest")] = "fisher"
+    importance: Annotated[
+        str,
+        Field(
+            description=f"which units stay: `{BLOCKS}`, those that others of their block cannot make up for, so many in "
+            "each that least is lost in all (as `ziplm`), or those that a score ranks highest"
+        ),
+    ] = BLOCKS
 
 
 class RefitSettings(_Settings):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from .heads import read_outputs
 from .supernet import Supernet
@@ -98,9 +99,14 @@ def run_whole(supernet: Supernet, inputs: dict[str, Tensor]) -> Tensor:
         supernet: the model.
         inputs: keyword arguments of the model, such as `Batch.inputs`.
     """
-    training = supernet.model.training
-    supernet.model.eval()
+    return run_model(supernet.model, inputs)
+
+
+def run_model(model: PreTrainedModel, inputs: dict[str, Tensor]) -> Tensor:
+    """Return a model's outputs as :func:`run_whole` does, be it extracted."""
+    training = model.training
+    model.eval()
     try:
-        return read_outputs(supernet.model(**inputs), inputs.get("attention_mask"))
+        return read_outputs(model(**inputs), inputs.get("attention_mask"))
     finally:
-        supernet.model.train(training)
+        model.train(training)

@@ -60,14 +60,14 @@ class WholeSums:
         tokens: int = TOKENS,
         mask: SubnetMask | None = None,
     ) -> None:
-        self.whole, self.batches = whole, batches
+        self.whole, self.batches, self.mask = whole, batches, mask or SubnetMask.full(whole.shape)
         real = [batch.real.cpu() for batch in batches]
         share = tokens / max(tokens, sum(int(keep.sum()) for keep in real))
         self._rows = [
             (keep & torch.from_numpy(rng.random(keep.shape) < share)).flatten().nonzero()[:, 0].to(whole.device)
             for keep in real
         ]
-        walk = BlockWalk.through(whole, batches, mask or SubnetMask.full(whole.shape))
+        walk = BlockWalk.through(whole, batches, self.mask)
         self._sums: dict[Block, list[Tensor]] = {}
         with torch.inference_mode():
             for block in filter(walk.has, blocks(whole.architecture)):

@@ -7,7 +7,7 @@ import math
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -130,6 +130,7 @@ def distilled(
     seed: int,
     state: Path,
     report: Callable[[Progress], None],
+    layers: Sequence[int] | None = None,
 ) -> int:
     """Distil a whole model into a smaller one, in place: labels, predictions and hidden states; return the steps.
 
@@ -141,12 +142,13 @@ def distilled(
         seed: of batches and dropout.
         state: folder for resume points; the caller removes it.
         report: called after each step.
+        layers: the numbers in the whole model of those that the smaller one has, if they are known.
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for one in (whole, model):
         one.float().to(device)  # pyright: ignore[reportArgumentType]
     rows = np.arange(min(_FITTED, len(task.train)))
-    teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs)
+    teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs, layers)
     steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
     distil(model, task, teacher, _recipe(settings, task, steps), seed=seed, state=state / "training", report=report)
     model.eval()

@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import InputError, unknown_name
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
@@ -18,10 +20,11 @@ from ...evaluation.weights import Weights
 from ...pruners.base import Cost
 from ...pruners.budget import best_mask
 from ...pruners.importance import IMPORTANCES
+from ...pruners.ziplm import measure
 from ...search_space import SubnetMask, UnitScores
 from ...supernet import Supernet
-from ...supernet.extraction import extract, put_back
-from ...supernet.refit import refit
+from ...supernet.extraction import extract, kept_layers, put_back
+from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
@@ -33,7 +36,7 @@ from ..model import weights_folder
 from ..processes import check_alone
 from ..recipes import make_row
 from ..scoring import Scorer
-from ..settings import SHARES, LadderSettings, RecoverOptions, parse_amounts, parse_shares
+from ..settings import BLOCKS, SHARES, LadderSettings, RecoverOptions, parse_amounts, parse_shares
 from ..ship.recovery import distilled
 from ..ship.refit import whole_sums
 from ..stopwatch import Stopwatch
@@ -43,6 +46,7 @@ from .watching import tracking
 
 STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
 ENCODER = "encoder_parameters"
+_SENSITIVITY = 8  # what a seed is drawn for
 _RECIPE = {"steps", "learning_rate", "batch_size", "importance"}  # the same for all rungs of a run
 
 
@@ -70,8 +74,8 @@ class Budget:
 
 def check(settings: LadderSettings) -> None:
     """Refuse what cannot be read or does not exist before anything is computed."""
-    if settings.importance not in IMPORTANCES:
-        raise unknown_name("importance", settings.importance, IMPORTANCES)
+    if settings.importance not in (BLOCKS, *IMPORTANCES):
+        raise unknown_name("importance", settings.importance, (BLOCKS, *IMPORTANCES))
     if settings.shares is not None:
         parse_shares(settings.shares)
     if settings.latency_ms is not None:
@@ -87,9 +91,12 @@ def ladder_stage(
 ) -> Ladder:
     """Make the rungs that are not there yet, the largest first, and return those that were asked for.
 
-    A rung begins as a cut of the smallest one above it, in the units that the importance ranks highest there; its
-    outgoing maps are solved for anew; then it learns from the fine-tuned model's predictions and hidden states. Each is
-    committed as it is done, and one that was killed goes on.
+    A rung begins as a cut of the smallest one above it, in the units that lose least there when the others' outgoing
+    maps are solved for anew, or that an importance ranks highest; then it learns from the fine-tuned model's
+    predictions and hidden states. Each is committed as it is done, and one that was killed goes on.
+
+    Source: Kurtic et al., "ZipLM: inference-aware structured pruning of language models", NeurIPS 2023, whose gradual
+    pruning gives a family of models in one run.
 
     Args:
         folder: the run.
@@ -187,14 +194,20 @@ class _Rungs:
         return next((one for one in self._rows(split) if one.recipe == budget.recipe), None)
 
     def check(self, todo: Sequence[Budget]) -> None:
-        """Refuse budgets that one unit in each block exceeds, before anything is trained."""
+        """Refuse budgets that the smallest network exceeds, before anything is trained."""
         for budget in todo:
-            self._cut(self._full, budget)
+            if (least := self.floor(budget.cost)) > budget.limit:
+                raise InputError(
+                    f"a rung of {budget.title} may cost {budget.limit:g} in {budget.cost}, the smallest network costs "
+                    f"{least:g}; ask for more"
+                )
 
     def floor(self, cost: str) -> float:
-        """Return what one head and one neuron in each layer cost."""
-        ones = [1] * self._full.heads.shape[0]
-        return self._costs[cost](SubnetMask.from_counts(self._scorer.supernet.shape, ones, ones))
+        """Return the least that a network costs: a single block, or one head and one neuron in each layer."""
+        shape = self._scorer.supernet.shape
+        ones, one, none = np.ones(shape.num_layers, int), np.eye(shape.num_layers, dtype=int)[0], [0] * shape.num_layers
+        least = [(one, none), (none, one)] if self._settings.importance == BLOCKS else [(ones, ones)]
+        return min(self._costs[cost](SubnetMask.from_counts(shape, *counts)) for counts in least)
 
     def make(self, todo: Sequence[Budget], tick: Ticker, begin: float) -> None:
         """Make rungs, the dearest first; each is committed as it is done. The minutes count from `begin`."""
@@ -213,8 +226,9 @@ class _Rungs:
 
     def _make(self, budget: Budget, minutes: float | None, report: Callable[[Progress], None]) -> None:
         above = self._above(budget)
-        start, mask = self._opened(above)
-        cut = self._cut(mask, budget)
+        begin = time.monotonic()
+        target = whole_sums(start := self._opened(above), self._task, self._seed, above.mask)
+        cut = self._cut(target, budget)
         same = next((one for one in self._rows(SELECTION) if one.key == cut.key), None)
         if same is not None:  # budgets so near one another that the same units fit
             both = [replace(one, recipe=budget.recipe) for one in (*self._rows(SELECTION), *self._rows(REPORT))]
@@ -230,11 +244,11 @@ class _Rungs:
             track(step)
 
         state = self._state(budget)
-        with track, Stopwatch(state / "seconds") as watch:
+        with track, Stopwatch(state / "seconds", before=time.monotonic() - begin) as watch:
             model = extract(start.model, cut)
-            refit(model, cut, whole_sums(start, self._task, self._seed, mask))
+            refit(model, cut, target)
             whole = copy.deepcopy(self._scorer.supernet.model)
-            distilled(whole, model, self._task, options, self._seed, state, both_told)
+            distilled(whole, model, self._task, options, self._seed, state, both_told, kept_layers(cut))
         row = make_row(cut, METHOD, self._seed, Weights.LADDER, budget.recipe, {}, watch.seconds)
         self._scorer.keep(self._archive, model, row)
 
@@ -260,19 +274,22 @@ class _Rungs:
         dearer = [one for one in rows if cost(one.mask) > budget.limit]
         return min(dearer or rows, key=lambda one: cost(one.mask) if dearer else -cost(one.mask))
 
-    def _opened(self, rung: Evaluation) -> tuple[Supernet, SubnetMask]:
-        """Return a model of the whole one's shape that holds a rung's weights where it was cut from, and its mask."""
+    def _opened(self, rung: Evaluation) -> Supernet:
+        """Return a model of the whole one's shape that holds a rung's weights where it was cut from."""
         holder = Supernet(copy.deepcopy(self._scorer.supernet.model))
         path = weights_folder(self._folder, rung)
         if path is not None:
             put_back(load_model(path).to(holder.device), rung.mask, holder)  # pyright: ignore[reportArgumentType]
-        return holder, rung.mask
+        return holder
 
-    def _cut(self, mask: SubnetMask, budget: Budget) -> SubnetMask:
+    def _cut(self, target: WholeSums, budget: Budget) -> SubnetMask:
         """Return what is left of a rung's units within a budget: those that matter most."""
+        cost, mask = self._costs[budget.cost], target.mask
+        if self._settings.importance == BLOCKS:
+            return measure(target, cost, np.random.default_rng([self._seed, _SENSITIVITY])).best(budget.limit)
         scores = importance_scores(self._folder, self._scorer.supernet, self._task, self._settings.importance)
         left = UnitScores(scores.heads * mask.heads, scores.neurons * mask.neurons, scores.comparable)
-        found = best_mask(self._scorer.supernet.shape, left, self._costs[budget.cost], budget.limit)
+        found = best_mask(target.whole.shape, left, cost, budget.limit)
         return SubnetMask(found.heads & mask.heads, found.neurons & mask.neurons, found.hidden)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +17,9 @@ class Teacher:
     """A larger model that runs on each batch beside the smaller one.
 
     Of s layers that the smaller one still has, the j-th learns from the larger one's layer ceil(j L / s), the last from
-    the last. A narrower state is compared with the larger one's through a fixed linear map that fits best when the
-    training begins, so that nothing but the smaller model is trained.
+    the last. Where it is known which of the larger one's they were, each learns what the larger one hands to the next
+    of them, the last from the last. A narrower state is compared with the larger one's through a fixed linear map that
+    fits best when the training begins, so that nothing but the smaller model is trained.
 
     Source: the uniform mapping of layers of Jiao et al., TinyBERT, EMNLP 2020, section 3.1.
 
@@ -26,15 +27,25 @@ class Teacher:
         model: the larger one, in evaluation mode, on the smaller one's device; left as it is.
         student: the smaller one.
         inputs: a few texts, as the models are called with them, to fit the map on where one is needed.
+        layers: the numbers in the larger one of those that the smaller one has, counted from 0, if they are known.
 
     Attributes:
         pairs: of the smaller one's and the larger one's layers, both counted from 0; none if no layer is left.
     """
 
-    def __init__(self, model: PreTrainedModel, student: PreTrainedModel, inputs: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        student: PreTrainedModel,
+        inputs: Mapping[str, Tensor],
+        layers: Sequence[int] | None = None,
+    ) -> None:
         left = [i for i, layer in enumerate(_layers(student)) if any(True for _ in layer.parameters())]
         depth = len(_layers(model))
-        self.pairs = [(layer, -(-(j + 1) * depth // len(left)) - 1) for j, layer in enumerate(left)]
+        taught = [-(-(j + 1) * depth // len(left)) - 1 for j in range(len(left))]
+        if layers is not None:
+            taught = [*(following - 1 for following in layers[1:]), depth - 1]
+        self.pairs = list(zip(left, taught, strict=True))
         self._model = model
         self._maps: list[Tensor | None] = [None] * len(self.pairs)
         if self.pairs and student.config.hidden_size != model.config.hidden_size:
