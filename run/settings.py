@@ -287,8 +287,8 @@ class LadderSettings(RecoverOptions):
     importance: Annotated[
         str,
         Field(
-            description=f"which units stay: `{BLOCKS}`, those that others of their block cannot make up for, so many in "
-            "each that least is lost in all (as `ziplm`), or those that a score ranks highest"
+            description=f"which units stay: `{BLOCKS}`, those that others of their block cannot make up for, so many "
+            "in each that least is lost in all (as `ziplm`), or those that a score ranks highest"
         ),
     ] = BLOCKS
 
