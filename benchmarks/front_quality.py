@@ -1,13 +1,14 @@
 """What a front is worth: Secateur's default beside what a user could do instead in the same seconds.
 
     python -m secateur.benchmarks.front_quality [--task sst2] [--data DIR] [--train-limit 8000] [--seeds 0,1,2]
-        [--shares 1/2,1/4,1/6,1/10] [--steps 172] [--methods ladder,one_shot,...] [--folder runs/front-quality] [--json]
+        [--shares 1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4] [--methods ladder,one_shot,...]
+        [--folder runs/front-quality] [--json]
 
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
 - `ladder`: `secateur ladder`, Secateur's default, with so many steps for each rung;
 - `first_layers`: the first layers of the fine-tuned model, narrowed alike where they do not fit, distilled from it
-  by its logits and the labels, each size for the seconds that the ladder took for it; the best of three rates by the
+  by its logits and the labels, each size for the CPU seconds that the ladder took for it; the best of `--rates` by the
   selection split, each of which gets these seconds;
 - `one_shot`: the units of the highest Fisher scores at once, refitted, and trained as a rung is, for the same seconds;
 - `fisher_refit`: the same without the training;
@@ -16,13 +17,15 @@ MiniLM is fine-tuned once for each seed. Of each share of the encoder's paramete
 
 Printed are scores on the report split, as a share of the whole model's, the mean over seeds; what the ladder is better
 by, in points of the metric, with the 95 % interval of a paired bootstrap over the rows of the report split; and seconds
-after fine-tuning. What is done is kept in the folder and not repeated; a method that is not asked for is not shown.
+of all of the processor's cores after fine-tuning, the ladder's with those of its scoring. What is done is kept in the folder and not repeated; a method that is not asked for is not shown.
 """
 
 from __future__ import annotations
 
+import copy
 import json as json_module
 import math
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,7 +62,6 @@ from ..tasks.split import Split
 from .common import JsonOption, Known, show
 
 METHODS = ("ladder", "first_layers", "one_shot", "fisher_refit", "search", "words")
-_RATES = (5e-5, 1e-4, 2e-4)  # of the plain distillation
 _PROBED = 4  # steps that tell how long one takes
 
 
@@ -132,48 +134,57 @@ def _encoder_parameters(model: PreTrainedModel) -> int:
 
 def _ladder(seed: Seed, shares: list[str], steps: int) -> Iterator[tuple[str, dict]]:
     def make(share: str) -> tuple[PreTrainedModel, float, None]:
+        begin = time.process_time()
         rungs = seed.run.ladder(shares=share, steps=steps)
-        return load_model(seed.run.folder.ladder / rungs[0].key), rungs.seconds[0], None
+        return load_model(seed.run.folder.ladder / rungs[0].key), time.process_time() - begin, None
 
+    seed.run.latency()  # a table that rungs are timed for, and not their cost
     for share in shares:
         yield share, seed.cell("ladder", share, partial(make, share))
 
 
 def _one_shot(seed: Seed, share: str, seconds: float) -> tuple[PreTrainedModel, float, None]:
-    begin = time.monotonic()
+    begin, task = time.process_time(), seed.task
     whole = Supernet(seed.model)
-    fisher = make_pruner("rank_fisher").prune(whole, seed.task, float(parse_shares(share)[0]), np.random.default_rng(0))
-    refit(fisher.model, fisher.mask, whole_sums(whole, seed.task, seed.number))
+    fisher = make_pruner("rank_fisher").prune(whole, task, float(parse_shares(share)[0]), np.random.default_rng(0))
+    model = fisher.model
+    refit(model, fisher.mask, whole_sums(whole, task, seed.number))
+
+    def train(model: PreTrainedModel, steps: int) -> None:
+        options = RecoverOptions(learning_rate=LadderSettings().learning_rate, steps=steps)
+        teacher = load_model(seed.run.folder.finetuned)
+        with tempfile.TemporaryDirectory() as state:
+            distilled(teacher, model, task, options, seed.number, Path(state), lambda _: None)
+
     if seconds:
-        options = RecoverOptions(learning_rate=LadderSettings().learning_rate)
-        left = max(1.0, seconds - (time.monotonic() - begin))
-        options = options.model_copy(update={"minutes": left / 60})
-        state = seed.outputs / f"one-shot-{share.replace('/', '_')}-{seed.number}.state"
-        distilled(
-            load_model(seed.run.folder.finetuned), fisher.model, seed.task, options, seed.number, state, lambda _: None
-        )
-    return fisher.model, time.monotonic() - begin, None
+        left = seconds - (time.process_time() - begin)
+        train(model, max(1, int(left / _pace(partial(train, copy.deepcopy(model))))))
+    return model, time.process_time() - begin, None
 
 
-def _first_layers(seed: Seed, share: str, seconds: float) -> tuple[PreTrainedModel, float, None]:
+def _pace(train: Callable[[int], Any]) -> float:
+    """Return the CPU seconds of a step: they do not depend on what else the machine does."""
+    train(1)
+    begin = time.process_time()
+    train(_PROBED)
+    return (time.process_time() - begin) / _PROBED
+
+
+def _first_layers(seed: Seed, share: str, seconds: float, rates: list[float]) -> tuple[PreTrainedModel, float, None]:
     """Distil the first layers at each rate for so many seconds; those of the teacher's pass are not counted."""
     outputs = model_outputs(seed.model, seed.task.train, pad_token_id=seed.task.pad_token_id)
     mask = first_layers(Supernet(seed.model), float(parse_shares(share)[0]))
     per_epoch = math.ceil(len(seed.task.train) / RecoverySettings().batch_size)
-    made = []
-    for rate in _RATES:
 
-        def train(steps: int, rate: float = rate) -> PreTrainedModel:
-            model = extract(seed.model, mask)
-            settings = RecoverySettings(learning_rate=rate, epochs=steps / per_epoch)
-            recover(model, seed.task, outputs, settings, seed=seed.number)
-            return model
+    def train(steps: int, rate: float = 1e-4) -> PreTrainedModel:
+        model = extract(seed.model, mask)
+        settings = RecoverySettings(learning_rate=rate, epochs=steps / per_epoch)
+        recover(model, seed.task, outputs, settings, seed=seed.number)
+        return model
 
-        begin = time.monotonic()
-        train(_PROBED)
-        pace = (time.monotonic() - begin) / _PROBED
-        made.append(train(max(1, int(seconds / pace))))
-    return min(made, key=seed.selection_error), seconds * len(_RATES), None
+    steps = max(1, int(seconds / _pace(train)))
+    made = [train(steps, rate) for rate in rates]
+    return min(made, key=seed.selection_error), seconds, None
 
 
 def first_layers(whole: Supernet, share: float) -> SubnetMask:
@@ -239,14 +250,16 @@ def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float) -> 
     return Seed(run, run.task(), load_model(run.folder.finetuned), known, folder / f"{project['task']}-outputs")
 
 
-def _cells(seed: Seed, shares: list[str], methods: list[str], steps: int) -> dict[tuple[str, str], dict]:
+def _cells(
+    seed: Seed, shares: list[str], methods: list[str], steps: int, rates: list[float]
+) -> dict[tuple[str, str], dict]:
     """Make what is missing, and return all of a seed by method and share."""
     found = {("whole", ""): seed.cell("whole", "", lambda: (seed.model, 0.0, None))}
     seconds = {}
     for share, cell in _ladder(seed, shares, steps):
         found["ladder", share], seconds[share] = cell, cell["seconds"]
     makers: dict[str, Callable[[str], Any]] = {
-        "first_layers": lambda share: _first_layers(seed, share, seconds[share]),
+        "first_layers": lambda share: _first_layers(seed, share, seconds[share], rates),
         "one_shot": lambda share: _one_shot(seed, share, seconds[share]),
         "fisher_refit": lambda share: _one_shot(seed, share, 0.0),
         "search": lambda share: _search(seed, share),
@@ -266,6 +279,7 @@ def main(
     seeds: Annotated[str, typer.Option(help="comma-separated")] = "0,1,2",
     shares: Annotated[str, typer.Option(help="of the encoder's parameters")] = "1/2,1/4,1/6,1/10",
     steps: Annotated[int, typer.Option(help="of each rung")] = LadderSettings().steps,
+    rates: Annotated[str, typer.Option(help="of the distillation of first layers")] = "5e-5,1e-4,2e-4",
     methods: Annotated[str, typer.Option(help=", ".join(METHODS))] = ",".join(METHODS),
     folder: Annotated[Path, typer.Option(help="runs, and what is done")] = Path("runs/front-quality"),
     json: JsonOption = False,
@@ -274,7 +288,7 @@ def main(
     asked, budgets = methods.split(","), shares.split(",")
     project = {"task": task, "data": data, "train_limit": train_limit}
     found = [_seed(int(number), project, folder, epochs) for number in seeds.split(",")]
-    cells = [_cells(seed, budgets, asked, steps) for seed in found]
+    cells = [_cells(seed, budgets, asked, steps, [float(rate) for rate in rates.split(",")]) for seed in found]
     rows = []
     for method, share in cells[0]:
         answers = [seed.answers(mine[method, share]) for seed, mine in zip(found, cells, strict=True)]

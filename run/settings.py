@@ -282,7 +282,7 @@ class LadderSettings(RecoverOptions):
         Field(description="rungs of at most so many milliseconds instead, as the latency table predicts: 8,4,2"),
     ] = None
     minutes: Annotated[float | None, Field(gt=0, description="for all rungs together, instead of steps")] = None
-    steps: Annotated[int, Field(ge=1, description="optimiser steps of each rung")] = 350
+    steps: Annotated[int, Field(ge=1, description="optimiser steps of each rung")] = 200
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 1e-4
     importance: Annotated[
         str,

@@ -5,6 +5,7 @@ import pytest
 import torch
 from secateur.pruners.block_errors import block_errors, refit_error, removal_order
 from secateur.pruners.calibration import calibration_batches
+from secateur.pruners.sensitivity import sensitivities
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
@@ -160,3 +161,33 @@ def test_bfloat16_models():
     exact = tiny_model("bert").bfloat16().float()
     for a, b in zip(*(block_errors(sums_of(Supernet(m))).curves for m in (rounded, exact)), strict=True):
         np.testing.assert_allclose(a.errors, b.errors, rtol=0.1, atol=0.02 * a.errors[0])
+
+
+@pytest.mark.parametrize("name", ["bert", "electra with projection"])
+def test_a_subnetworks_blocks_are_those_of_the_model_that_is_cut_out(name):
+    """What is cut further: units by their numbers in the whole, blocks that are gone without a curve, refits within it."""
+    supernet = Supernet(tiny_model(name))
+    rng = np.random.default_rng(3)
+    heads, neurons = rng.random((3, 4)) < 0.7, rng.random((3, 24)) < 0.6
+    heads[0, :2] = neurons[2, :3] = True
+    heads[1] = False  # a block that is gone
+    mask = SubnetMask(heads, neurons, np.ones(16, bool))
+    target = sums_of(supernet, mask=mask)
+    errors = block_errors(target, sensitivities(target, rng))
+    for curve in errors.curves:
+        of = heads if curve.block.kind == "attention" else neurons
+        assert sorted(curve.order) == np.flatnonzero(of[curve.block.layer]).tolist()
+        assert curve.counts[-1] == len(curve.order)
+    most = np.array([curve.counts[-1] for curve in errors.curves])
+    assert errors.mask(most) == mask
+    plain = block_errors(target)
+    for i, curve in enumerate(plain.curves):
+        if not len(curve.order):
+            continue
+        counts = np.where(np.arange(len(most)) == i, curve.counts[-2], most)
+        cut = plain.mask(counts)
+        if not counts[i]:
+            continue
+        model = extract(supernet.model, cut)
+        found = {error.block: error.after for error in refit(model, cut, target)}
+        assert curve.errors[-2] == pytest.approx(found[curve.block], rel=1e-2, abs=1e-9)

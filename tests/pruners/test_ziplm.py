@@ -58,9 +58,10 @@ def test_budgets_of_a_latency_table_drop_what_costs_but_for_being_there(tiny_mod
 def test_what_is_missing_moves_the_outputs(tiny_models):
     model = tiny_models["roberta"]
     supernet = Supernet(model)
-    batches = list(calibration_batches(supernet, toy_task(), 40, np.random.default_rng(0)))
+    target = sums_of(supernet)
+    batches, full = target.batches[:2], SubnetMask.full(supernet.shape)
     mask = SubnetMask.from_counts(supernet.shape, [4, 0, 4], [24, 24, 24])
-    moved, nothing = moved_outputs(supernet, batches, [mask, SubnetMask.full(supernet.shape)])
+    moved, nothing = moved_outputs(target, len(batches[0]) + 1, [mask, full])
     with torch.no_grad():
         squares = [
             (model(**b.inputs).logits - supernet.subnet(mask)(**b.inputs)).square().sum(1) for b in batches
