@@ -34,8 +34,8 @@ class Weights(StrEnum):
     """What a model's weights come from, as archives, JSON and the command line name it.
 
     A search's are slices of the supernet's, or its candidates' own, trained in isolation. A pruner's are slices of the
-    fine-tuned model or of the supernet, with scales folded in, nothing trained; or trained, in a recovery that is the
-    same for every method or by the method's own full recipe.
+    fine-tuned model or of the supernet, with scales folded in or outgoing maps solved for anew, nothing trained; or
+    trained, in a recovery that is the same for every method or by the method's own full recipe.
 
     Attributes:
         layer: how much training followed the cut.
