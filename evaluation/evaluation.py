@@ -15,9 +15,9 @@ SELECTION, REPORT = "selection", "report"
 # Methods that are no search's and no pruner's: the fine-tuned model itself, nothing removed; and a model of a front
 # that is scored on the report split, which chooses nothing.
 WHOLE, METHOD = "whole", "front"
-# Names of values beside the objectives: 1 if scales are folded into a pruned model's slices, else 0; the share of
-# weights that are left, of a model with zeros instead of fewer units; the report split's error after quantisation; and
-# the beginning of the names of what other metrics say on the report split.
+# Names of values beside the objectives: 1 if a pruned model's weights are not plain slices, else 0; the
+# share of weights that are left, of a model with zeros instead of fewer units; the report split's error after
+# quantisation; and the beginning of the names of what other metrics say on the report split.
 SCALED, NONZERO, ERROR_INT8, SCORE = "scaled", "nonzero", "error_int8", "score_"
 # In the values of a subnetwork whose race was stopped: on how many rows of its own its error, an estimate, rests.
 ROWS = "rows"

@@ -69,7 +69,8 @@ class Pruner(ABC):
     """A method that yields a subnetwork without a search.
 
     A block (attention or feed-forward) is never emptied by a method that scores units: here an empty block is bypassed
-    with its LayerNorm, which without retraining costs far more than the one head or neuron that is kept instead.
+    with its LayerNorm, which without retraining costs far more than the one head or neuron that is kept instead. Only
+    where what a missing block does was measured it may go.
 
     Args:
         cost: what a density is a share of; the encoder's parameters if None.

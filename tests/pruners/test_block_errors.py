@@ -165,7 +165,7 @@ def test_bfloat16_models():
 
 @pytest.mark.parametrize("name", ["bert", "electra with projection"])
 def test_a_subnetworks_blocks_are_those_of_the_model_that_is_cut_out(name):
-    """Units have their numbers in the whole model, blocks that are gone no curve; errors are those of refits within it."""
+    """Units have their numbers in the whole model, blocks that are gone no curve; errors are those of refits."""
     supernet = Supernet(tiny_model(name))
     rng = np.random.default_rng(3)
     heads, neurons = rng.random((3, 4)) < 0.7, rng.random((3, 24)) < 0.6
