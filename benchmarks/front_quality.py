@@ -17,8 +17,8 @@ MiniLM is fine-tuned once for each seed. Of each share of the encoder's paramete
 
 Printed are scores on the report split, as a share of the whole model's, the mean over seeds; what the ladder is better
 by, in points of the metric, with the 95 % interval of a paired bootstrap over the rows of the report split; and CPU
-seconds after fine-tuning, the ladder's with those of its scoring. What is done is kept in the folder and not repeated; a
-method that is not asked for is not shown.
+seconds after fine-tuning, the ladder's with those of its scoring. What is done is kept in the folder and not repeated;
+a method that is not asked for is not shown.
 """
 
 from __future__ import annotations

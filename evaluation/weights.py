@@ -34,10 +34,10 @@ _PRUNE = {"method": "mask_tuning", "density": "0.8,0.6,0.4"}
 class Weights(StrEnum):
     """What a model's weights come from, as archives, JSON and the command line name it.
 
-    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A ladder's are trained rung by
-    rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in or outgoing maps solved
-    for anew, nothing trained. A model of a search or a pruner may be refitted after that, or be trained: in a recovery
-    that is the same for every method, or by a method's full recipe.
+    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A ladder's are trained rung
+    by rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in or outgoing maps
+    solved for anew, nothing trained. A model of a search or a pruner may be refitted after that, or be trained: in a
+    recovery that is the same for every method, or by a method's full recipe.
 
     Attributes:
         layer: how much training followed the cut.

@@ -205,9 +205,10 @@ class _Rungs:
     def floor(self, cost: str) -> float:
         """Return the least that a network costs: a single block, or one head and one neuron in each layer."""
         shape = self._scorer.supernet.shape
-        ones, one, none = np.ones(shape.num_layers, int), np.eye(shape.num_layers, dtype=int)[0], [0] * shape.num_layers
+        ones, none = [1] * shape.num_layers, [0] * shape.num_layers
+        one = [1, *none[1:]]
         least = [(one, none), (none, one)] if self._settings.importance == BLOCKS else [(ones, ones)]
-        return min(self._costs[cost](SubnetMask.from_counts(shape, *counts)) for counts in least)
+        return min(self._costs[cost](SubnetMask.from_counts(shape, heads, neurons)) for heads, neurons in least)
 
     def make(self, todo: Sequence[Budget], tick: Ticker, begin: float) -> None:
         """Make rungs, the dearest first; each is committed as it is done. The minutes count from `begin`."""
