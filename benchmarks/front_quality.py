@@ -63,7 +63,7 @@ from ..tasks.split import Split
 from .common import JsonOption, Known, show
 
 METHODS = ("ladder", "first_layers", "one_shot", "fisher_refit", "search", "words")
-_PROBED = 4  # steps that tell how long one takes
+_PROBED = 8  # steps that tell how long one takes
 
 
 @dataclass(frozen=True)
@@ -166,9 +166,11 @@ def _one_shot(seed: Seed, share: str, seconds: float) -> tuple[PreTrainedModel, 
 def _pace(train: Callable[[int], Any]) -> float:
     """Return the CPU seconds of a step: they do not depend on what else the machine does."""
     train(1)
-    begin = time.process_time()
-    train(_PROBED)
-    return (time.process_time() - begin) / _PROBED
+    times = [time.process_time()]
+    for steps in (1, 1 + _PROBED):
+        train(steps)
+        times.append(time.process_time())
+    return (times[2] - 2 * times[1] + times[0]) / _PROBED  # without what does not depend on the steps
 
 
 def _first_layers(seed: Seed, share: str, seconds: float, rates: list[float]) -> tuple[PreTrainedModel, float, None]:

@@ -81,7 +81,7 @@ class Weights(StrEnum):
     @property
     def stages(self) -> tuple[str, ...]:
         """What finding such models takes beside fine-tuning."""
-        return ("supernet", "search") if self is Weights.SUPERNET else (self.value,)
+        return (self.value,) if self in (Weights.STANDARD, Weights.LADDER) else ("supernet", "search")
 
 
 SEARCHED = tuple(weights for weights in Weights if weights.searched)

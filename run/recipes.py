@@ -45,8 +45,8 @@ def make_row(
 
 
 def can_refit(row: Evaluation) -> bool:
-    """Tell whether a model is a cut of another one: nothing was trained after it, and no weights are zero."""
-    return row.method != WHOLE and row.weights.origin is not None and row.values.get(NONZERO, 1.0) == 1.0
+    """Tell whether a refit may help a model: it has fewer units, no zeros in their place, and is no rung of a ladder."""
+    return row.method != WHOLE and row.weights is not Weights.LADDER and row.values.get(NONZERO, 1.0) == 1.0
 
 
 def refitted_row(before: Evaluation) -> Evaluation:

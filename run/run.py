@@ -339,8 +339,10 @@ class Run:
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
             check_ladder(self._told("ladder", LadderVerb, ladder or {}))
-            decided = self.folder.record["stages"].keys() - ({"search"} if search else set())  # may go on otherwise
-            self.folder.remember(*self.folder.told.keys() - decided)
+            begun = self.folder.record["stages"].keys()
+            if search and not self.folder.complete("search"):  # it may go on otherwise
+                begun -= {"search"}
+            self.folder.remember(*self.folder.told.keys() - begun)
             self.finetune(**(finetune or {}))
             if "search" not in told.skipped:
                 self.train_supernet(**(supernet or {}))

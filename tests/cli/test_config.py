@@ -27,6 +27,7 @@ WORDS = {
         "--latency-sequence-length",
         "task",
     ],
+    "ladder": ["o", "--shares", "1/2,1/4", "--steps", "10", "--json"],
     "latency": ["o", "--threads", "2", "--precision", "bf16", "--again"],
     "prune": ["o", "--method", "kcm,cofi", "--density", "0.6", "--cofi-final-epochs", "1", "--from", "supernet"],
     "compare": ["o", "--density", "0.8,0.6", "--recover-epochs", "0.5", "--json"],
@@ -124,7 +125,8 @@ def test_help_is_in_sections_and_whole(call):
     assert titles == [
         f"{title}:"
         for title in (
-            "Project", "Finetune", "Supernet", "Search", "Search latency", "Standard", "Workers", "Tracking", "General",
+            "Project", "Options", "Finetune", "Supernet", "Search", "Search latency", "Standard", "Ladder", "Workers",
+            "Tracking", "General",
         )
     ]  # fmt: skip
     assert max(map(len, text.splitlines())) <= 80

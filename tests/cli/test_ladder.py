@@ -99,7 +99,7 @@ def test_bad_input_is_refused_before_anything_is_trained(run, fails):  # noqa: F
     assert "needs numbers above 0 and at most 1" in fails("ladder", run, "--shares", "2")
     assert "needs numbers above 0, such as 8,4; got 'x'" in fails("ladder", run, "--latency-ms", "8,x")
     assert "unknown importance 'fish'" in fails("ladder", run, "--importance", "fish")
-    assert "one unit in each block costs" in fails("ladder", run, "--shares", "1/2,0.0001")
+    assert "a rung of 0.0001 may cost" in fails("ladder", run, "--shares", "1/2,0.0001")
     assert not (run / "ladder").exists()
     assert "ladder" not in record(run)["stages"]
 
