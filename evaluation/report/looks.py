@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ...pruners import PRUNERS
 from ...searchers import SEARCHERS
+from ..weights import Weights
 
 # Told apart with every kind of colour blindness, in pairs of a light and a dark page. Source: Paul Tol, "Colour
 # schemes", SRON 2021, the muted scheme, with its pale colours darkened for white paper.
@@ -40,7 +41,7 @@ _TRIANGLE, _WIDE = np.array([(0, 1), (-1, -1), (1, -1)]), np.array([(-2, 0), (0,
 _PLUS = np.array(
     [(1, 1), (1, 3), (-1, 3), (-1, 1), (-3, 1), (-3, -1), (-1, -1), (-1, -3), (1, -3), (1, -1), (3, -1), (3, 1)]
 )
-_HOURGLASS = np.array([(-1, 1), (1, 1), (-1, -1), (1, -1)])
+_HOURGLASS, _CORNER = np.array([(-1, 1), (1, 1), (-1, -1), (1, -1)]), np.array([(-1, 1), (1, 1), (1, -1)])
 # Shapes by their names in plotly: corners, of any size.
 _SHAPES: dict[str, NDArray[np.float64]] = {
     "circle": _ring(48),
@@ -65,6 +66,9 @@ _SHAPES: dict[str, NDArray[np.float64]] = {
     "hourglass": _HOURGLASS,
     "bowtie": _HOURGLASS @ _TURN,
     "diamond-wide": _WIDE,
+    "star": _ring(10, inner=0.4),
+    "triangle-ne": _CORNER,
+    "triangle-sw": -_CORNER,
 }
 _SHIFT = 4  # of a searcher's colour: a pruner with its shape has another one
 _DOT = 0.25 * _ring(15)
@@ -100,7 +104,7 @@ def _look(method: str) -> Look:
     searched = _SEARCHED.fullmatch(method)
     name = searched[1] if searched else method.partition(" (")[0]
     is_search = name in SEARCHERS
-    order = list(SEARCHERS if is_search else PRUNERS)
+    order = list(SEARCHERS) if is_search else [*PRUNERS, Weights.LADDER.value]
     at = order.index(name) if name in order else crc32(name.encode())
     colour = at + _SHIFT if is_search else at
     if method not in (name, f"nas ({name})"):

@@ -43,7 +43,7 @@ def test_two_processes_train_the_supernet_of_one(finished, call, tmp_path):
     alone = call("supernet", one, *OPTIONS)
     assert alone.code == 0, alone.err
     said = [line.split(":")[0] for line in done.stderr.splitlines() if line.startswith("supernet")]
-    assert said == ["supernet", "supernet"]  # steps and end, each once
+    assert said == ["supernet", "supernet", "supernet"]  # order of layers, steps and end, each once
     assert "Warning" not in done.stderr
 
     weights = [safetensors.torch.load_file(run / "supernet" / "model.safetensors") for run in (one, two)]

@@ -118,7 +118,7 @@ def test_winners_are_within_the_budget_and_of_one_axis(facts):
 
 
 def test_every_method_has_its_own_shape_whatever_else_is_shown():
-    names = [*PRUNERS, *(f"nas ({name})" for name in SEARCHERS)]
+    names = [*PRUNERS, "ladder", *(f"nas ({name})" for name in SEARCHERS)]
     styles = looks(names)
     for key in ("symbol", "rings"):  # on the page and on paper
         assert len({str(getattr(look, key)) for look in styles.values()}) == len(names)
