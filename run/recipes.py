@@ -45,7 +45,7 @@ def make_row(
 
 
 def can_refit(row: Evaluation) -> bool:
-    """Tell whether a refit may help a model: it has fewer units, no zeros in their place, and is no rung of a ladder."""
+    """Tell whether a refit may help a model: it has fewer units, no zeros in place of them, and is no ladder's."""
     return row.method != WHOLE and row.weights is not Weights.LADDER and row.values.get(NONZERO, 1.0) == 1.0
 
 
