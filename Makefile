@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test docs notebooks install clean
 
 demo: install
-	$(BIN)/secateur run --model demo --task demo --out runs/demo --minutes 5
+	$(BIN)/secateur run --model demo --task demo --out runs/demo --minutes 5 --ladder-shares 1/2,1/4,1/8
 
 test: install
 	$(BIN)/ruff check .

@@ -188,6 +188,7 @@ class _Rungs:
         self._archive, self._settings, self._costs, self._trackers = archive, settings, costs, trackers
         self._full = SubnetMask.full(scorer.supernet.shape)
         self._seed = scorer.folder.project.seed
+        self._scoring = 5.0  # seconds that a rung's scoring takes; as it was with the last one
 
     def row(self, budget: Budget, split: str = SELECTION) -> Evaluation | None:
         """Return the evaluation of the rung for a budget; None if it is not there."""
@@ -219,13 +220,11 @@ class _Rungs:
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
                 tick(done * step.total + step.done, len(todo) * step.total, f"{title}: loss {step.loss:.3f}")
 
-            minutes = None
-            if self._settings.minutes is not None:
-                minutes = max(1.0, ends - time.monotonic()) / 60 / (len(todo) - done)
-            self._make(budget, minutes, report)
+            now = time.monotonic()
+            self._make(budget, now + (ends - now) / (len(todo) - done), report)
             shutil.rmtree(self._state(budget), ignore_errors=True)
 
-    def _make(self, budget: Budget, minutes: float | None, report: Callable[[Progress], None]) -> None:
+    def _make(self, budget: Budget, end: float, report: Callable[[Progress], None]) -> None:
         above = self._above(budget)
         begin = time.monotonic()
         target = whole_sums(start := self._opened(above), self._task, self._seed, above.mask)
@@ -236,7 +235,9 @@ class _Rungs:
             self._archive.add([one for one in both if one.key == cut.key])
             return
         options = RecoverOptions(**self._settings.model_dump(include=set(RecoverOptions.model_fields)))
-        options = options.model_copy(update={"minutes": minutes})
+        if self._settings.minutes is not None:  # what is left of the rung's, scoring it included
+            left = max(1.0, end - time.monotonic() - self._scoring)
+            options = options.model_copy(update={"minutes": left / 60})
         told = {**options.model_dump(), **budget.recipe}
         track = tracking(self._folder, f"ladder/{cut.key}", self._trackers, told)
 
@@ -251,7 +252,9 @@ class _Rungs:
             whole = copy.deepcopy(self._scorer.supernet.model)
             distilled(whole, model, self._task, options, self._seed, state, both_told, kept_layers(cut))
         row = make_row(cut, METHOD, self._seed, Weights.LADDER, budget.recipe, {}, watch.seconds)
+        scored = time.monotonic()
         self._scorer.keep(self._archive, model, row)
+        self._scoring = time.monotonic() - scored
 
     def _state(self, budget: Budget) -> Path:
         return self._folder.path / STATE / f"{budget.cost}-{budget.limit:g}"
