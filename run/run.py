@@ -325,7 +325,7 @@ class Run:
             supernet: likewise.
             search: likewise.
             ladder: likewise.
-            **settings: fields of AllSettings: `minutes`, which leave no time for a supernet; `skip`, what is left out.
+            **settings: fields of AllSettings: `minutes`, without a supernet then; `skip`, what is left out.
         """
         from .ship.checkpoint import extract
         from .stages.ladder import check as check_ladder
