@@ -8,13 +8,20 @@ import os
 import sys
 from itertools import pairwise
 
+from . import interrupts
+
 
 def main() -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show a character shows a question mark
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.exit(run_command(sys.argv[1:]))
+    interrupts.listen()
+    try:
+        code = run_command(sys.argv[1:])
+    except KeyboardInterrupt:  # while it starts
+        code = _interrupted()
+    sys.exit(code)
 
 
 def run_command(arguments: list[str]) -> int:
@@ -44,9 +51,10 @@ def run_command(arguments: list[str]) -> int:
         came = f", got {came!r}" if came is not None and repr(came) not in message else ""
         return fail(f"{message}{came}{f'; see `{context.command_path} --help`' if context else ''}")
     except (KeyboardInterrupt, typer.Abort):
-        fail("interrupted; the same command goes on from here")
-        return 130
+        return _interrupted()
     except Exception as error:
+        if interrupts.was_asked():
+            return _interrupted()
         if disk_is_full(error):
             return fail("the disk is full; make room and give the same command again, it goes on from here")
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
@@ -55,6 +63,12 @@ def run_command(arguments: list[str]) -> int:
             )
         raise
     return 0
+
+
+def _interrupted() -> int:
+    interrupts.heard()
+    print("secateur: interrupted; the same command goes on from here", file=sys.stderr)
+    return 130
 
 
 def _value_of(arguments: list[str], names: list[str]) -> str | None:

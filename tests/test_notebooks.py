@@ -26,6 +26,7 @@ SMALL = {
     "SHARES": "3/4",
     "FASTER": 0.5,
     "SECONDS": 1,
+    "BUDGETS": (4, 3, 2),  # that a busy machine keeps too
     "BUDGET": 6,
     "TEXTS": 32,
     "DENSITIES": (0.9, 0.7),

@@ -613,7 +613,7 @@ def test_ctrl_c(inputs, out):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.splitlines()[-1] == "secateur: interrupted; the same command goes on from here"
     assert "Traceback" not in err
     assert record(out)["stages"].get("finetune", {}).get("complete") in (None, False)
