@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..search_space import EncoderShape, SubnetMask
-from ..supernet.blocks import Block, BlockWalk, blocks
+from ..supernet.blocks import Block, blocks
+from ..supernet.products import unit_products
 from ..supernet.refit import DAMPING, WholeSums
 
 _TOGETHER = 32  # units between two updates of the whole inverse; what is chosen does not depend on it
@@ -88,70 +89,44 @@ def block_errors(
         damping: as in a refit.
     """
     whole = target.whole
-    walk = BlockWalk.through(whole, target.batches, target.mask)
     texts = sum(len(batch) for batch in target.batches)
-    curves = []
-    for block in blocks(whole.architecture):
-        if not walk.has(block):
-            curves.append(BlockCurve(block, np.zeros(0, np.intp), np.zeros(1, np.intp), np.zeros(1), 0.0))
-            continue
-        total = _Products()
-        for i in range(len(target.batches)):
-            output, units = walk.sum_and_units(block, i)
-            total.add(target.fitted(block, i, units))
-            walk.advance(block, i, output)
-        size = whole.shape.hidden_size
-        root = 1 / size**0.5 if sensitivity is None else _root(sensitivity[block])
-        weight = walk.outgoing(block).double()
-        weight = weight * root if isinstance(root, float) else root @ weight
+    curves = {
+        block: BlockCurve(block, np.zeros(0, np.intp), np.zeros(1, np.intp), np.zeros(1), 0.0)
+        for block in blocks(whole.architecture)
+    }
+    for block, found, outgoing in unit_products(target):
+        weight = weighed(outgoing, None if sensitivity is None else sensitivity[block])
         tokens = 1.0 if block.first_only else sum(int(batch.real.sum()) for batch in target.batches) / texts
         of = target.mask.heads if block.kind == "attention" else target.mask.neurons
         units = np.flatnonzero(of[block.layer])
-        curves.append(_curve(block, whole.shape.head_size, units, total, weight, tokens, damping))
-    return BlockErrors(whole.shape, tuple(curves))
+        curves[block] = _curve(block, whole.shape.head_size, units, found.products, weight, tokens, damping)
+    return BlockErrors(whole.shape, tuple(curves.values()))
 
 
-class _Products:
-    """Products of units' outputs, summed up over tokens."""
+def weighed(outgoing: Tensor, sensitivity: Tensor | None) -> Tensor:
+    """Return R times an outgoing map `(D, n)`, in float64, so that the square of an error is what it counts for.
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum: Tensor | None = None  # (n,)
-        self._products: Tensor  # (n, n)
-
-    def add(self, units: Tensor) -> None:
-        """Take units' outputs `(R, n)`."""
-        total, products = units.sum(0).double(), (units.T @ units).double()
-        if self._sum is None:
-            self._sum, self._products = total, products
-        else:
-            self._sum += total
-            self._products += products
-        self.count += len(units)
-
-    def centred(self) -> Tensor:
-        """Return `(n, n)`, the products of what units give less their means: a refitted bias takes up the means."""
-        assert self._sum is not None
-        return self._products - torch.outer(self._sum, self._sum) / self.count
-
-
-def _root(sensitivity: Tensor) -> Tensor:
-    """Return R `(D, D)` with `R'R` a positive semidefinite matrix."""
+    Args:
+        outgoing: the map.
+        sensitivity: `R'R`, `(D, D)` float64, positive semidefinite; all dimensions count alike, in the mean, if None.
+    """
+    weight = outgoing.double()
+    if sensitivity is None:
+        return weight / len(weight) ** 0.5
     values, vectors = torch.linalg.eigh(sensitivity)
-    return (vectors * values.clamp(min=0).sqrt()).T
+    return (vectors * values.clamp(min=0).sqrt()).T @ weight
 
 
 def _curve(
     block: Block,
     head_size: int,
     units: NDArray[np.intp],
-    total: _Products,
+    products: Tensor,
     weight: Tensor,
     tokens: float,
     damping: float,
 ) -> BlockCurve:
     """Return a block's curve; `units` are those it has, by their numbers in the whole model."""
-    products = total.centred() / total.count
     if block.kind == "attention":
         group, counts = head_size, np.arange(len(units) + 1)
     else:

@@ -46,6 +46,14 @@ class Piece:
             taken[..., self.real :] = 0.0
         return taken
 
+    def hold(self, values: Tensor, parameters: Mapping[str, Tensor]) -> Tensor:
+        """Return values of the real columns in place of those that :meth:`take` reads, of its shape."""
+        if self.real is None:
+            return values
+        taken = self.take(parameters)
+        taken[..., : self.real] = values
+        return taken
+
     def put(self, targets: Mapping[str, Tensor], name: str, values: Tensor) -> None:
         """Write one of the parameters' part over the place it came from; the piece has no columns that fill up."""
         target = targets[name]

@@ -62,6 +62,17 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     return extracted.eval()
 
 
+@torch.no_grad()
+def extract_subnet(supernet: Supernet, mask: SubnetMask) -> PreTrainedModel:
+    """Return :func:`extract`'s model with those weights, too, that are no slices of the supernet's parameters."""
+    model = extract(supernet.model, mask)
+    mine, names = dict(model.named_parameters()), extracted_names(supernet, mask)
+    for key, values in supernet.solved(mask).items():
+        (name,) = names[key]
+        mine[name].copy_(values)
+    return model
+
+
 def copy_buffers(model: PreTrainedModel, made: PreTrainedModel) -> None:
     """Copy positions and the like, which are not saved and hence not in the state, to a model that lacks them."""
     for name in dict(made.named_buffers()):

@@ -124,6 +124,13 @@ class Supernet:
         """Return which columns of the embedding tables a subnetwork uses; all where a projection follows them."""
         return None if self.projected else hidden_index(mask, self.device)
 
+    def solved(self, mask: SubnetMask) -> dict[str, Tensor]:
+        """Return those weights of a subnetwork that are no slices, keyed as :meth:`pieces` does: here there are none.
+
+        Feed-forward blocks are as wide as the mask says.
+        """
+        return {}
+
     def subnet(self, mask: SubnetMask, dtype: torch.dtype | None = None) -> Subnet:
         """Return a subnetwork ready to run, its slices cast and laid out once.
 
@@ -147,9 +154,10 @@ class Subnet:
         self.supernet = supernet
         self.mask = mask
         dtype = dtype or supernet.model.dtype
+        solved, of = supernet.solved(mask), supernet.parameters
         with torch.no_grad():
             self.weights: Weights = {
-                key: piece.take(supernet.parameters).to(dtype=dtype).contiguous()
+                key: (piece.hold(solved[key], of) if key in solved else piece.take(of)).to(dtype=dtype).contiguous()
                 for key, piece in supernet.pieces(mask, dtype).items()
             }
 
