@@ -34,10 +34,11 @@ _PRUNE = {"method": "mask_tuning", "density": "0.8,0.6,0.4"}
 class Weights(StrEnum):
     """What a model's weights come from, as archives, JSON and the command line name it.
 
-    A search's are slices of the supernet's, or its candidates' own, trained in isolation. A ladder's are trained rung
-    by rung. A pruner's are slices of the fine-tuned model or of the supernet, with scales folded in or outgoing maps
-    solved for anew, nothing trained. A model of a search or a pruner may be refitted after that, or be trained: in a
-    recovery that is the same for every method, or by a method's full recipe.
+    A search's are slices of the supernet's; of the fine-tuned model's, with outgoing maps solved for; or its
+    candidates' own, trained in isolation. A ladder's are trained rung by rung. A pruner's are slices of the fine-tuned
+    model or of the supernet, with scales folded in or outgoing maps solved for anew, nothing trained. A model of a
+    search or a pruner may be refitted after that, or be trained: in a recovery that is the same for every method, or by
+    a method's full recipe.
 
     Attributes:
         layer: how much training followed the cut.
@@ -55,6 +56,7 @@ class Weights(StrEnum):
     options: Mapping[str, Any]
 
     SUPERNET = "supernet", Layer.NONE, "weight sharing", "supernet", None, "search", {}
+    SOLVED = "solved", Layer.REFITTED, "solved slices", "solved", None, "search", {"weights": "solved"}
     STANDARD = "standard", Layer.NATIVE, "standard NAS", None, "standard", "search", {"searcher": "moasha"}
     LADDER = "ladder", Layer.NATIVE, "ladder", None, "ladder", "ladder", {}
     FINETUNED = "finetuned", Layer.NONE, "pruning", "finetuned", "pruned", "prune", _PRUNE
@@ -81,6 +83,8 @@ class Weights(StrEnum):
     @property
     def stages(self) -> tuple[str, ...]:
         """What finding such models takes beside fine-tuning."""
+        if self is Weights.SOLVED:
+            return ("solved", "solved_search")
         return (self.value,) if self in (Weights.STANDARD, Weights.LADDER) else ("supernet", "search")
 
 

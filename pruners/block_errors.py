@@ -15,9 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..search_space import EncoderShape, SubnetMask
-from ..supernet.blocks import Block, blocks
-from ..supernet.products import unit_products
+from ..search_space import EncoderShape, SubnetMask, UnitScores
+from ..supernet import Supernet
+from ..supernet.blocks import Block, blocks, outgoing_map
+from ..supernet.products import UnitProducts, unit_products
 from ..supernet.refit import DAMPING, WholeSums
 
 _TOGETHER = 32  # units between two updates of the whole inverse; what is chosen does not depend on it
@@ -95,7 +96,7 @@ def block_errors(
         for block in blocks(whole.architecture)
     }
     for block, found, outgoing in unit_products(target):
-        weight = weighed(outgoing, None if sensitivity is None else sensitivity[block])
+        weight = _weighed(outgoing, None if sensitivity is None else sensitivity[block])
         tokens = 1.0 if block.first_only else sum(int(batch.real.sum()) for batch in target.batches) / texts
         of = target.mask.heads if block.kind == "attention" else target.mask.neurons
         units = np.flatnonzero(of[block.layer])
@@ -103,7 +104,30 @@ def block_errors(
     return BlockErrors(whole.shape, tuple(curves.values()))
 
 
-def weighed(outgoing: Tensor, sensitivity: Tensor | None) -> Tensor:
+def unit_scores(
+    supernet: Supernet, products: Mapping[Block, UnitProducts], sensitivity: Mapping[Block, Tensor]
+) -> UnitScores:
+    """Score the units of a whole model by how late they leave: the first k are what a refit can best do with.
+
+    Args:
+        supernet: the model.
+        products: of all its blocks.
+        sensitivity: as of :func:`block_errors`.
+    """
+    shape = supernet.shape
+    scores = {
+        "attention": np.zeros((shape.num_layers, shape.num_heads)),
+        "ffn": np.zeros((shape.num_layers, shape.intermediate_size)),
+    }
+    for block, found in products.items():
+        weight = _weighed(outgoing_map(supernet, block)[0], sensitivity[block])
+        group = shape.head_size if block.kind == "attention" else 1
+        order = removal_order(found.products, weight, group)
+        scores[block.kind][block.layer, order.cpu().numpy()] = np.arange(len(order))
+    return UnitScores(scores["attention"], scores["ffn"])
+
+
+def _weighed(outgoing: Tensor, sensitivity: Tensor | None) -> Tensor:
     """Return R times an outgoing map `(D, n)`, in float64, so that the square of an error is what it counts for.
 
     Args:

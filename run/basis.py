@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
@@ -18,13 +20,15 @@ class Basis:
     """What may stand in one archive; kept in run.json from when the first numbers enter it.
 
     Attributes:
-        supernet: digest of its weights; None as long as only the fine-tuned model was pruned.
+        supernet: digest of its weights; None as long as only the fine-tuned model was pruned or searched.
+        solved: digest of what solved weights are cut from; None until they are searched.
         target: name of the latency target.
         dtype: that errors are computed in: `float32` or `bfloat16`, never `auto`, which two processors take otherwise.
         latency: the settings of that target, for those who give none.
     """
 
     supernet: str | None
+    solved: str | None
     target: str
     dtype: str
     latency: LatencySettings = field(compare=False)
@@ -36,7 +40,7 @@ class Basis:
         if stored is None or not folder.archive.exists():
             return None
         latency = LatencySettings.model_validate(stored["latency"])
-        return cls(stored["supernet"], stored["target"], stored["dtype"], latency)
+        return cls(stored["supernet"], stored.get("solved"), stored["target"], stored["dtype"], latency)
 
     @classmethod
     def join(cls, folder: RunFolder, target: LatencyTarget, precision: str = "auto") -> Basis:
@@ -51,17 +55,24 @@ class Basis:
             InputError: the archive's numbers belong to another supernet, target or precision.
         """
         before = cls.of(folder)
-        weights = folder.supernet / "model.safetensors"
         names = LatencySettings.model_fields
         latency = LatencySettings.model_validate({k: v for k, v in target.model_dump().items() if k in names})
         dtype = before.dtype if before is not None and precision == "auto" else resolved(precision)
-        basis = cls(file_digest(weights) if weights.is_file() else None, target.name, dtype, latency)
+        basis = cls(digest(folder.supernet), digest(folder.solved), target.name, dtype, latency)
         if before is not None:
-            basis = replace(basis, supernet=basis.supernet or before.supernet)
+            basis = replace(basis, supernet=basis.supernet or before.supernet, solved=basis.solved or before.solved)
             _check_same(folder, before, basis)
         if basis != before:
             folder.write_down("basis", asdict(basis) | {"latency": latency.model_dump(mode="json")})
         return basis
+
+
+def digest(weights: Path) -> str | None:
+    """Return a digest of the weights in a model's folder, products beside them included; None if there are none."""
+    files = sorted(weights.glob("*.safetensors"))
+    if len(files) < 2:
+        return file_digest(files[0]) if files else None
+    return hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
 
 
 def resolved(precision: str) -> str:
@@ -79,6 +90,11 @@ def _check_same(folder: RunFolder, before: Basis, basis: Basis) -> None:
         raise InputError(
             f"{folder.archive} holds evaluations of another supernet than {folder.supernet}; move the archive away, or "
             "restore that supernet"
+        )
+    if before.solved not in (None, basis.solved):
+        raise InputError(
+            f"{folder.archive} holds evaluations of other solved weights than those of {folder.solved}; move the "
+            "archive away, or restore that folder"
         )
     if before.target != basis.target:
         raise InputError(

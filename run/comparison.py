@@ -192,9 +192,14 @@ class Compared:
         """Yield all methods' points: searches first, then pruners as they are listed."""
         after = {weights: self._of(weights) for weights in (Weights.REFITTED, Weights.RECOVERED)}
         searched = [[one for one in models if "density" not in one.selection.recipe] for models in after.values()]
+        again = {(one.selection.key, label(one.selection)) for one in after[Weights.REFITTED]}
         for best in (*map(self.searched, SEARCHED), *map(self._best_within, searched)):
             for budget, models in best.items():
-                yield from (self._point(one, budget) for one in models if one.selection.method != WHOLE)
+                for one in models:
+                    row = one.selection  # one with solved weights is shown as its refit leaves it, if it has one
+                    solved_again = row.weights is Weights.SOLVED and (row.key, label(row)) in again
+                    if row.method != WHOLE and not solved_again:
+                        yield self._point(one, budget)
         made = [one for one in self._of(*after, Weights.NATIVE) if self._is_asked(one)]
         order = list(PRUNERS)
         for one in sorted([*self.pruned(), *made], key=lambda one: order.index(one.selection.method)):
@@ -225,10 +230,10 @@ class Compared:
             within = [one for one in models if one.selection.values[ENCODER] <= limit]
             found[budget] = [
                 min(
-                    (one for one in within if one.selection.method == method),
+                    (one for one in within if label(one.selection) == method),
                     key=lambda one: (one.selection.values[ERROR], one.selection.values[ENCODER]),
                 )
-                for method in dict.fromkeys(one.selection.method for one in within)
+                for method in dict.fromkeys(label(one.selection) for one in within)
             ]
         return found
 
@@ -257,7 +262,8 @@ class Compared:
             texts, labels = max(trained, texts), max(trained, labels)
         if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
             everything = train + self._data.selection
-            return shared + sum(seconds(stage) for stage in row.weights.stages), everything, everything
+            made_by = row.weights if row.weights.searched else Weights(row.recipe["from"])
+            return shared + sum(seconds(stage) for stage in made_by.stages), everything, everything
         if row.recipe.get("from") == "supernet":
             return shared + seconds("supernet"), train, train
         return shared, texts, labels

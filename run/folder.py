@@ -35,7 +35,7 @@ _FACTS = {
     "data": "the data or the model's tokenizer have",
     "metric": "the data have",
 }
-_VERBS = {"standard": "search"}  # of stages that have another's name
+_VERBS = {"standard": "search", "solved": "search", "solved_search": "search"}  # of stages that have another's name
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 DATA = "data"  # a copy of data that were handed in
 _FIRST = (_LOCK, ".run.json.*.part", DATA)  # all that a run that was killed in its first moment leaves
@@ -149,6 +149,11 @@ class RunFolder:
         return self.path / "supernet"
 
     @property
+    def solved(self) -> Path:
+        """The fine-tuned model with its units in order, and the products that their outgoing maps are solved from."""
+        return self.path / "solved"
+
+    @property
     def standard(self) -> Path:
         """The models that standard NAS has trained, by key, as far as they are on a front."""
         return self.path / "standard"
@@ -179,7 +184,7 @@ class RunFolder:
 
     def complete(self, stage: str) -> bool:
         """Tell whether a stage has ended and what it wrote is still there."""
-        output = {"finetune": self.finetuned, "supernet": self.supernet, "search": self.archive}[stage]
+        output = {"finetune": self.finetuned, "supernet": self.supernet, "solved": self.solved}.get(stage, self.archive)
         return self.record["stages"].get(stage, {}).get("complete", False) and output.exists()
 
     def seconds(self, stage: str) -> float:

@@ -90,20 +90,38 @@ def weights_folder(folder: RunFolder, evaluation: Evaluation) -> Path | None:
     return folder.path / weights.folder / (evaluation.key if weights.searched else model_name(evaluation))
 
 
+def origin_of(folder: RunFolder, supernet: Supernet, weights: Weights) -> Supernet:
+    """Return the model that slices are cut from, of weights that have such an origin; it is loaded anew.
+
+    Args:
+        folder: the run.
+        supernet: the trained one, which is not loaded.
+        weights: whose.
+    """
+    from ..supernet import Supernet  # here: who reads numbers only needs no torch
+    from ..supernet.stored.storage import load_model
+    from .project import load_solved
+
+    if weights.origin == "supernet":
+        return supernet
+    if weights.origin == "solved":
+        return load_solved(folder.solved, supernet.device)
+    return Supernet(load_model(folder.finetuned).to(supernet.device))  # pyright: ignore[reportArgumentType]
+
+
 def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -> PreTrainedModel:
     """Return an evaluated subnetwork as a model of its own, with the weights it was evaluated with.
 
     Raises:
         InputError: it has weights of its own and they are gone: only those of the front's models are kept.
     """
-    from ..supernet.extraction import extract  # here: who reads numbers only needs no torch
+    from ..supernet.extraction import extract_subnet  # here: who reads numbers only needs no torch
     from ..supernet.stored.storage import load_model
 
     path = weights_folder(folder, evaluation)
     if path is None:
-        mine = evaluation.weights.origin != "supernet"
-        source = load_model(folder.finetuned) if mine else supernet.model
-        return extract(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
+        source = origin_of(folder, supernet, evaluation.weights)
+        return extract_subnet(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
     if not path.is_dir():
         who = "standard NAS keeps" if evaluation.weights.searched else "kept are"
         raise InputError(

@@ -13,8 +13,10 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from ..errors import InputError
 from ..search_space import SPACES, SearchSpace
 from ..supernet import Supernet
+from ..supernet.blocks import blocks
 from ..supernet.families import family_of
 from ..supernet.heads import stored_head
+from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.labels import check_labels, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
@@ -184,10 +186,27 @@ def load_supernet(path: Path) -> Supernet:
         ) from error
 
 
+def load_solved(path: Path, device: torch.device) -> SolvedSupernet:
+    """Load the fine-tuned model that solved weights are cut from.
+
+    Raises:
+        InputError: it is not there, or damaged.
+    """
+    net = load_supernet(path)
+    net.model.to(device)  # pyright: ignore[reportArgumentType]
+    names = [block.outgoing for block in blocks(net.architecture)]
+    return SolvedSupernet(net.model, load_products(path / PRODUCTS, names, device))
+
+
 def on_device(supernet: Supernet) -> Supernet:
     """Move a supernet to where evaluations are fastest."""
-    supernet.model.to("cuda" if torch.cuda.is_available() else "cpu")  # pyright: ignore[reportArgumentType]
+    supernet.model.to(device())  # pyright: ignore[reportArgumentType]
     return supernet
+
+
+def device() -> torch.device:
+    """Return where evaluations are fastest."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:

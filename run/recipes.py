@@ -77,6 +77,9 @@ def is_own(row: Evaluation) -> bool:
     return not row.weights.searched
 
 
+_WAYS = {Weights.STANDARD.value: "standard nas", Weights.SOLVED.value: "solved nas"}  # what searches are called
+
+
 def label(row: Evaluation) -> str:
     """Name a method as people call it, with what was asked for beyond the usual."""
     if row.method not in PRUNERS:
@@ -84,7 +87,8 @@ def label(row: Evaluation) -> str:
             return WHOLE
         if row.weights is Weights.LADDER:
             return row.method
-        return f"{'standard nas' if row.weights is Weights.STANDARD else 'nas'} ({row.method})"
+        origin = row.weights if row.weights.searched else row.recipe.get("from")
+        return f"{_WAYS.get(str(origin), 'nas')} ({row.method})"
     changes = []
     if row.recipe["cost"] not in (ENCODER, NONZERO):
         changes.append(f"of {row.recipe['cost']}")

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from ..errors import InputError, unknown_name
 from ..evaluation.model import Model
+from ..evaluation.weights import Weights
 from .choice.front import Front, front_models, open_archive, whole_model, within_shares
 from .choice.pick import Answer, pick
 from .choice.stored import stored_candidates
@@ -345,7 +346,8 @@ class Run:
             self.folder.remember(*self.folder.told.keys() - begun)
             self.finetune(**(finetune or {}))
             if "search" not in told.skipped:
-                self.train_supernet(**(supernet or {}))
+                if self._told("search", SearchVerb, search or {}).weights != Weights.SOLVED:
+                    self.train_supernet(**(supernet or {}))
                 self.search(**(search or {}))
             if "ladder" not in told.skipped:
                 self.ladder(**{**(ladder or {}), **self._time_left(told.minutes)})

@@ -16,7 +16,7 @@ from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
-from ..supernet.extraction import check_extracted, extract
+from ..supernet.extraction import check_extracted, extract_subnet
 from ..supernet.shipping.onnx import open_onnx
 from ..supernet.shipping.session import OnnxModel
 from ..tasks import Task
@@ -76,7 +76,7 @@ def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel
     Raises:
         RuntimeError: extracted and sliced outputs differ: the point must not be reported.
     """
-    model = extract(supernet.model, mask)
+    model = extract_subnet(supernet, mask)
     check_extracted(model, supernet, mask, few_inputs(supernet, task))
     return model
 

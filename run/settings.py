@@ -113,6 +113,17 @@ class SearchSettings(_Settings):
         AfterValidator(lambda name: AUTO if name == "auto" else name),
         Field(description=f"auto ({AUTO}), {', '.join(SEARCHERS)}", validate_default=True),
     ] = "auto"
+    weights: Annotated[
+        Literal["supernet", "solved"],
+        Field(
+            description="whose subnetworks are looked at: the supernet's as they are cut, or the fine-tuned model's "
+            "with outgoing maps solved for, which needs no supernet"
+        ),
+    ] = "supernet"
+    space: Annotated[
+        str | None,
+        Field(description="the search space for solved weights; the supernet's, or else small, if not given"),
+    ] = None
     budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
     objectives: Annotated[
         str,
@@ -318,8 +329,9 @@ class FrontSettings(_Settings):
     weights: Annotated[
         Weights | None,
         Field(
-            description="only models with these: the supernet's, or their own of standard NAS (a search has both); "
-            "pruned without training, after the refit or the recovery that all get, or by a method's native recipe"
+            description="only models with these: the supernet's, solved ones, or their own of standard NAS (a search "
+            "has them); pruned without training, after the refit or the recovery that all get, or by a method's native "
+            "recipe"
         ),
     ] = None
 
@@ -369,7 +381,8 @@ class ModelChoice(Budgets):
 
     key: Annotated[str | None, Field(description="the subnetwork's key, as `front` prints it")] = None
     weights: Annotated[
-        Weights | None, Field(description="with which weights; of a key that was evaluated with both, the supernet's")
+        Weights | None,
+        Field(description="with which weights; of a key that has several, the supernet's"),
     ] = None
     method: Annotated[str | None, Field(description="of a pruned model: by which method")] = None
     density: Annotated[float | None, Field(gt=0, description="of a pruned model: the density asked for")] = None

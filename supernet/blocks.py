@@ -50,6 +50,13 @@ def blocks(architecture: Architecture) -> Iterator[Block]:
         yield Block(layer, "ffn", first_only)
 
 
+def outgoing_map(supernet: Supernet, block: Block) -> tuple[Tensor, Tensor]:
+    """Return the whole model's own weight `(D, n)` and bias `(D,)` of the map that a block's units flow into."""
+    pieces = supernet.pieces(SubnetMask.full(supernet.shape))
+    (weight,), (bias,) = (pieces[f"{block.outgoing}.{key}"].names for key in ("weight", "bias"))
+    return supernet.parameters[weight], supernet.parameters[bias]
+
+
 class BlockWalk:
     """A network, and how far each batch of texts has come in it; all states are held, and computed in float32.
 

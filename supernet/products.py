@@ -24,6 +24,10 @@ class UnitProducts:
     means: Tensor
     products: Tensor
 
+    def ordered(self, columns: Tensor) -> UnitProducts:
+        """Return those of the same units in another order; `columns` are their positions in this one."""
+        return UnitProducts(self.means[columns], self.products[columns[:, None], columns])
+
 
 class _Sums:
     """Sums over tokens, in float64."""

@@ -21,12 +21,13 @@ from transformers import PreTrainedModel
 
 from ..errors import InputError
 from ..search_space import SubnetMask
-from .blocks import Block, blocks
+from .blocks import Block, blocks, outgoing_map
 from .elastic import cut, hidden_index
 from .products import UnitProducts
 from .refit import DAMPING
 from .supernet import Supernet
 
+PRODUCTS = "products.safetensors"  # beside the model's weights
 _HELD = 2**28  # bytes of solutions
 
 
@@ -42,6 +43,9 @@ class SolvedSupernet(Supernet):
         products: of each block, by :attr:`Block.outgoing`, of all its units in the model's order.
         damping: above 0.
 
+    Attributes:
+        products: as given.
+
     Raises:
         InputError: as :class:`Supernet`; or products of another model.
     """
@@ -51,11 +55,11 @@ class SolvedSupernet(Supernet):
     ) -> None:
         super().__init__(model)
         self._damping = damping
-        self._products = products
+        self.products = products
         self._held: OrderedDict[tuple[str, bytes], tuple[Tensor, Tensor]] = OrderedDict()
         self._bytes = 0
         for block in blocks(self.architecture):
-            width = self.parameters[f"{self._path(block)}.weight"].shape[1]
+            width = outgoing_map(self, block)[0].shape[1]
             found = products.get(block.outgoing)
             if found is None or found.products.shape != (width, width) or found.means.shape != (width,):
                 raise InputError(f"products of {block.outgoing} are not those of the {width} units that this model has")
@@ -75,17 +79,12 @@ class SolvedSupernet(Supernet):
                 found[f"{block.outgoing}.weight"], found[f"{block.outgoing}.bias"] = cut(weight, rows), cut(bias, rows)
         return found
 
-    def _path(self, block: Block) -> str:
-        return self.family.layer_path(block.layer, "attention_output" if block.kind == "attention" else "ffn_out")
-
     @torch.no_grad()
     def _solution(self, block: Block, kept: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
         """Return a block's outgoing weight `(D, k)` and bias `(D,)`, of all hidden dimensions."""
         key = block.outgoing, np.packbits(kept).tobytes()
         if key not in self._held:
-            path = self._path(block)
-            products = self._products[block.outgoing]
-            weight, bias = self.parameters[f"{path}.weight"], self.parameters[f"{path}.bias"]
+            products, (weight, bias) = self.products[block.outgoing], outgoing_map(self, block)
             self._held[key] = found = _solve(products, weight, bias, kept, self._damping)
             self._bytes += sum(part.nbytes for part in found)
         self._held.move_to_end(key)

@@ -72,7 +72,7 @@ _SHAPES: dict[str, NDArray[np.float64]] = {
 }
 _SHIFT = 4  # of a searcher's colour: a pruner with its shape has another one
 _DOT = 0.25 * _ring(15)
-_SEARCHED = re.compile(r"(?:standard )?nas \((\w+)\)")  # what people call what a searcher found
+_SEARCHED = re.compile(r"(?:standard |solved )?nas \((\w+)\)")  # what people call what a searcher found
 
 
 @dataclass(frozen=True)

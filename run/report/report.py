@@ -23,7 +23,14 @@ from ..recipes import label
 from .growth import Box, box_of, covered, growth
 from .points import reported_points, whole_points
 
-_STAGES = ("finetune", "supernet", "search", "standard")  # what pruning took is in the table of methods
+_STAGES = (
+    "finetune",
+    "supernet",
+    "search",
+    "solved",
+    "solved_search",
+    "standard",
+)  # what pruning took is in the table of methods
 
 
 def write_report(
@@ -72,7 +79,7 @@ def report_facts(
         task=folder.project.task,
         metric=folder.record["facts"]["metric"],
         model=folder.project.model,
-        space=supernet.get("space", ""),
+        space=supernet.get("space") or stages.get("solved_search", {}).get("settings", {}).get("space", ""),
         strategy=supernet.get("strategy", ""),
         full=wholes[next(iter(wholes))],
         wholes=wholes,
@@ -140,7 +147,9 @@ def _note(name: str, stage: dict[str, Any], searched: list[Evaluation]) -> str:
     if name == "supernet":
         length = SupernetSettings.model_validate(settings).length
         return f"{length}, {settings['strategy']}, k = {settings['k']}"
-    weights = Weights.STANDARD if name == "standard" else Weights.SUPERNET
+    if name == "solved":
+        return f"outgoing maps from {settings['texts']} texts without labels"
+    weights = {"standard": Weights.STANDARD, "solved_search": Weights.SOLVED}.get(name, Weights.SUPERNET)
     evaluated = {one.model: one for one in searched if one.weights == weights}
     if name == "standard":
         epochs = [int(one.values["epochs"]) for one in evaluated.values()]

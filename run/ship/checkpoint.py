@@ -196,6 +196,11 @@ def _training(folder: RunFolder, selection: Evaluation) -> str:
         case Weights.SUPERNET:
             settings = SupernetSettings.model_validate(folder.settings("supernet"))
             return f"its weights are the supernet's, trained with {settings.strategy} for {settings.length}"
+        case Weights.SOLVED:
+            return (
+                "its weights are the fine-tuned model's, but for the outgoing maps of what is left, which are solved "
+                "for on texts without labels; nothing was trained after that"
+            )
         case Weights.STANDARD:
             epochs = folder.settings("standard")["epochs"]
             return f"trained by itself for up to {epochs} epochs, of which the best is kept (standard NAS)"

@@ -15,10 +15,10 @@ from ...evaluation.model_error import model_error
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
-from ...supernet.stored.storage import load_model
 from ...tasks import Task
 from ...tasks.batches import collate
 from ..folder import RunFolder
+from ..model import origin_of
 from ..recipes import REFIT_TEXTS
 
 _BATCH = 32
@@ -74,7 +74,7 @@ def refitted(
         model: in float32; left as it is.
         evaluation: of the model on the selection split.
     """
-    whole = supernet if evaluation.weights.origin == "supernet" else Supernet(load_model(folder.finetuned))
+    whole = origin_of(folder, supernet, evaluation.weights)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     whole.model.float().to(device)  # pyright: ignore[reportArgumentType]
     begin = time.monotonic()

@@ -88,7 +88,8 @@ def _make(
     """Refit what was not, of each method's models at the budgets, then recover those and the whole one if asked to."""
     cut = Equal(None, refit=False, after_refit=False)
     compared = Compared(folder, archive, budgets, cut)
-    found = [one for of in compared.searched().values() for one in of] + compared.pruned()
+    searched = [compared.searched(weights) for weights in (Weights.SUPERNET, Weights.SOLVED)]
+    found = [one for best in searched for of in best.values() for one in of] + compared.pruned()
     models = [*{(one.selection.model, one.selection.method): one.selection for one in found}.values()]
     refits = [(before, refitted_row(before)) for before in models if settings.refit and can_refit(before)]
     todo = _missing(archive, refits)

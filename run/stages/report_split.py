@@ -49,6 +49,8 @@ def rescore(
 ) -> None:
     """Evaluate what is on a front and was not yet, on the report split; each model is committed as it is done.
 
+    Of models without weights of their own those that the settings look at.
+
     Args:
         folder: the run.
         archive: whose fronts; takes the results.
@@ -60,6 +62,7 @@ def rescore(
     """
     known = {one.model for one in archive.evaluations(split=REPORT)}
     models = front_models(archive, SubnetMask.full(supernet.shape).key)
+    models = [one for one in models if one.weights.origin is None or one.weights == settings.weights]
     todo = [one for one in models if one.model not in known]
     if not todo:
         return

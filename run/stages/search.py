@@ -13,7 +13,7 @@ from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...evaluation.weights import Weights
 from ...pruners.ziplm import measured
-from ...search_space import SearchSpace, SubnetMask
+from ...search_space import SPACES, SearchSpace, SubnetMask
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
 from ...supernet import Supernet
@@ -28,10 +28,12 @@ from ..settings import FarmSettings, SearchSettings, StandardSettings
 from ..telling import duration
 from .report_split import rescore
 from .search_loop import Plan, SearchLoop, known_values
+from .solved import open_solved
 from .standard import METHOD as STANDARD_NAS
 from .standard import standard_stage
 from .workers import Cluster
 
+_STAGES = {Weights.SUPERNET: "search", Weights.SOLVED: "solved_search"}
 _BLOCKS = 7  # what a seed is drawn for
 
 
@@ -39,6 +41,12 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
     """Return the objectives' names; refuse names that do not exist before anything is computed."""
     if settings.searcher not in SEARCHERS:
         raise unknown_name("searcher", settings.searcher, SEARCHERS)
+    if settings.space is not None and settings.space not in SPACES:
+        raise unknown_name("space", settings.space, SPACES)
+    if settings.weights == Weights.SOLVED and settings.searcher == STANDARD_NAS:
+        raise InputError("standard NAS (moasha) trains its candidates; leave `weights` out, or take another searcher")
+    if settings.space is not None and settings.weights != Weights.SOLVED:
+        raise InputError("`space` is of a search of solved weights, a supernet has its own; leave it out")
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
         raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")
@@ -54,7 +62,12 @@ def search_stage(
     with folder.writing(), Cluster(farming) as cluster:
         if settings.searcher == STANDARD_NAS:
             return standard_stage(folder, task, settings, standard)
-        supernet, space = open_supernet(folder)
+        weights, stage = Weights(settings.weights), _STAGES[Weights(settings.weights)]
+        if weights is Weights.SOLVED:
+            supernet, space = open_solved(folder, task, settings.space)
+            settings = settings.model_copy(update={"space": space.name})
+        else:
+            supernet, space = open_supernet(folder)
         target = cluster.on_machine(latency_target, supernet.model.config, settings.latency)
         basis = Basis.join(folder, target, settings.precision)
         settings = settings.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
@@ -63,28 +76,29 @@ def search_stage(
             if _is_done(folder, archive, settings):
                 folder.tell.say(f"search: complete, in {folder.archive}")
                 return
-            with folder.stage("search", settings):
+            with folder.stage(stage, settings):
                 evaluator = make_evaluator(
                     supernet,
                     task,
                     {SELECTION: task.selection},
                     table,
                     settings,
-                    known_values(archive),
+                    known_values(archive, weights),
                     racing=settings.racing,
                 )
                 with cluster.farm(folder, task, settings, evaluator) as farm:
                     initial = _first_points(folder, supernet, task, table, space, settings, names)
                     _search(folder, archive, evaluator, farm, space, settings, names, initial)
                 rescore(folder, archive, supernet, task, table, settings, cluster.on_machine)
-    folder.tell.say(f"search: {duration(folder.seconds('search'))}, in {folder.archive}")
+    folder.tell.say(f"search: {duration(folder.seconds(stage))}, in {folder.archive}")
 
 
 def _is_done(folder: RunFolder, archive: Archive, settings: SearchSettings) -> bool:
     """Tell whether the last search was this one and came to its end."""
-    last = folder.record["stages"].get("search", {}).get("settings")
+    weights, stage = Weights(settings.weights), _STAGES[Weights(settings.weights)]
+    last = folder.record["stages"].get(stage, {}).get("settings")
     same = last is not None and SearchSettings.model_validate(last) == settings
-    return same and folder.complete("search") and bool(archive.evaluations(weights=Weights.SUPERNET))
+    return same and folder.complete(stage) and bool(archive.evaluations(weights=weights))
 
 
 def _search(
@@ -105,7 +119,9 @@ def _search(
     state_name = f"{settings.searcher} {seed} {space.name} {','.join(names)} {settings.sampling}"
     if settings.warm_start:
         state_name += f" warm {settings.warm_start}" + (" blocks" if settings.warm_from == "blocks" else "")
-    plan = Plan(space, names, settings.searcher, seed, state_name)
+    if settings.weights != Weights.SUPERNET:
+        state_name += f" {settings.weights}"
+    plan = Plan(space, names, settings.searcher, seed, state_name, Weights(settings.weights))
     with folder.tell.progress(f"search ({settings.searcher})") as tick:
         SearchLoop(archive, searcher, evaluator, farm, plan, folder.tell).run(settings.budget, tick)
 

@@ -34,6 +34,7 @@ class Plan:
     method: str
     seed: int
     state_name: str
+    weights: Weights = Weights.SUPERNET
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class SearchLoop:
             values=one.values,
             seconds=one.seconds,
             asked=one.asked,
+            weights=self._plan.weights,
         )
 
     def _restore(self) -> None:
@@ -163,9 +165,9 @@ class SearchLoop:
                 self._add(x)
 
 
-def known_values(archive: Archive) -> dict[str, dict[str, float]]:
-    """Return, by key, what is known of the supernet's subnetworks on the selection split, estimates included."""
-    rows = [e for split in (RACED, SELECTION) for e in archive.evaluations(split=split, weights=Weights.SUPERNET)]
+def known_values(archive: Archive, weights: Weights = Weights.SUPERNET) -> dict[str, dict[str, float]]:
+    """Return, by key, what is known of subnetworks with such weights on the selection split, estimates included."""
+    rows = [e for split in (RACED, SELECTION) for e in archive.evaluations(split=split, weights=weights)]
     return {e.key: e.values for e in rows}
 
 

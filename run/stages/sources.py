@@ -14,7 +14,7 @@ from ...supernet import Supernet
 from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
 from ..model import weights_folder
-from ..project import load_supernet, on_device
+from ..project import load_solved, load_supernet, on_device
 from ..recipes import refitted_row
 from ..scores import checked
 from ..scoring import Scorer
@@ -81,8 +81,14 @@ class Sources:
         return Refit(model, time.monotonic() - begin, shared)
 
     def _source(self, row: Evaluation) -> Supernet:
-        return self._supernet if row.weights.origin == "supernet" else self.scorer.supernet
+        if row.weights.origin == "supernet":
+            return self._supernet
+        return self._solved if row.weights.origin == "solved" else self.scorer.supernet
 
     @cached_property
     def _supernet(self) -> Supernet:
         return on_device(load_supernet(self.scorer.folder.supernet))
+
+    @cached_property
+    def _solved(self) -> Supernet:
+        return load_solved(self.scorer.folder.solved, self.scorer.supernet.device)

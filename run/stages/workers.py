@@ -19,13 +19,15 @@ from ...errors import InputError
 from ...evaluation.evaluation import SELECTION
 from ...evaluation.evaluator import Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm, LocalFarm
+from ...evaluation.weights import Weights
 from ...searchers import MOASHA
 from ...tasks import Task
 from ...tasks.split import Split
+from ..basis import digest
 from ..evaluators import split_errors
-from ..folder import RunFolder, file_digest
+from ..folder import RunFolder
 from ..latency import OnMachine, here
-from ..project import load_supernet, on_device
+from ..project import device, load_solved, load_supernet, on_device
 from ..settings import FarmSettings, SearchSettings
 
 if TYPE_CHECKING:
@@ -118,15 +120,15 @@ class _Recipe:
     """What a worker is sent, once, to run passes of a search; the weights it reads from the run folder itself.
 
     Attributes:
-        weights: the supernet's folder, the same path for all.
-        digest: of the file of weights.
+        weights: the supernet's folder, or that of solved weights, the same path for all.
+        digest: of the files of weights.
         task: with its selection split only.
         settings: the precision is resolved, so that all workers compute in the same.
         versions: of the packages that numbers depend on.
     """
 
     weights: Path
-    digest: str
+    digest: str | None
     task: Task
     settings: SearchSettings
     versions: dict[str, str]
@@ -142,18 +144,20 @@ class _Recipe:
         file = self.weights / "model.safetensors"
         if not file.is_file():
             raise InputError(f"it has no {file}; give all machines the run folder under the same path")
-        if file_digest(file) != self.digest:
+        if digest(self.weights) != self.digest:
             raise InputError(f"its {file} is another supernet; give all machines the same run folder")
-        supernet = on_device(load_supernet(self.weights))
+        solved = self.settings.weights == Weights.SOLVED
+        supernet = load_solved(self.weights, device()) if solved else on_device(load_supernet(self.weights))
         errors = split_errors(supernet, self.task, {SELECTION: self.task.selection}, self.settings)
         return Evaluator(errors, []).run
 
 
 def _recipe(folder: RunFolder, task: Task, settings: SearchSettings) -> _Recipe:
     nothing = Split([], None, np.empty(0, np.int64))
+    weights = folder.solved if settings.weights == Weights.SOLVED else folder.supernet
     return _Recipe(
-        weights=folder.supernet.resolve(),
-        digest=file_digest(folder.supernet / "model.safetensors"),
+        weights=weights.resolve(),
+        digest=digest(weights),
         task=replace(task, train=nothing, report={}),
         settings=settings,
         versions=_versions(),
