@@ -122,7 +122,7 @@ class SearchSettings(_Settings):
     ] = "supernet"
     space: Annotated[
         str | None,
-        Field(description="the search space for solved weights; the supernet's, or else small, if not given"),
+        Field(description="of solved weights; the supernet's, or else small, if not given"),
     ] = None
     budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
     objectives: Annotated[

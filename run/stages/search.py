@@ -45,8 +45,6 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
         raise unknown_name("space", settings.space, SPACES)
     if settings.weights == Weights.SOLVED and settings.searcher == STANDARD_NAS:
         raise InputError("standard NAS (moasha) trains its candidates; leave `weights` out, or take another searcher")
-    if settings.space is not None and settings.weights != Weights.SOLVED:
-        raise InputError("`space` is of a search of solved weights, a supernet has its own; leave it out")
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
         raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")
@@ -68,6 +66,12 @@ def search_stage(
             settings = settings.model_copy(update={"space": space.name})
         else:
             supernet, space = open_supernet(folder)
+            if settings.space not in (None, space.name):
+                raise InputError(
+                    f"the supernet is for the space {space.name}, not {settings.space}; give `space` {space.name}, or "
+                    "`weights` solved, which need no supernet"
+                )
+            settings = settings.model_copy(update={"space": None})
         target = cluster.on_machine(latency_target, supernet.model.config, settings.latency)
         basis = Basis.join(folder, target, settings.precision)
         settings = settings.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
