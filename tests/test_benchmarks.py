@@ -1,7 +1,10 @@
 """What the benchmarks share: those that were killed go on, and only what the processor is made for is timed."""
 
+import numpy as np
+import pytest
 import torch
 from secateur.benchmarks.common import Known, in_turn, precisions
+from secateur.benchmarks.search_weights import agreement
 from secateur.supernet.precision import resolve_precision
 
 
@@ -37,3 +40,17 @@ def test_precisions_are_those_of_the_processor():
     fast = resolve_precision("auto", torch.device("cpu")) == torch.bfloat16
     assert ("bfloat16" in precisions()) == fast
     assert precisions()[-1] == "float32"
+
+
+def test_agreement_within_thirds_does_not_count_size():
+    rng = np.random.default_rng(0)
+    third = np.repeat([0.0, 10.0, 20.0], 10)
+    y = third + np.tile(np.arange(10.0), 3)
+    same = agreement(y, y, third)
+    assert (same.tau, same.within) == pytest.approx((1, 1))
+    backwards = agreement(third - np.tile(np.arange(10.0), 3), y, third)  # right but for the order within the thirds
+    assert backwards.within == pytest.approx(-1)
+    assert backwards.tau == pytest.approx((300 - 135) / 435)  # pairs of two thirds, less those of one
+    chance = agreement(rng.permutation(y), y, third)
+    assert chance.low < 0 < chance.high
+    assert chance.within_low < 0 < chance.within_high

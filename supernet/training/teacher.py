@@ -43,7 +43,7 @@ class Teacher:
         left = [i for i, layer in enumerate(_layers(student)) if any(True for _ in layer.parameters())]
         depth = len(_layers(model))
         taught = [-(-(j + 1) * depth // len(left)) - 1 for j in range(len(left))]
-        if layers is not None:
+        if layers:
             taught = [*(following - 1 for following in layers[1:]), depth - 1]
         self.pairs = list(zip(left, taught, strict=True))
         self._model = model

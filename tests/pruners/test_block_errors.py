@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from secateur.pruners.block_errors import block_errors, refit_error, removal_order
+from secateur.pruners.block_errors import block_errors, refit_error, removal_order, unit_scores
 from secateur.pruners.calibration import calibration_batches
 from secateur.pruners.sensitivity import sensitivities
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
+from secateur.supernet.products import unit_products
 from secateur.supernet.refit import WholeSums, refit
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import tiny_model
@@ -191,3 +192,14 @@ def test_a_subnetworks_blocks_are_those_of_the_model_that_is_cut_out(name):
         model = extract(supernet.model, cut)
         found = {error.block: error.after for error in refit(model, cut, target)}
         assert curve.errors[-2] == pytest.approx(found[curve.block], rel=1e-2, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["bert", "electra with projection"])
+def test_the_highest_scores_are_those_of_the_units_that_stay_longest(name):
+    supernet = Supernet(tiny_model(name))
+    target = sums_of(supernet)
+    sensitivity = sensitivities(target, np.random.default_rng(4))
+    scores = unit_scores(supernet, {block: found for block, found, _ in unit_products(target)}, sensitivity)
+    for curve in block_errors(target, sensitivity).curves:
+        order = scores.head_order if curve.block.kind == "attention" else scores.neuron_order
+        assert order[curve.block.layer].tolist() == curve.order.tolist()

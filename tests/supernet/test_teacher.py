@@ -47,6 +47,7 @@ def test_the_layers_that_are_left_learn_from_layers_evenly_spread(family, heads,
     student = extract(model, mask_of(model, heads, neurons))
     teacher = Teacher(model, student, {})
     assert teacher.pairs == pairs
+    assert len(Teacher(model, student, {}, [layer for layer in range(3) if heads[layer]]).pairs) == len(pairs)
     inputs = some_inputs()
     (outputs, loss), whole = teacher.teach(states_of(student, inputs), inputs), states_of(model, inputs)
     torch.testing.assert_close(outputs, model(**inputs).logits)
