@@ -335,7 +335,7 @@ class Run:
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
             self.folder.tidy()
             told = self._told("run", AllSettings, settings)
-            self._told("finetune", FinetuneVerb, finetune or {})
+            self._told("finetune", FinetuneVerb, self._in_time(told.minutes, finetune or {}))
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
             check_ladder(self._told("ladder", LadderVerb, ladder or {}))
@@ -356,6 +356,15 @@ class Run:
             self.report()
             settings = {"key": chosen.key, "weights": chosen.weights}
             return extract(self.folder, made(ExtractSettings, settings), again=False)
+
+    def _in_time(self, minutes: float | None, finetune: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what fine-tuning is told: as many epochs as half of the minutes hold, unless it was told or begun."""
+        settings = made(FinetuneVerb, merged(remembered(self.folder, "finetune"), finetune))
+        if minutes is None or "epochs" in settings.model_fields_set or "finetune" in self.folder.record["stages"]:
+            return finetune
+        from .stages.finetune import epochs_within
+
+        return {**finetune, "epochs": epochs_within(self.folder, self.task(), settings, minutes / 2)}
 
     def _time_left(self, minutes: float | None) -> dict[str, float]:
         """Return what a ladder may take of the minutes of a run; nothing if those are not limited."""

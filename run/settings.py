@@ -443,8 +443,8 @@ class AllSettings(_Settings):
         float | None,
         Field(
             gt=0,
-            description="about so many for all stages: a ladder takes what fine-tuning leaves, and there is no search; "
-            "fine-tuning itself is not shortened",
+            description="about so many for all stages: fine-tuning takes at most half of them, a ladder what that "
+            "leaves, and there is no search",
         ),
     ] = None
     skip: Annotated[
