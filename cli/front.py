@@ -7,7 +7,7 @@ from ..evaluation.weights import SEARCHED
 from ..run.choice.columns import amount
 from ..run.choice.front import Front, front_clouds
 from ..run.run import Run
-from ..run.settings import FrontSettings
+from ..run.settings.choice import FrontSettings
 from .console import TERMINAL, out, print_json, print_text, say
 from .settings import FrontCommand, fields_of
 from .tables import show

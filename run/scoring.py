@@ -30,7 +30,7 @@ from .model import model_name, weights_folder
 from .project import load_supernet, on_device
 from .recipes import make_row
 from .scores import quantised_error, report_errors, timed
-from .settings import LatencySettings
+from .settings.latency import LatencySettings
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ...evaluation.weights import SEARCHED
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import on_report, weights_folder
-from ..settings import BUDGETS, Budgets, PickSettings
+from ..settings.choice import BUDGETS, Budgets, PickSettings
 from ..telling import call_of
 from .answer import Answer, Roles
 

@@ -31,7 +31,8 @@ from ..model import evaluations_of, model_name, on_report, open_subnet, whole_ev
 from ..project import open_encoder, open_task
 from ..recipes import can_refit
 from ..scores import report_errors
-from ..settings import ExtractSettings, ModelChoice
+from ..settings.choice import ModelChoice
+from ..settings.ship import ExtractSettings
 from .refit import refit_line, refitted
 
 

@@ -17,7 +17,9 @@ from ..folder import RunFolder
 from ..processes import check_alone
 from ..recipes import can_refit, recovered_row, refitted_row
 from ..report.report import write_report
-from ..settings import CompareSettings, RefitSettings, parse_densities
+from ..settings.compare import CompareSettings
+from ..settings.parsing import parse_densities
+from ..settings.recovery import RefitSettings
 from ..telling import call_of
 
 PICTURE = "compare.png"

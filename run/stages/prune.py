@@ -26,7 +26,8 @@ from ..processes import check_alone
 from ..project import open_supernet
 from ..recipes import DEFAULTS, changed_options, own_settings
 from ..scoring import Scorer, make_row
-from ..settings import PruneSettings, parse_densities
+from ..settings.parsing import parse_densities
+from ..settings.prune import PruneSettings
 from ..telling import duration
 from .trained_pruners import STATE, resumable
 from .watching import tracking

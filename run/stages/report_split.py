@@ -21,7 +21,7 @@ from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
 from ..scores import _scored, checked, quantised_error, report_errors, timed
-from ..settings import SearchSettings
+from ..settings.search import SearchSettings
 
 
 def front_models(archive: Archive, whole: str) -> list[Evaluation]:
