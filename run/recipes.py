@@ -75,7 +75,7 @@ def _after(
 
 def is_own(row: Evaluation) -> bool:
     """Tell whether a row's seconds are of making its model, and not already counted with its search's stage."""
-    return not row.weights.searched
+    return not row.weights.one_per_mask
 
 
 def label(row: Evaluation) -> str:

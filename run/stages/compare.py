@@ -9,7 +9,7 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.stamp import is_drawn
-from ...evaluation.weights import UNSEARCHED, Weights
+from ...evaluation.weights import SEVERAL_PER_MASK, Weights
 from ...supernet.training.settings import RecoverySettings
 from ..comparison import Budgets, Compared, Equal, budgets_of, comparison
 from ..data_facts import data_facts
@@ -72,7 +72,7 @@ def _nothing(folder: RunFolder) -> str:
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
-    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
+    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
     there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"
