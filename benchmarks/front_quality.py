@@ -51,7 +51,9 @@ from ..run.choice.front import whole_model, within_shares
 from ..run.model import evaluations_of, open_subnet
 from ..run.project import open_encoder
 from ..run.run import Run
-from ..run.settings import LadderSettings, RecoverOptions, parse_shares
+from ..run.settings.ladder import LadderSettings
+from ..run.settings.parsing import parse_shares
+from ..run.settings.recovery import RecoverOptions
 from ..run.ship.recovery import distilled
 from ..run.ship.refit import whole_sums
 from ..search_space import SubnetMask

@@ -23,7 +23,7 @@ from ..evaluation.objectives import OBJECTIVES
 from ..run.model import whole_evaluation
 from ..run.project import load_supernet
 from ..run.run import Run
-from ..run.settings import LadderSettings
+from ..run.settings.ladder import LadderSettings
 from ..search_space import SubnetMask
 from ..supernet.stored.storage import load_model
 from .common import JsonOption, console, show

@@ -9,7 +9,9 @@ from ..run.latency import latency_target
 from ..run.processes import check_alone
 from ..run.project import model_source, open_project
 from ..run.run import Run
-from ..run.settings import AllSettings, FarmSettings, ProjectSettings
+from ..run.settings.all import AllSettings
+from ..run.settings.project import ProjectSettings
+from ..run.settings.search import FarmSettings
 from ..run.stages.search import check as check_search
 from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming

@@ -11,7 +11,7 @@ from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
 from ..evaluation.report.comparison import ENCODER, NONZERO, TOLERANCE, ComparedPoint, Comparison
-from ..evaluation.weights import SEARCHED, UNSEARCHED, Layer, Weights
+from ..evaluation.weights import ONE_PER_MASK, SEVERAL_PER_MASK, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
@@ -69,7 +69,7 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
         wanted = tuple(sorted(asked, reverse=True))
         return Budgets(wanted, wanted)
     recipes = [
-        one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED) if "density" in one.recipe
+        one.recipe for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK) if "density" in one.recipe
     ]
     kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
     nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
@@ -192,7 +192,7 @@ class Compared:
         """Yield all methods' points: searches first, then pruners as they are listed."""
         after = {weights: self._of(weights) for weights in (Weights.REFITTED, Weights.RECOVERED)}
         searched = [[one for one in models if "density" not in one.selection.recipe] for models in after.values()]
-        for best in (*map(self.searched, SEARCHED), *map(self._best_within, searched)):
+        for best in (*map(self.searched, ONE_PER_MASK), *map(self._best_within, searched)):
             for budget, models in best.items():
                 yield from (self._point(one, budget) for one in models if one.selection.method != WHOLE)
         made = [one for one in self._of(*after, Weights.NATIVE) if self._is_asked(one)]

@@ -16,23 +16,17 @@ from .choice.stored import stored_candidates
 from .constant import judged, notes_of
 from .folder import RunFolder
 from .memory import given, merged, remembered
-from .settings import (
-    AllSettings,
-    CompareSettings,
-    ExportSettings,
-    ExtractSettings,
-    FarmSettings,
-    FinetuneVerb,
-    FrontSettings,
-    LadderVerb,
-    LatencyVerb,
-    PickSettings,
-    ProjectSettings,
-    PruneVerb,
-    SearchVerb,
-    SupernetVerb,
-    parse_shares,
-)
+from .settings.all import AllSettings
+from .settings.choice import FrontSettings, PickSettings
+from .settings.compare import CompareSettings
+from .settings.ladder import LadderVerb
+from .settings.latency import LatencyVerb
+from .settings.parsing import parse_shares
+from .settings.project import ProjectSettings
+from .settings.prune import PruneVerb
+from .settings.search import FarmSettings, SearchVerb
+from .settings.ship import ExportSettings, ExtractSettings
+from .settings.training import FinetuneVerb, SupernetVerb
 from .telling import SILENT, Teller
 
 if TYPE_CHECKING:
@@ -95,7 +89,7 @@ class Run:
                 files are (`text_column`, `label_column`), and which is copied into the folder; or a
                 :class:`~secateur.tasks.Task` of one's own making, which is handed in again whenever the run is opened.
             tell: as of the class.
-            **project: the other fields of :class:`~secateur.run.settings.ProjectSettings`.
+            **project: the other fields of :class:`~secateur.run.settings.project.ProjectSettings`.
 
         Raises:
             InputError: a model or data that cannot be used, or a folder of another run.
@@ -181,7 +175,7 @@ class Run:
         Args:
             **settings: fields of SearchSettings and FarmSettings; `standard`, a mapping of StandardSettings.
         """
-        from .settings import SearchSettings
+        from .settings.search import SearchSettings
         from .stages.search import check, search_stage
         from .stages.workers import check_farming
 
@@ -200,7 +194,7 @@ class Run:
             **settings: the other fields of PruneSettings; `report_to`.
         """
         from ..supernet.training.tracking import parse_trackers
-        from .settings import PruneSettings
+        from .settings.prune import PruneSettings
         from .stages.prune import prune_stage
 
         told = self._told("prune", PruneVerb, {"method": method, "density": density, **settings})
@@ -216,7 +210,7 @@ class Run:
                 `report_to`.
         """
         from ..supernet.training.tracking import parse_trackers
-        from .settings import LadderSettings
+        from .settings.ladder import LadderSettings
         from .stages.ladder import ladder_stage
 
         told = self._told("ladder", LadderVerb, settings)
@@ -232,7 +226,7 @@ class Run:
         """
         from .latency import table_of
         from .project import open_encoder
-        from .settings import LatencySettings
+        from .settings.latency import LatencySettings
 
         told = self._told("latency", LatencyVerb, settings)
         encoder = open_encoder(self.folder)

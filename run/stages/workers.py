@@ -26,7 +26,7 @@ from ..evaluators import split_errors
 from ..folder import RunFolder, file_digest
 from ..latency import OnMachine, here
 from ..project import load_supernet, on_device
-from ..settings import FarmSettings, SearchSettings
+from ..settings.search import FarmSettings, SearchSettings
 
 if TYPE_CHECKING:
     from distributed import Client
