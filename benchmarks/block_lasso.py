@@ -46,6 +46,7 @@ from ..pruners.block_lasso.pruner import BlockLasso
 from ..pruners.block_lasso.settings import BlockLassoSettings
 from ..run.folder import RunFolder, file_digest
 from ..run.project import open_task
+from ..supernet import Supernet
 from ..supernet.packed.packed import FORMS, mark_slabs
 from ..supernet.packed.packed_storage import compression, stored_bytes
 from ..supernet.precision import resolve_precision
@@ -149,14 +150,14 @@ class Trial:
             pruner = BlockLasso(self._settings, state=self._state / str(seed))
             self._seeds[seed] = pruner, replace(self._task, train=some)
         pruner, task = self._seeds[seed]
-        made = pruner.compress(self._model, task, 1 / factor, np.random.default_rng(seed))
+        made = pruner.prune(Supernet(self._model), task, 1 / factor, np.random.default_rng(seed))
         pad, dtype = task.pad_token_id, self._dtype
         error = model_error(made.model, self._report, task.metric, pad_token_id=pad, dtype=dtype)
         for done in (self._state / str(seed)).glob("retraining-*"):
             shutil.rmtree(done)
         stored = stored_bytes(made.model) / stored_bytes(self._model)
         found = {"score": 1 - error, "density": made.density, "counted": compression(made.model), "stored": stored}
-        return found | {"seconds": made.seconds}
+        return found | {"seconds": made.provenance.seconds}
 
     def targets(self, threads: int, precision: str) -> dict[str, LatencyTarget]:
         """Return what is timed, by name."""

@@ -32,7 +32,7 @@ from ..run.evaluators import make_evaluator
 from ..run.folder import RunFolder
 from ..run.latency import searched_latency_table
 from ..run.project import open_supernet, open_task
-from ..run.settings import SearchSettings
+from ..run.settings.search import SearchSettings
 from ..run.stages.search_loop import told
 from ..search_space import SearchSpace, SubnetMask
 from ..searchers import NSGA2, Box

@@ -1,8 +1,8 @@
 """What a front is worth: Secateur's default beside what a user could do instead in the same seconds.
 
     python -m secateur.benchmarks.front_quality [--task sst2] [--data DIR] [--train-limit 8000] [--seeds 0,1,2]
-        [--shares 1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4] [--methods ladder,one_shot,...]
-        [--folder runs/front-quality] [--json]
+        [--shares 1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4] [--cofi-steps 400]
+        [--methods ladder,one_shot,...] [--folder runs/front-quality] [--json]
 
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
@@ -12,6 +12,7 @@ MiniLM is fine-tuned once for each seed. Of each share of the encoder's paramete
   selection split, each of which gets these seconds;
 - `one_shot`: the units of the highest Fisher scores at once, refitted, and trained as a rung is, for the same seconds;
 - `fisher_refit`: the same without the training;
+- `cofi`: CoFi for so many steps at each size, whatever seconds they take: its masks do not come to a size in fewer;
 - `search`: a supernet and a search with their defaults, and the best model within the share;
 - `words`: TF-IDF of tokens and their pairs with a logistic regression, or a ridge: a floor that needs no encoder.
 
@@ -44,11 +45,15 @@ from ..evaluation.answers import Answers, mean_difference_interval
 from ..evaluation.model_error import model_error, model_outputs
 from ..evaluation.weights import Weights
 from ..pruners import make_pruner
+from ..pruners.cofi.pruner import CoFi
+from ..pruners.cofi.settings import CoFiSettings, Schedule
 from ..run.choice.front import whole_model, within_shares
 from ..run.model import evaluations_of, open_subnet
 from ..run.project import open_encoder
 from ..run.run import Run
-from ..run.settings import LadderSettings, RecoverOptions, parse_shares
+from ..run.settings.ladder import LadderSettings
+from ..run.settings.parsing import parse_shares
+from ..run.settings.recovery import RecoverOptions
 from ..run.ship.recovery import distilled
 from ..run.ship.refit import whole_sums
 from ..search_space import SubnetMask
@@ -62,7 +67,7 @@ from ..tasks import Task
 from ..tasks.split import Split
 from .common import JsonOption, Known, show
 
-METHODS = ("ladder", "first_layers", "one_shot", "fisher_refit", "search", "words")
+METHODS = ("ladder", "first_layers", "one_shot", "fisher_refit", "cofi", "search", "words")
 _PROBED = 8  # steps that tell how long one takes
 
 
@@ -190,6 +195,16 @@ def _first_layers(seed: Seed, share: str, seconds: float, rates: list[float]) ->
     return min(made, key=seed.selection_error), seconds, None
 
 
+def _cofi(seed: Seed, share: str, steps: int) -> tuple[PreTrainedModel, float, None]:
+    begin, usual = time.process_time(), CoFiSettings(least_steps=0)
+    longer = steps / Schedule.of(usual, len(seed.task.train)).total
+    epochs = {name: longer * getattr(usual, name) for name in ("distil_epochs", "epochs", "final_epochs")}
+    rng = np.random.default_rng(seed.number)
+    cofi = CoFi(usual.model_copy(update=epochs))
+    pruned = cofi.prune(Supernet(seed.model), seed.task, float(parse_shares(share)[0]), rng)
+    return pruned.model, time.process_time() - begin, None
+
+
 def first_layers(whole: Supernet, share: float) -> SubnetMask:
     """Return the mask of as many first layers as a share needs, the first units of each, narrowed alike to fit in."""
     shape = whole.shape
@@ -254,7 +269,7 @@ def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float) -> 
 
 
 def _cells(
-    seed: Seed, shares: list[str], methods: list[str], steps: int, rates: list[float]
+    seed: Seed, shares: list[str], methods: list[str], steps: int, rates: list[float], cofi_steps: int
 ) -> dict[tuple[str, str], dict]:
     """Make what is missing, and return all of a seed by method and share."""
     found = {("whole", ""): seed.cell("whole", "", lambda: (seed.model, 0.0, None))}
@@ -265,6 +280,7 @@ def _cells(
         "first_layers": lambda share: _first_layers(seed, share, seconds[share], rates),
         "one_shot": lambda share: _one_shot(seed, share, seconds[share]),
         "fisher_refit": lambda share: _one_shot(seed, share, 0.0),
+        "cofi": lambda share: _cofi(seed, share, cofi_steps),
         "search": lambda share: _search(seed, share),
     }
     for method, share in ((m, s) for m in methods if m in makers for s in shares):
@@ -283,6 +299,7 @@ def main(
     shares: Annotated[str, typer.Option(help="of the encoder's parameters")] = "1/2,1/4,1/6,1/10",
     steps: Annotated[int, typer.Option(help="of each rung")] = LadderSettings().steps,
     rates: Annotated[str, typer.Option(help="of the distillation of first layers")] = "5e-5,1e-4,2e-4",
+    cofi_steps: Annotated[int, typer.Option(help="of CoFi, at each size")] = 400,
     methods: Annotated[str, typer.Option(help=", ".join(METHODS))] = ",".join(METHODS),
     folder: Annotated[Path, typer.Option(help="runs, and what is done")] = Path("runs/front-quality"),
     json: JsonOption = False,
@@ -291,7 +308,8 @@ def main(
     asked, budgets = methods.split(","), shares.split(",")
     project = {"task": task, "data": data, "train_limit": train_limit}
     found = [_seed(int(number), project, folder, epochs) for number in seeds.split(",")]
-    cells = [_cells(seed, budgets, asked, steps, [float(rate) for rate in rates.split(",")]) for seed in found]
+    rated = [float(rate) for rate in rates.split(",")]
+    cells = [_cells(seed, budgets, asked, steps, rated, cofi_steps) for seed in found]
     rows = []
     for method, share in cells[0]:
         answers = [seed.answers(mine[method, share]) for seed, mine in zip(found, cells, strict=True)]

@@ -31,7 +31,8 @@ from ..evaluation.weights import Weights
 from ..run.choice.front import open_archive, whole_model, within_shares
 from ..run.folder import RunFolder, file_digest
 from ..run.project import open_supernet, open_task
-from ..run.settings import RecoverOptions, parse_shares
+from ..run.settings.parsing import parse_shares
+from ..run.settings.recovery import RecoverOptions
 from ..run.ship.recovery import recovered
 from ..supernet.extraction import extract
 from ..supernet.precision import resolve_precision

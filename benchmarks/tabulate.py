@@ -29,7 +29,7 @@ from ..run.evaluators import make_evaluator
 from ..run.folder import RunFolder, file_digest
 from ..run.latency import searched_latency_table
 from ..run.project import open_supernet, open_task
-from ..run.settings import SearchSettings
+from ..run.settings.search import SearchSettings
 from ..search_space import SearchSpace
 
 

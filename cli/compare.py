@@ -13,7 +13,7 @@ from ..evaluation.weights import Layer
 from ..run.choice.columns import Column
 from ..run.constant import MARK
 from ..run.run import Run
-from ..run.settings import CompareSettings
+from ..run.settings.compare import CompareSettings
 from .console import TERMINAL, out, print_json, print_text
 from .settings import CompareCommand, fields_of
 from .tables import show

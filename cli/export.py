@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..run.choice.columns import amount
 from ..run.run import Run
-from ..run.settings import ExportSettings
+from ..run.settings.ship import ExportSettings
 from .console import TERMINAL, print_json
 from .extract import say_how_to_load
 from .settings import ExportCommand, fields_of

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..run.run import Run
-from ..run.settings import ExtractSettings
+from ..run.settings.ship import ExtractSettings
 from ..run.ship.checkpoint import Extracted
 from ..supernet.heads import auto_class
 from .console import TERMINAL, out, say

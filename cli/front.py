@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..evaluation.evaluation import SELECTION
-from ..evaluation.weights import SEARCHED
+from ..evaluation.weights import ONE_PER_MASK
 from ..run.choice.columns import amount
 from ..run.choice.front import Front, front_clouds
 from ..run.run import Run
-from ..run.settings import FrontSettings
+from ..run.settings.choice import FrontSettings
 from .console import TERMINAL, out, print_json, print_text, say
 from .settings import FrontCommand, fields_of
 from .tables import show
@@ -22,7 +22,7 @@ def front(settings: FrontCommand) -> None:
         print_json([model.facts() for model in models])
         return
     with run.archive() as archive:
-        evaluated = archive.evaluations(split=SELECTION, weights=settings.weights or SEARCHED)
+        evaluated = archive.evaluations(split=SELECTION, weights=settings.weights or ONE_PER_MASK)
     cost = "latency, predicted (ms)" if settings.against == "latency_ms" else settings.against.replace("_", " ")
     for line in draw(front_clouds(evaluated, models, settings.against), cost, "error, selection split", out):
         out.print(line)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..run.run import Run
-from ..run.settings import LadderSettings, TrackingSettings
+from ..run.settings.ladder import LadderSettings
+from ..run.settings.training import TrackingSettings
 from .console import TERMINAL, print_json
 from .front import show_front
 from .settings import LadderCommand, fields_of

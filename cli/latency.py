@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..evaluation.latency import LatencyTable
 from ..run.latency import latency_table_path
 from ..run.run import Run
-from ..run.settings import LatencyVerb
+from ..run.settings.latency import LatencyVerb
 from ..run.telling import duration
 from .console import TERMINAL, out, print_text
 from .settings import LatencyCommand, fields_of

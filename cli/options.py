@@ -14,7 +14,11 @@ from pydantic_core import PydanticUndefined
 from typer.core import TyperCommand, TyperGroup
 
 from ..errors import InputError
-from ..run.settings import ALSO, Budgets, FarmSettings, ProjectSettings, TrackingSettings
+from ..run.settings.base import ALSO
+from ..run.settings.choice import Budgets
+from ..run.settings.project import ProjectSettings
+from ..run.settings.search import FarmSettings
+from ..run.settings.training import TrackingSettings
 from .config import Values, as_yaml, nested, read_config
 from .spelling import spelled
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..evaluation.report.yardstick import CONSTANT
 from ..run.choice.stored import budgets_text
 from ..run.run import Run
-from ..run.settings import PickSettings
+from ..run.settings.choice import PickSettings
 from .console import TERMINAL, out, print_json, print_text, say
 from .settings import PickCommand, fields_of
 from .tables import show

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from ..errors import InputError
+from ..run.choice.brought import time_columns
 from ..run.folder import RunFolder
 from ..run.latency import latency_target
 from ..run.processes import check_alone
 from ..run.project import model_source, open_project
 from ..run.run import Run
-from ..run.settings import AllSettings, FarmSettings, ProjectSettings
+from ..run.settings.all import AllSettings
+from ..run.settings.project import ProjectSettings
+from ..run.settings.search import FarmSettings
 from ..run.stages.search import check as check_search
 from ..run.stages.supernet import check as check_supernet
 from ..run.stages.workers import check_farming
-from ..run.telling import duration
 from ..supernet.stored.storage import load_config
 from ..supernet.training.tracking import parse_trackers
 from .console import TERMINAL, say
 from .front import end_with_front
 from .settings import RunCommand, fields_of
+from .tables import show
 
 
 def run(settings: RunCommand) -> None:
@@ -42,16 +45,11 @@ def run(settings: RunCommand) -> None:
         **fields_of(settings, AllSettings),
     )
     end_with_front(job)
-    say(_what_it_took(job))
+    with job.archive() as archive:
+        show("what the time brought", time_columns(job.folder, archive), 2)
     but = "" if best.note is None else f", {best.note}"
     say(f"the best with half of the encoder's parameters, {best.key}{but}, is in {best.folder}")
     say(f"report: {job.path / 'report.html'}")
-
-
-def _what_it_took(job: Run) -> str:
-    """Say what each stage took of the time."""
-    seconds = {name: job.folder.seconds(name) for name in ("finetune", "supernet", "search", "ladder")}
-    return "it took " + ", ".join(f"{name} {duration(took)}" for name, took in seconds.items() if took)
 
 
 def _project(settings: RunCommand) -> ProjectSettings:

@@ -8,35 +8,29 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
-from ..run.settings import (
-    AllSettings,
-    CompareSettings,
-    ExportSettings,
-    ExtractSettings,
-    FarmSettings,
-    FrontSettings,
-    LadderSettings,
-    LatencyVerb,
-    PickSettings,
-    ProjectSettings,
-    PruneSettings,
-    RecoverOptions,
-    SearchSettings,
-    StandardSettings,
-    TrackingSettings,
-    _Settings,
-)
+from ..run.settings.all import AllSettings
+from ..run.settings.base import Settings
+from ..run.settings.choice import FrontSettings, PickSettings
+from ..run.settings.compare import CompareSettings
+from ..run.settings.ladder import LadderSettings
+from ..run.settings.latency import LatencyVerb
+from ..run.settings.project import ProjectSettings
+from ..run.settings.prune import PruneSettings
+from ..run.settings.recovery import RecoverOptions
+from ..run.settings.search import FarmSettings, SearchSettings, StandardSettings
+from ..run.settings.ship import ExportSettings, ExtractSettings
+from ..run.settings.training import TrackingSettings
 from ..supernet.training.settings import FinetuneSettings, SupernetSettings
 from .options import ARGUMENT
 
 
-class OfRun(_Settings):
+class OfRun(Settings):
     """A command on a run."""
 
     run: Annotated[Path, Field(description="the run folder", json_schema_extra=ARGUMENT)]
 
 
-class JsonOption(_Settings):
+class JsonOption(Settings):
     """A command that can answer in JSON."""
 
     as_json: Annotated[
@@ -121,7 +115,7 @@ class ExportCommand(ExportSettings, JsonOption, OfRun):
     """
 
 
-class ConvertCommand(_Settings):
+class ConvertCommand(Settings):
     """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one.
 
     Any BERT, RoBERTa, DistilBERT or ELECTRA with a head will do, cut by Secateur or not.

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from ..run.processes import first_process_first
 from ..run.run import Run
-from ..run.settings import FarmSettings, ProjectSettings, PruneVerb
+from ..run.settings.project import ProjectSettings
+from ..run.settings.prune import PruneVerb
+from ..run.settings.search import FarmSettings
 from .console import TERMINAL, out
 from .front import end_with_front
 from .settings import FinetuneCommand, PruneCommand, ReportCommand, SearchCommand, SupernetCommand, fields_of

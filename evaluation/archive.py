@@ -19,7 +19,7 @@ from ..search_space import SubnetMask
 from .data_frame import data_frame
 from .evaluation import Evaluation, canonical
 from .pareto import hypervolume, is_front
-from .weights import SEARCHED
+from .weights import ONE_PER_MASK
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,7 +190,7 @@ class Archive:
         objectives: Sequence[str] = ("error", "parameters"),
         split: str = "selection",
         *,
-        weights: Kinds = SEARCHED,
+        weights: Kinds = ONE_PER_MASK,
     ) -> list[Evaluation]:
         """Return the non-dominated evaluations, the best in the first objective first.
 
@@ -202,14 +202,14 @@ class Archive:
         return [candidates[i] for i in chosen[np.lexsort(values[chosen].T[::-1])]]
 
     def hypervolume(
-        self, reference: Mapping[str, float], split: str = "selection", *, weights: Kinds = SEARCHED
+        self, reference: Mapping[str, float], split: str = "selection", *, weights: Kinds = ONE_PER_MASK
     ) -> float:
         """Return the volume between the front and a reference point, objective name to value, in their own units."""
         evaluations = self.evaluations(split=split, weights=weights)
         return hypervolume(_matrix(evaluations, list(reference)), list(reference.values()))
 
     def best(
-        self, objective: str, *, split: str = "selection", weights: Kinds = SEARCHED, **budgets: float
+        self, objective: str, *, split: str = "selection", weights: Kinds = ONE_PER_MASK, **budgets: float
     ) -> Evaluation:
         """Return the evaluation with the lowest objective whose other values are within budgets.
 

@@ -63,7 +63,7 @@ class Evaluation:
 
         Of a search that is the mask and the kind of weights. Pruners may scale or train what is left of the same mask.
         """
-        if self.weights.searched:
+        if self.weights.one_per_mask:
             return self.key, self.weights
         return self.key, self.weights, self.method, str(self.seed), canonical(self.recipe)
 

@@ -109,7 +109,7 @@ class Model:
         """The settings by which `extract` and `export` take this model of its run and no other."""
         known: dict[str, str | float] = {"key": self.key}
         known |= {} if self.weights is Weights.SUPERNET else {"weights": self.weights.value}
-        known |= {} if self.weights.searched else {"method": self.method}
+        known |= {} if self.weights.one_per_mask else {"method": self.method}
         return known if self.density is None else known | {"density": self.density}
 
     @property

@@ -76,8 +76,8 @@ class Weights(StrEnum):
         return weights
 
     @property
-    def searched(self) -> bool:
-        """A search or the ladder found the model: its mask and the kind of weights tell it from all others."""
+    def one_per_mask(self) -> bool:
+        """A search or the ladder found the model: with these weights no other one of the run has its mask."""
         return self.verb in ("search", "ladder")
 
     @property
@@ -88,5 +88,5 @@ class Weights(StrEnum):
         return (self.value,) if self in (Weights.STANDARD, Weights.LADDER) else ("supernet", "search")
 
 
-SEARCHED = tuple(weights for weights in Weights if weights.searched)
-UNSEARCHED = tuple(weights for weights in Weights if not weights.searched)
+ONE_PER_MASK = tuple(weights for weights in Weights if weights.one_per_mask)
+SEVERAL_PER_MASK = tuple(weights for weights in Weights if not weights.one_per_mask)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
@@ -14,6 +13,7 @@ import numpy as np
 from transformers import PreTrainedModel
 
 from ..errors import InputError
+from ..evaluation.latency import LatencyTarget
 from ..search_space import EncoderShape, SubnetMask
 from ..supernet import Supernet
 from ..supernet.training.supernet_training import Progress
@@ -65,12 +65,34 @@ class Pruned:
     provenance: Provenance
 
 
-class Pruner(ABC):
+@dataclass(frozen=True)
+class Outcome:
+    """What a method's own steps come to; the rest of :class:`Pruned` follows from it.
+
+    Attributes:
+        mask, model: as there.
+        options: its settings, JSON-ready.
+        texts: training texts it looked at, each counted once.
+        epochs: passes over the training split to train what was left; 0 without retraining.
+        density: as there; what the mask keeps of the cost if None.
+    """
+
+    mask: SubnetMask
+    model: PreTrainedModel
+    options: Mapping[str, float | int | str | bool]
+    texts: int
+    epochs: float = 0.0
+    density: float | None = None
+
+
+class Pruner:
     """A method that yields a subnetwork without a search.
 
     A block (attention or feed-forward) is never emptied by a method that scores units: here an empty block is bypassed
     with its LayerNorm, which without retraining costs far more than the one head or neuron that is kept instead. Only
     where what a missing block does was measured it may go.
+
+    A method writes `_make`, its own steps; :meth:`prune` is the frame around them.
 
     Args:
         cost: what a density is a share of; the encoder's parameters if None.
@@ -95,8 +117,8 @@ class Pruner(ABC):
     def __init__(self, *, cost: Cost | None = None) -> None:
         self._cost = cost
         self._known: tuple[object, Task, int, Any, float] | None = None
+        self._spared = 0.0  # seconds of steps of this call that an earlier one did
 
-    @abstractmethod
     def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
         """Return the model of at most that density.
 
@@ -109,9 +131,22 @@ class Pruner(ABC):
         Raises:
             InputError: a density out of range or below :meth:`floor`, or a task that the method cannot prune for.
         """
+        self.check(supernet, density)
+        self._spared, begin = 0.0, time.perf_counter()
+        made = self._make(supernet, task, density, rng)
+        seconds = self._spared + time.perf_counter() - begin
+        reached = self.density_of(supernet, made.mask) if made.density is None else made.density
+        labels = made.texts if self.needs_labels else 0
+        gradients, options = self.needs_gradients, dict(made.options)
+        provenance = Provenance(self.name, options, made.texts, labels, gradients, made.epochs, seconds)
+        return Pruned(made.mask, made.model, reached, provenance)
 
-    def _once(self, model: object, task: Task, seed: int, step: Callable[[], T]) -> tuple[T, float]:
-        """Return the result of a step that no density matters to, and the seconds that it took.
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
+        """Return what the method's own steps come to; takes and raises what :meth:`prune` does."""
+        raise NotImplementedError(f"{type(self).__name__} has no steps of its own; write `_make`")
+
+    def _once(self, model: object, task: Task, seed: int, step: Callable[[], T]) -> T:
+        """Return the result of a step that no density matters to.
 
         A call for another density, with the same model, task and seed, gets the same result without doing the step
         again; its seconds count for each, as if it were the only one.
@@ -120,7 +155,9 @@ class Pruner(ABC):
         if known is None or known[0] is not model or known[1] is not task or known[2] != seed:
             begin = time.perf_counter()
             known = self._known = (model, task, seed, step(), time.perf_counter() - begin)
-        return known[3], known[4]
+        else:
+            self._spared += known[4]
+        return known[3]
 
     def floor(self, supernet: Supernet) -> float:
         """Return the least density the method can reach on this model: one head and one neuron in each block."""
@@ -172,6 +209,7 @@ class TrainedPruner(Pruner):
         state: folder for resume points, removed by the caller; the same `rng` must come with it.
         report: called after each step.
         why_no_cost: begins the sentence that refuses another cost; empty where any will do.
+        rewinds: whether the recipe asks for a model to rewind to.
 
     Raises:
         InputError: a cost.
@@ -179,6 +217,7 @@ class TrainedPruner(Pruner):
 
     recovery: ClassVar[Recovery] = "native"
     why_no_cost: ClassVar[str]
+    rewinds: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -194,6 +233,20 @@ class TrainedPruner(Pruner):
                 f"{self.why_no_cost}, so that its density cannot be a share of another cost; leave the cost out"
             )
         self.rewind, self.state, self.report = rewind, state, report
+
+    def prepare(self, own: Path, shared: Path, target: LatencyTarget) -> None:
+        """Take where resume points go, and what models are to run on.
+
+        Args:
+            own: a folder of this training and no other.
+            shared: one that trainings share which differ in their density only.
+            target: what models are timed for.
+        """
+        self.state = own
+
+    def _seen(self, task: Task, epochs: float) -> int:
+        """Return how many texts of the training split so many passes see, each counted once."""
+        return round(min(1.0, epochs) * len(task.train))
 
     def _start(self, supernet: Supernet) -> PreTrainedModel:
         """Return a copy of the model whose weights are to be trained, in float32, in evaluation mode.

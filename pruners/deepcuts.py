@@ -6,7 +6,6 @@ latency.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -22,7 +21,7 @@ from ..supernet.training.finetuning import finetune
 from ..supernet.training.settings import FinetuneSettings
 from ..supernet.training.supernet_training import Progress
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, TrainedPruner
+from .base import Cost, Outcome, TrainedPruner
 from .deepcuts_settings import RETRAINING
 from .elements import STRATEGIES, Elements, ElementScores, kept_elements, prunable_names, share_kept
 
@@ -50,6 +49,7 @@ class DeepCuts(TrainedPruner):
 
     makes_zeros: ClassVar[bool] = True
     has_latency: ClassVar[bool] = False
+    rewinds: ClassVar[bool] = True
     why_no_cost: ClassVar[str] = "removing single weights saves neither time nor operations"
 
     def __init__(
@@ -70,23 +70,22 @@ class DeepCuts(TrainedPruner):
         self._retraining = settings
         self.needs_gradients = self.needs_labels = settings is not None or self._scoring.recipe is not None
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Score, mask, rewind, train; the model has the size it had, with zeros."""
-        self.check(supernet, density)
-        begin = time.perf_counter()
         kept = kept_elements(self._scoring(supernet, task, rng), density)
         model = self._start(supernet)
         retrain_masked(
             model, kept, task, self._retraining, seed=int(rng.integers(2**31)), state=self.state, report=self.report
         )
-        provenance = self._provenance(task, time.perf_counter() - begin)
-        return Pruned(SubnetMask.full(supernet.shape), model, share_kept(kept), provenance)
+        epochs = self._retraining.epochs if self._retraining else 0.0
+        full = SubnetMask.full(supernet.shape)
+        return Outcome(full, model, self._options(), self._texts(task), epochs, share_kept(kept))
 
     def floor(self, supernet: Supernet) -> float:
         """Return the least density: one number in each weight and each bias."""
         return 1 / min(supernet.parameters[name].numel() for name in prunable_names(supernet))
 
-    def _provenance(self, task: Task, seconds: float) -> Provenance:
+    def _options(self) -> dict[str, float | int | str | bool]:
         recipe, retraining = self._scoring.recipe, self._retraining
         options: dict[str, float | int | str | bool] = {"rewound": self.rewind is not None}
         if recipe is not None:
@@ -96,18 +95,12 @@ class DeepCuts(TrainedPruner):
             options["shift"] = self._scoring.shift
         if retraining is not None:
             options["learning_rate"] = retraining.learning_rate
+        return options
+
+    def _texts(self, task: Task) -> int:
+        recipe, retraining = self._scoring.recipe, self._retraining
         scored = min(recipe.texts, len(task.train)) if recipe else 0
-        trained = round(min(1.0, retraining.epochs) * len(task.train)) if retraining else 0
-        texts = max(scored, trained)
-        return Provenance(
-            method=self.name,
-            options=options,
-            texts=texts,
-            labels=texts,
-            gradients=self.needs_gradients,
-            epochs=retraining.epochs if retraining else 0.0,
-            seconds=seconds,
-        )
+        return max(scored, self._seen(task, retraining.epochs) if retraining else 0)
 
 
 def retrain_masked(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, Pruner
+from .base import Cost, Outcome, Pruner
 from .budget import best_mask
 from .calibration import calibration_batches
 from .importance import R2D2
@@ -41,13 +40,11 @@ class KCM(Pruner):
         self._texts = texts
         self._scale_texts = scale_texts
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Score, choose, scale, extract."""
-        self.check(supernet, density)
         seed = int(rng.integers(2**62))  # the same texts for scores and for scales
         ranking = R2D2(texts=self._texts)
-        scores, before = self._once(supernet, task, seed, lambda: ranking(supernet, task, np.random.default_rng(seed)))
-        begin = time.perf_counter()
+        scores = self._once(supernet, task, seed, lambda: ranking(supernet, task, np.random.default_rng(seed)))
         # The paper compares neurons of all layers by their products as they are.
         scores = replace(scores, comparable=True)
         share, all_heads = self.share(supernet.shape), np.ones(scores.heads.shape, bool)
@@ -57,16 +54,8 @@ class KCM(Pruner):
         batches = list(calibration_batches(supernet, task, self._texts, draw, batch_size=BATCH))
         some = batches[: math.ceil(self._scale_texts / BATCH)]
         model = extract_scaled(supernet, mask, fit_scales(supernet, some, mask, teacher))
-        provenance = Provenance(
-            method=self.name,
-            options={"texts": self._texts, "scale_texts": self._scale_texts},
-            texts=sum(len(batch) for batch in batches),
-            labels=0,
-            gradients=False,
-            epochs=0.0,
-            seconds=before + time.perf_counter() - begin,
-        )
-        return Pruned(mask, model, share(mask), provenance)
+        options = {"texts": self._texts, "scale_texts": self._scale_texts}
+        return Outcome(mask, model, options, sum(len(batch) for batch in batches))
 
     def floor(self, supernet: Supernet) -> float:
         """Return the density of all heads and one neuron in each block."""

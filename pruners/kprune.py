@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -20,7 +19,7 @@ from ..supernet.refit import WholeSums, refit, refit_block
 from ..tasks import Task
 from ..tasks.batches import Batch
 from ..tasks.kinds.kind import Kind
-from .base import Cost, Provenance, Pruned, Pruner, Recovery
+from .base import Cost, Outcome, Pruner, Recovery
 from .budget import unit_costs
 from .calibration import calibration_batches
 
@@ -58,25 +57,15 @@ class KPrune(Pruner):
         super().__init__(cost=cost)
         self._texts, self._weight = texts, weight
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Choose sublayer by sublayer, extract, refit."""
-        self.check(supernet, density)
         seed = int(rng.integers(2**62))
-        target, before = self._once(supernet, task, seed, lambda: self._target(supernet, task, seed))
-        begin = time.perf_counter()
+        target = self._once(supernet, task, seed, lambda: self._target(supernet, task, seed))
         mask = self._chosen(target, task.kind, density, np.random.default_rng(seed))
         model = extract(supernet.model, mask)
         refit(model, mask, target)
-        provenance = Provenance(
-            method=self.name,
-            options={"texts": self._texts, "weight": self._weight},
-            texts=sum(len(batch) for batch in target.batches),
-            labels=0,
-            gradients=True,
-            epochs=0.0,
-            seconds=before + time.perf_counter() - begin,
-        )
-        return Pruned(mask, model, self.density_of(supernet, mask), provenance)
+        options = {"texts": self._texts, "weight": self._weight}
+        return Outcome(mask, model, options, sum(len(batch) for batch in target.batches))
 
     def _target(self, supernet: Supernet, task: Task, seed: int) -> WholeSums:
         rng = np.random.default_rng(seed)

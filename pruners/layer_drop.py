@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -17,7 +16,7 @@ from ..supernet.extraction import extract
 from ..supernet.training.finetuning import finetune
 from ..supernet.training.supernet_training import Progress
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, Pruner, TrainedPruner
+from .base import Cost, Outcome, Pruner, TrainedPruner
 from .layer_drop_settings import LayerDropSettings, Side
 
 
@@ -41,15 +40,10 @@ class LayerDrop(Pruner):
         self.name = f"layer_drop_{side}"
         self._side: Side = side
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Drop layers one after the other until the budget holds, extract."""
-        self.check(supernet, density)
-        begin = time.perf_counter()
-        share = self.share(supernet.shape)
-        mask = _largest(supernet.shape, self._side, share, density)
-        model = extract(supernet.model, mask)
-        seconds = time.perf_counter() - begin
-        return Pruned(mask, model, share(mask), Provenance(self.name, {"side": self._side}, 0, 0, False, 0.0, seconds))
+        mask = _largest(supernet.shape, self._side, self.share(supernet.shape), density)
+        return Outcome(mask, extract(supernet.model, mask), {"side": self._side}, 0)
 
     def floor(self, supernet: Supernet) -> float:
         """Return the density of one layer, which is always left."""
@@ -72,6 +66,7 @@ class LayerDropTuned(TrainedPruner):
 
     name = "layer_drop_tuned"
     why_no_cost: ClassVar[str] = ""
+    rewinds: ClassVar[bool] = True
     needs_labels = needs_gradients = True
 
     def __init__(
@@ -86,21 +81,16 @@ class LayerDropTuned(TrainedPruner):
         super().__init__(rewind=rewind, state=state, report=report, cost=cost)
         self._settings = settings or LayerDropSettings()
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Drop, fine-tune."""
-        self.check(supernet, density)
         if not len(task.train):
             raise InputError(f"{self.name} needs at least 1 text of the training split, got 0; give a task with some")
-        begin, settings = time.perf_counter(), self._settings.stretched(len(task.train))
-        share = self.share(supernet.shape)
-        mask = _largest(supernet.shape, settings.side, share, density)
+        settings = self._settings.stretched(len(task.train))
+        mask = _largest(supernet.shape, settings.side, self.share(supernet.shape), density)
         model = extract(self._start(supernet), mask)
         finetune(model, task, settings, seed=int(rng.integers(2**31)), state=self.state, report=self.report)
-        texts = round(min(1.0, settings.epochs) * len(task.train))
         options = {"side": settings.side, "rewound": self.rewind is not None, "learning_rate": settings.learning_rate}
-        seconds = time.perf_counter() - begin
-        provenance = Provenance(self.name, options, texts, texts, True, settings.epochs, seconds)
-        return Pruned(mask, model.eval(), share(mask), provenance)
+        return Outcome(mask, model.eval(), options, self._seen(task, settings.epochs), settings.epochs)
 
     def floor(self, supernet: Supernet) -> float:
         """Return the density of one layer, which is always left."""

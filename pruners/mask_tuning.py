@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from typing import Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from ..search_space import SubnetMask, UnitScores
 from ..search_space.mask import BoolArray
 from ..supernet import Supernet
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, Pruner
+from .base import Cost, Outcome, Pruner
 from .budget import best_mask
 from .calibration import calibration_batches
 from .importance.backward import Recipe, backward_passes
@@ -67,14 +66,12 @@ class MaskTuning(Pruner):
         self._rearrange: Literal["none", "neurons", "all"] = rearrange
         self._teacher: Literal["whole", "root"] = teacher
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Score, search, rearrange if asked for, scale, extract."""
-        self.check(supernet, density)
         seed = int(rng.integers(2**62))  # the same texts for gradients and for scales
-        (heads, neurons), before = self._once(
+        heads, neurons = self._once(
             supernet, task, seed, lambda: self._gradients(supernet, task, np.random.default_rng(seed))
         )
-        begin = time.perf_counter()
         scores = UnitScores(
             np.square(heads, dtype=np.float64).sum(axis=0), np.square(neurons, dtype=np.float64).sum(axis=0), True
         )
@@ -91,23 +88,14 @@ class MaskTuning(Pruner):
         batches = list(calibration_batches(supernet, task, self._texts, draw, batch_size=BATCH))
         some = batches[: math.ceil(self._scale_texts / BATCH)]
         model = extract_scaled(supernet, mask, fit_scales(supernet, some, mask, teacher))
-        texts = sum(len(batch) for batch in batches)
-        provenance = Provenance(
-            method=self.name,
-            options={
-                "texts": self._texts,
-                "scale_texts": self._scale_texts,
-                "fisher": self._fisher,
-                "rearrange": self._rearrange,
-                "teacher": self._teacher,
-            },
-            texts=texts,
-            labels=texts,
-            gradients=True,
-            epochs=0.0,
-            seconds=before + time.perf_counter() - begin,
-        )
-        return Pruned(mask, model, share(mask), provenance)
+        options = {
+            "texts": self._texts,
+            "scale_texts": self._scale_texts,
+            "fisher": self._fisher,
+            "rearrange": self._rearrange,
+            "teacher": self._teacher,
+        }
+        return Outcome(mask, model, options, sum(len(batch) for batch in batches))
 
     def _gradients(
         self, supernet: Supernet, task: Task, rng: np.random.Generator

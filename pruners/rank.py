@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 
 from ..errors import unknown_name
 from ..supernet import Supernet
 from ..supernet.extraction import extract
 from ..tasks import Task
-from .base import Cost, Provenance, Pruned, Pruner
+from .base import Cost, Outcome, Pruner
 from .budget import best_mask
 from .importance import IMPORTANCES, R2D2
 from .importance.importance import GradientImportance
@@ -35,28 +33,13 @@ class Rank(Pruner):
         self._importance = importance
         self.needs_labels = self.needs_gradients = isinstance(IMPORTANCES[importance], GradientImportance)
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Score, choose within the budget, extract."""
-        self.check(supernet, density)
         seed, importance = int(rng.integers(2**62)), IMPORTANCES[self._importance]
-        scores, before = self._once(
-            supernet, task, seed, lambda: importance(supernet, task, np.random.default_rng(seed))
-        )
-        begin = time.perf_counter()
-        share = self.share(supernet.shape)
-        mask = best_mask(supernet.shape, scores, share, density)
+        scores = self._once(supernet, task, seed, lambda: importance(supernet, task, np.random.default_rng(seed)))
+        mask = best_mask(supernet.shape, scores, self.share(supernet.shape), density)
         model = extract(supernet.model, mask)
-        texts = min(self._texts, len(task.train))
-        provenance = Provenance(
-            method=self.name,
-            options={"importance": self._importance},
-            texts=texts,
-            labels=texts if self.needs_labels else 0,
-            gradients=self.needs_gradients,
-            epochs=0.0,
-            seconds=before + time.perf_counter() - begin,
-        )
-        return Pruned(mask, model, share(mask), provenance)
+        return Outcome(mask, model, {"importance": self._importance}, min(self._texts, len(task.train)))
 
     @property
     def _texts(self) -> int:

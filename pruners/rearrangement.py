@@ -13,20 +13,11 @@ from ..search_space.mask import BoolArray
 _RELATIVE_GAIN = 1e-9  # below it a swap is rounding, not progress
 
 
-def removal_cost(gradients: ArrayLike, kept: BoolArray) -> float:
-    """Return `sum over texts (sum of removed units' gradients)^2`: twice the loss's rise, by the layer's Fisher matrix.
-
-    Args:
-        gradients: `(N, n)`, of each text's loss by each unit's factor.
-        kept: `(n,)`.
-    """
-    return float(np.square(np.asarray(gradients, np.float64)[:, ~kept].sum(axis=1)).sum())
-
-
 def rearranged(gradients: ArrayLike, kept: BoolArray, *, sweeps: int = 1) -> BoolArray:
-    """Swap removed units for kept ones of the same layer where that lowers :func:`removal_cost`.
+    """Swap removed units for kept ones of the same layer where that lowers what the removal costs.
 
-    Each removed unit in turn is exchanged for the kept one that lowers the cost most, if any does.
+    The cost is `sum over texts (sum of removed units' gradients)^2`: twice the loss's rise, by the layer's Fisher
+    matrix. Each removed unit in turn is exchanged for the kept one that lowers the cost most, if any does.
 
     Args:
         gradients: `(N, n)`, of each text's loss by each unit's factor.

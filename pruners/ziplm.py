@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..supernet.extraction import extract
 from ..supernet.refit import WholeSums, refit
 from ..tasks import Task
 from .allocation import Allocations, LayerLosses, allocations
-from .base import Cost, Provenance, Pruned, Pruner, Recovery
+from .base import Cost, Outcome, Pruner, Recovery
 from .block_errors import BlockErrors, block_errors
 from .calibration import calibration_batches
 from .sensitivity import moved_outputs, sensitivities
@@ -90,25 +89,14 @@ class ZipLM(Pruner):
         super().__init__(cost=cost)
         self._texts = texts
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Measure blocks, choose within the budget, extract, refit."""
-        self.check(supernet, density)
         seed = int(rng.integers(2**62))
-        (target, found), before = self._once(supernet, task, seed, lambda: self._measured(supernet, task, seed))
-        begin = time.perf_counter()
+        target, found = self._once(supernet, task, seed, lambda: self._measured(supernet, task, seed))
         mask = found.best(density)
         model = extract(supernet.model, mask)
         refit(model, mask, target)
-        provenance = Provenance(
-            method=self.name,
-            options={"texts": self._texts},
-            texts=sum(len(batch) for batch in target.batches),
-            labels=0,
-            gradients=True,
-            epochs=0.0,
-            seconds=before + time.perf_counter() - begin,
-        )
-        return Pruned(mask, model, self.density_of(supernet, mask), provenance)
+        return Outcome(mask, model, {"texts": self._texts}, sum(len(batch) for batch in target.batches))
 
     def floor(self, supernet: Supernet) -> float:
         """Return the density of the smallest block that can be left alone."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from .folder import RunFolder, file_digest
-from .settings import LatencySettings
+from .settings.latency import LatencySettings
 
 if TYPE_CHECKING:
     from ..evaluation.latency import LatencyTarget

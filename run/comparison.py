@@ -11,7 +11,7 @@ from ..evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.model import model_of
 from ..evaluation.objectives import ERROR
 from ..evaluation.report.comparison import ENCODER, NONZERO, TOLERANCE, ComparedPoint, Comparison
-from ..evaluation.weights import SEARCHED, UNSEARCHED, Layer, Weights
+from ..evaluation.weights import ONE_PER_MASK, SEVERAL_PER_MASK, Layer, Weights
 from ..pruners import PRUNERS
 from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
@@ -69,7 +69,7 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
         wanted = tuple(sorted(asked, reverse=True))
         return Budgets(wanted, wanted)
     recipes = [
-        one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED) if "density" in one.recipe
+        one.recipe for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK) if "density" in one.recipe
     ]
     kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
     nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
@@ -193,7 +193,7 @@ class Compared:
         after = {weights: self._of(weights) for weights in (Weights.REFITTED, Weights.RECOVERED)}
         searched = [[one for one in models if "density" not in one.selection.recipe] for models in after.values()]
         again = {(one.selection.key, label(one.selection)) for one in after[Weights.REFITTED]}
-        for best in (*map(self.searched, SEARCHED), *map(self._best_within, searched)):
+        for best in (*map(self.searched, ONE_PER_MASK), *map(self._best_within, searched)):
             for budget, models in best.items():
                 for one in models:
                     row = one.selection  # one with solved weights is shown as its refit leaves it, if it has one
@@ -262,7 +262,7 @@ class Compared:
             texts, labels = max(trained, texts), max(trained, labels)
         if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
             everything = train + self._data.selection
-            made_by = row.weights if row.weights.searched else Weights(row.recipe["from"])
+            made_by = row.weights if row.weights.one_per_mask else Weights(row.recipe["from"])
             return shared + sum(seconds(stage) for stage in made_by.stages), everything, everything
         if row.recipe.get("from") == "supernet":
             return shared + seconds("supernet"), train, train

@@ -11,7 +11,7 @@ from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.split import Split
-from .settings import SearchSettings
+from .settings.search import SearchSettings
 
 
 def make_evaluator(

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..evaluation.latency.target import machine_name
 from ..files import replace_text
 from .processes import is_first_process
-from .settings import ProjectSettings
+from .settings.project import ProjectSettings
 from .stopwatch import Stopwatch
 from .telling import SILENT, Teller
 

@@ -12,7 +12,7 @@ from ..evaluation.latency.table import LatencyTable
 from ..evaluation.latency.target import TASK, TORCH, LatencyTarget, busy, machine_name, padded_lengths
 from .basis import Basis
 from .folder import RunFolder
-from .settings import LatencySettings
+from .settings.latency import LatencySettings
 from .telling import call_of
 
 if TYPE_CHECKING:

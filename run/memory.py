@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from .basis import Basis
 from .folder import RunFolder
-from .settings import FarmSettings, TrackingSettings
+from .settings.search import FarmSettings
+from .settings.training import TrackingSettings
 
 _EACH_TIME = {*FarmSettings.model_fields, *TrackingSettings.model_fields}  # where to: it decides nothing
 

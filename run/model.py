@@ -10,7 +10,7 @@ from ..errors import InputError
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import REPORT, SCALED, SELECTION, Evaluation
 from ..evaluation.objectives import ERROR
-from ..evaluation.weights import SEARCHED, Weights
+from ..evaluation.weights import ONE_PER_MASK, Weights
 from .folder import RunFolder
 from .telling import call_of
 
@@ -43,7 +43,7 @@ def evaluations_of(
     if kind not in kinds:
         raise InputError(f"{key} was not evaluated with {kind} weights, only with {', '.join(kinds)}; drop `weights`")
     found = [one for one in found if one.weights == kind]
-    if not kind.searched:
+    if not kind.one_per_mask:
         known = ", ".join(dict.fromkeys(_maker(one) for one in found))
         found = [one for one in found if method in (None, one.method)]
         found = [one for one in found if density in (None, one.recipe.get("density"))]
@@ -65,7 +65,7 @@ def on_report(archive: Archive, selection: Evaluation) -> Evaluation | None:
 
 def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None = None) -> Evaluation | None:
     """Return the whole network's evaluation: the supernet's where several kinds of weights were evaluated."""
-    kinds = SEARCHED if weights is None else (weights,)
+    kinds = ONE_PER_MASK if weights is None else (weights,)
     found = [archive.lookup(key, split, weights=kind) for kind in kinds]
     return next((one for one in found if one is not None), None)
 
@@ -73,7 +73,7 @@ def whole_evaluation(archive: Archive, key: str, split: str, weights: str | None
 def model_name(evaluation: Evaluation) -> str:
     """Return a folder's name for an evaluated model; no other one's is the same."""
     weights = evaluation.weights
-    if weights.searched:
+    if weights.one_per_mask:
         return evaluation.key if weights is Weights.SUPERNET else f"{evaluation.key}-{weights}"
     digest = hashlib.sha256("\n".join(evaluation.model).encode()).hexdigest()[:8]
     density = f"-{evaluation.recipe['density']:g}" if "density" in evaluation.recipe else ""
@@ -87,7 +87,7 @@ def weights_folder(folder: RunFolder, evaluation: Evaluation) -> Path | None:
         return None
     if weights.folder is None or (weights.origin is not None and not evaluation.values.get(SCALED)):
         return None
-    return folder.path / weights.folder / (evaluation.key if weights.searched else model_name(evaluation))
+    return folder.path / weights.folder / (evaluation.key if weights.one_per_mask else model_name(evaluation))
 
 
 def origin_of(folder: RunFolder, supernet: Supernet, weights: Weights) -> Supernet:
@@ -123,7 +123,7 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
         source = origin_of(folder, supernet, evaluation.weights)
         return extract_subnet(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
     if not path.is_dir():
-        who = "standard NAS keeps" if evaluation.weights.searched else "kept are"
+        who = "standard NAS keeps" if evaluation.weights.one_per_mask else "kept are"
         raise InputError(
             f"the weights of {evaluation.key} are not in {path}; {who} those of the models on a front, "
             f"which {call_of(folder.path, 'front', weights=evaluation.weights)} lists"

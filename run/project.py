@@ -22,7 +22,7 @@ from ..supernet.stored.storage import load_config, load_model, load_tokenizer, m
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
-from .settings import ProjectSettings
+from .settings.project import ProjectSettings
 from .telling import SILENT, Teller
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from ..evaluation.report.comparison import ENCODER, NONZERO
 from ..evaluation.weights import Weights
 from ..pruners import PRUNERS, RECIPES
 from ..search_space import SubnetMask
-from .settings import PruneSettings, RefitSettings
+from .settings.prune import PruneSettings
+from .settings.recovery import RefitSettings
 
 REFIT_TEXTS = RefitSettings().texts
 # In the values of a model after a refit: the seconds of what the whole model gives, which is computed once for all.
@@ -74,7 +75,7 @@ def _after(
 
 def is_own(row: Evaluation) -> bool:
     """Tell whether a row's seconds are of making its model, and not already counted with its search's stage."""
-    return not row.weights.searched
+    return not row.weights.one_per_mask
 
 
 _WAYS = {Weights.STANDARD.value: "standard nas", Weights.SOLVED.value: "solved nas"}  # what searches are called
@@ -87,7 +88,7 @@ def label(row: Evaluation) -> str:
             return WHOLE
         if row.weights is Weights.LADDER:
             return row.method
-        origin = row.weights if row.weights.searched else row.recipe.get("from")
+        origin = row.weights if row.weights.one_per_mask else row.recipe.get("from")
         return f"{_WAYS.get(str(origin), 'nas')} ({row.method})"
     changes = []
     if row.recipe["cost"] not in (ENCODER, NONZERO):

@@ -17,23 +17,17 @@ from .choice.stored import stored_candidates
 from .constant import judged, notes_of
 from .folder import RunFolder
 from .memory import given, merged, remembered
-from .settings import (
-    AllSettings,
-    CompareSettings,
-    ExportSettings,
-    ExtractSettings,
-    FarmSettings,
-    FinetuneVerb,
-    FrontSettings,
-    LadderVerb,
-    LatencyVerb,
-    PickSettings,
-    ProjectSettings,
-    PruneVerb,
-    SearchVerb,
-    SupernetVerb,
-    parse_shares,
-)
+from .settings.all import AllSettings
+from .settings.choice import FrontSettings, PickSettings
+from .settings.compare import CompareSettings
+from .settings.ladder import LadderVerb
+from .settings.latency import LatencyVerb
+from .settings.parsing import parse_shares
+from .settings.project import ProjectSettings
+from .settings.prune import PruneVerb
+from .settings.search import FarmSettings, SearchVerb
+from .settings.ship import ExportSettings, ExtractSettings
+from .settings.training import FinetuneVerb, SupernetVerb
 from .telling import SILENT, Teller
 
 if TYPE_CHECKING:
@@ -96,7 +90,7 @@ class Run:
                 files are (`text_column`, `label_column`), and which is copied into the folder; or a
                 :class:`~secateur.tasks.Task` of one's own making, which is handed in again whenever the run is opened.
             tell: as of the class.
-            **project: the other fields of :class:`~secateur.run.settings.ProjectSettings`.
+            **project: the other fields of :class:`~secateur.run.settings.project.ProjectSettings`.
 
         Raises:
             InputError: a model or data that cannot be used, or a folder of another run.
@@ -182,7 +176,7 @@ class Run:
         Args:
             **settings: fields of SearchSettings and FarmSettings; `standard`, a mapping of StandardSettings.
         """
-        from .settings import SearchSettings
+        from .settings.search import SearchSettings
         from .stages.search import check, search_stage
         from .stages.workers import check_farming
 
@@ -201,7 +195,7 @@ class Run:
             **settings: the other fields of PruneSettings; `report_to`.
         """
         from ..supernet.training.tracking import parse_trackers
-        from .settings import PruneSettings
+        from .settings.prune import PruneSettings
         from .stages.prune import prune_stage
 
         told = self._told("prune", PruneVerb, {"method": method, "density": density, **settings})
@@ -217,7 +211,7 @@ class Run:
                 `report_to`.
         """
         from ..supernet.training.tracking import parse_trackers
-        from .settings import LadderSettings
+        from .settings.ladder import LadderSettings
         from .stages.ladder import ladder_stage
 
         told = self._told("ladder", LadderVerb, settings)
@@ -233,7 +227,7 @@ class Run:
         """
         from .latency import table_of
         from .project import open_encoder
-        from .settings import LatencySettings
+        from .settings.latency import LatencySettings
 
         told = self._told("latency", LatencyVerb, settings)
         encoder = open_encoder(self.folder)
@@ -336,7 +330,7 @@ class Run:
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
             self.folder.tidy()
             told = self._told("run", AllSettings, settings)
-            self._told("finetune", FinetuneVerb, finetune or {})
+            self._told("finetune", FinetuneVerb, self._in_time(told.minutes, finetune or {}))
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
             check_search(self._told("search", SearchVerb, search or {}))
             check_ladder(self._told("ladder", LadderVerb, ladder or {}))
@@ -358,6 +352,15 @@ class Run:
             self.report()
             settings = {"key": chosen.key, "weights": chosen.weights}
             return extract(self.folder, made(ExtractSettings, settings), again=False)
+
+    def _in_time(self, minutes: float | None, finetune: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return what fine-tuning is told: as many epochs as half of the minutes hold, unless it was told or begun."""
+        settings = made(FinetuneVerb, merged(remembered(self.folder, "finetune"), finetune))
+        if minutes is None or "epochs" in settings.model_fields_set or "finetune" in self.folder.record["stages"]:
+            return finetune
+        from .stages.finetune import epochs_within
+
+        return {**finetune, "epochs": epochs_within(self.folder, self.task(), settings, minutes / 2)}
 
     def _time_left(self, minutes: float | None) -> dict[str, float]:
         """Return what a ladder may take of the minutes of a run; nothing if those are not limited."""

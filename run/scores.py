@@ -27,7 +27,7 @@ def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch
     """Run a model over the report split and score it."""
     splits = task.report.values()
     outputs = [model_outputs(model, split, pad_token_id=task.pad_token_id, dtype=dtype) for split in splits]
-    return _scored(task, outputs)
+    return score_outputs(task, outputs)
 
 
 def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -> dict[str, float]:
@@ -46,10 +46,10 @@ def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -
 def onnx_errors(exported: OnnxModel, task: Task) -> dict[str, float]:
     """Run an ONNX file over the report split and score it."""
     splits = task.report.values()
-    return _scored(task, [onnx_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
+    return score_outputs(task, [onnx_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
 
 
-def _scored(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:
+def score_outputs(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:
     """Score outputs, one array for each data set of the report split; the error is NaN where they are not numbers."""
     if not all(np.isfinite(values).all() for values in outputs):
         return {ERROR: float("nan")}

@@ -15,7 +15,7 @@ from ..evaluation.evaluation import NONZERO, REPORT, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
-from ..evaluation.weights import UNSEARCHED, Weights
+from ..evaluation.weights import SEVERAL_PER_MASK, Weights
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract
@@ -30,7 +30,7 @@ from .model import model_name, weights_folder
 from .project import load_supernet, on_device
 from .recipes import make_row
 from .scores import quantised_error, report_errors, timed
-from .settings import LatencySettings
+from .settings.latency import LatencySettings
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ class Scorer:
 
 def forget(folder: RunFolder, archive: Archive) -> None:
     """Remove the weights of models that are on no front of their kind; what is dominated once is so for ever."""
-    fronts = (archive.front((ERROR, cost), weights=kind) for kind in UNSEARCHED for cost in (*OBJECTIVES, NONZERO))
+    fronts = (
+        archive.front((ERROR, cost), weights=kind) for kind in SEVERAL_PER_MASK for cost in (*OBJECTIVES, NONZERO)
+    )
     kept = {model_name(one) for front in fronts for one in front}
     for path in folder.pruned.glob("[!.]*"):
         if path.name not in kept:

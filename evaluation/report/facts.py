@@ -143,7 +143,7 @@ class ReportFacts:
     @property
     def front(self) -> tuple[Point, ...]:
         """The searched models on a front, the smallest encoder first, each once."""
-        return self._each_once(p for p in self.points if p.on_front and p.model.weights.searched)
+        return self._each_once(p for p in self.points if p.on_front and p.model.weights.one_per_mask)
 
     @property
     def reported(self) -> tuple[Point, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +27,7 @@ from ...supernet.precision import resolve_precision
 from ...supernet.training.checkpoint import damaged
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
-from ..base import Cost, Provenance, Pruned, TrainedPruner
+from ..base import Cost, Outcome, TrainedPruner
 from ..deepcuts import retrain_masked
 from .fastest import fastest
 from .groups import cut, kept_groups, share_of_weights
@@ -48,14 +47,12 @@ class Compressed:
         density: the share of the weights in groups that is left.
         form: a name of `FORMS`.
         epochs: passes over the training split, of both trainings.
-        seconds: all of it.
     """
 
     model: PreTrainedModel
     density: float
     form: str
     epochs: float
-    seconds: float
 
 
 class BlockLasso(TrainedPruner):
@@ -102,23 +99,18 @@ class BlockLasso(TrainedPruner):
         self.target = target
         self._settings = settings or BlockLassoSettings()
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Train under the penalty, remove groups, train the rest; the model has all units it had."""
-        self.check(supernet, density)
         made = self.compress(supernet.model, task, density, rng)
         settings = self._settings
-        seen = round(min(1.0, made.epochs) * len(task.train))
+        texts = self._seen(task, made.epochs)
         given = settings.model_dump(exclude={"save_seconds", "epochs"}, exclude_none=True)
-        provenance = Provenance(
-            method=self.name,
-            options=given | {"compression": compression(made.model), "form": made.form},
-            texts=seen,
-            labels=seen,
-            gradients=True,
-            epochs=made.epochs,
-            seconds=made.seconds,
-        )
-        return Pruned(SubnetMask.full(supernet.shape), made.model, made.density, provenance)
+        options = given | {"compression": compression(made.model), "form": made.form}
+        return Outcome(SubnetMask.full(supernet.shape), made.model, options, texts, made.epochs, made.density)
+
+    def prepare(self, own: Path, shared: Path, target: LatencyTarget) -> None:
+        """Take the shared folder, so that the training under the penalty is one for all densities."""
+        self.state, self.target = shared, target
 
     def compress(self, model: PreTrainedModel, task: Task, density: float, rng: np.random.Generator) -> Compressed:
         """Do the same to any model of the task, an extracted one too.
@@ -139,10 +131,7 @@ class BlockLasso(TrainedPruner):
             raise InputError("block_lasso needs at least 1 text of the training split, got 0; give a task with some")
         settings, seed = self._settings.stretched(len(task.train)), int(rng.integers(2**31))
         cuts = self._cuts(model)
-        (trained, teacher), before = self._once(
-            model, task, seed, lambda: self._reweighted(model, cuts, task, settings, seed)
-        )
-        begin = time.perf_counter()
+        trained, teacher = self._once(model, task, seed, lambda: self._reweighted(model, cuts, task, settings, seed))
         self._keep(trained)
         made = copy.deepcopy(model).float()
         made.load_state_dict(trained, strict=False)
@@ -164,8 +153,7 @@ class BlockLasso(TrainedPruner):
             found = fastest(made, self.target)
             made, form = found.model, found.form
         epochs = settings.epochs + settings.retraining_epochs
-        seconds = before + time.perf_counter() - begin
-        return Compressed(made.eval(), share_of_weights(kept, cuts), form, epochs, seconds)
+        return Compressed(made.eval(), share_of_weights(kept, cuts), form, epochs)
 
     def floor(self, supernet: Supernet) -> float:
         """Return the least density: one group of each matrix."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +14,7 @@ from ...supernet import Supernet
 from ...supernet.extraction import extract
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
-from ..base import Cost, Provenance, Pruned, TrainedPruner
+from ..base import Cost, Outcome, TrainedPruner
 from .hard_concrete import LARGEST
 from .masks import MaskValues
 from .settings import CoFiSettings
@@ -58,45 +57,30 @@ class CoFi(TrainedPruner):
         self.settings = settings or CoFiSettings()
         self.needs_labels = self.settings.distillation == "none"
 
-    def prune(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Pruned:
+    def _make(self, supernet: Supernet, task: Task, density: float, rng: np.random.Generator) -> Outcome:
         """Train a copy and cut out what its masks leave.
 
         Raises:
             InputError: also for masks that do not come to the density; their state is kept.
         """
-        self.check(supernet, density)
         if not len(task.train):
             raise InputError("CoFi needs at least 1 text of the training split, got 0; give a task with some")
-        begin = time.perf_counter()
         student = Supernet(self._start(supernet))
         training = CoFiTraining(student, supernet, task, density, self.settings, seed=int(rng.integers(2**31)))
         mask = training.run(self.state, self.report)
-        model = extract(student.model, mask)
-        provenance = self._provenance(task, training, time.perf_counter() - begin)
-        return Pruned(mask, model, self.density_of(supernet, mask), provenance)
+        settings, schedule = self.settings, training.schedule
+        epochs = schedule.total / schedule.per_epoch
+        options = {
+            "rewound": self.rewind is not None,
+            "distillation": settings.distillation,
+            "matching": settings.matching,
+            "steps": schedule.total,
+            "expected_density": 1 - training.sparsity,
+        }
+        return Outcome(mask, extract(student.model, mask), options, self._seen(task, epochs), epochs)
 
     def floor(self, supernet: Supernet) -> float:
         """Return the least density the expected sparsity can come to: every logit as low as it gets."""
         shape = supernet.shape
         lowest = MaskValues.full(shape, -LARGEST)
         return 1 - float(expected_sparsity(lowest, shape))
-
-    def _provenance(self, task: Task, training: CoFiTraining, seconds: float) -> Provenance:
-        settings, schedule = self.settings, training.schedule
-        epochs = schedule.total / schedule.per_epoch
-        texts = round(min(1.0, epochs) * len(task.train))
-        return Provenance(
-            method=self.name,
-            options={
-                "rewound": self.rewind is not None,
-                "distillation": settings.distillation,
-                "matching": settings.matching,
-                "steps": schedule.total,
-                "expected_density": 1 - training.sparsity,
-            },
-            texts=texts,
-            labels=texts if self.needs_labels else 0,
-            gradients=True,
-            epochs=epochs,
-            seconds=seconds,
-        )

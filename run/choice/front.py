@@ -15,7 +15,7 @@ from ...evaluation.choice import Candidate, choose
 from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.model import Home, Model, model_of
 from ...evaluation.objectives import ERROR
-from ...evaluation.weights import SEARCHED, Weights
+from ...evaluation.weights import ONE_PER_MASK, Weights
 from ..folder import RunFolder
 from ..model import on_report
 from ..telling import call_of
@@ -151,7 +151,7 @@ def front_models(
         InputError: the search has not come to scoring its front on the report split.
     """
     reported = {one.model: one for one in archive.evaluations(split=REPORT)}
-    chosen = archive.front((ERROR, against), weights=weights or SEARCHED)
+    chosen = archive.front((ERROR, against), weights=weights or ONE_PER_MASK)
     if not chosen and weights is not None and len(archive):
         if archive.evaluations(split=SELECTION, weights=weights):
             known = {name for one in archive.evaluations(split=SELECTION, weights=weights) for name in one.values}
@@ -178,7 +178,7 @@ def whole_model(archive: Archive, weights: Weights | None = None, home: Home | N
     Raises:
         InputError: the search has not come to it.
     """
-    kinds = SEARCHED if weights is None else (weights,)
+    kinds = ONE_PER_MASK if weights is None else (weights,)
     rows = [one for kind in kinds for one in archive.evaluations(split=SELECTION, weights=kind)]
     selection = next((one for one in rows if one.mask.is_full), None)
     report = None if selection is None else on_report(archive, selection)
@@ -196,7 +196,9 @@ def within_shares(
         InputError: nothing is so small.
     """
     reported = {one.model: one for one in archive.evaluations(split=REPORT)}
-    rows = [one for one in archive.evaluations(split=SELECTION, weights=weights or SEARCHED) if one.model in reported]
+    rows = [
+        one for one in archive.evaluations(split=SELECTION, weights=weights or ONE_PER_MASK) if one.model in reported
+    ]
     # The latency is what was measured, and only on the report split; all else is known on both.
     costs = {one.model: (reported[one.model] if against == "latency_ms" else one).values[against] for one in rows}
     known = [Candidate(one, {ERROR: one.values[ERROR], against: costs[one.model]}) for one in rows]

@@ -10,7 +10,7 @@ from ...evaluation.evaluation import Evaluation
 from ...evaluation.model import Home
 from ..constant import judged, notes_of
 from ..folder import RunFolder
-from ..settings import Budgets, PickSettings
+from ..settings.choice import Budgets, PickSettings
 from .answer import Answer
 from .front import open_archive
 from .stored import MEASURED, given_budgets, nothing_within, stored_answer, stored_candidates

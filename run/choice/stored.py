@@ -11,11 +11,11 @@ from ...evaluation.choice import Candidate, choose, cost_names, nearest, neighbo
 from ...evaluation.evaluation import REPORT, ROWS, SELECTION, Evaluation
 from ...evaluation.model import Home, model_of
 from ...evaluation.objectives import ERROR
-from ...evaluation.weights import SEARCHED
+from ...evaluation.weights import ONE_PER_MASK
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import on_report, weights_folder
-from ..settings import BUDGETS, Budgets, PickSettings
+from ..settings.choice import BUDGETS, Budgets, PickSettings
 from ..telling import call_of
 from .answer import Answer, Roles
 
@@ -52,7 +52,7 @@ def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -
     Raises:
         InputError: there are none.
     """
-    rows = archive.evaluations(split=SELECTION, weights=weights or SEARCHED)
+    rows = archive.evaluations(split=SELECTION, weights=weights or ONE_PER_MASK)
     found = [one for one in rows if (path := weights_folder(folder, one)) is None or path.is_dir()]
     if not found:
         raise InputError(f"{archive.path} is empty; run {call_of(folder.path, 'search')} first")

@@ -11,7 +11,7 @@ from ...evaluation.model import model_of
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.pareto import is_front
 from ...evaluation.report.facts import Point
-from ...evaluation.weights import SEARCHED, Layer, Weights
+from ...evaluation.weights import ONE_PER_MASK, Layer, Weights
 from ...search_space import EncoderShape
 from ..comparison import Equal
 from ..model import model_name
@@ -29,7 +29,9 @@ def reported_points(archive: Archive, shape: EncoderShape, equal: Equal) -> tupl
     """
     rows = archive.evaluations(split=SELECTION)
     report = {one.model: one for one in archive.evaluations(split=REPORT)}
-    on_front = {one.model for weights in SEARCHED for one in _fronts([one for one in rows if one.weights == weights])}
+    on_front = {
+        one.model for weights in ONE_PER_MASK for one in _fronts([one for one in rows if one.weights == weights])
+    }
     found: dict[tuple[str, ...], Point] = {}
     for one in rows:
         if one.method == WHOLE or not equal.shows(one):
@@ -65,7 +67,7 @@ def whole_points(archive: Archive, shape: EncoderShape, key: str, equal: Equal) 
     report = {one.model: one for one in archive.evaluations(split=REPORT)}
     rows = [one for one in archive.evaluations(split=SELECTION) if one.key == key]
     plain = [one for one in rows if (one.method, one.weights) == (WHOLE, Weights.FINETUNED)]
-    plain += [one for weights in SEARCHED for one in rows if one.weights == weights]
+    plain += [one for weights in ONE_PER_MASK for one in rows if one.weights == weights]
     if not plain:
         raise InputError(f"{archive.path} has no score of the whole network yet; run `secateur search` again")
     trained = [one for one in rows if (one.method, one.weights) == (WHOLE, Weights.RECOVERED) and equal.shows(one)]

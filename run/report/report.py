@@ -12,7 +12,7 @@ from ...evaluation.latency.table import LatencyTable
 from ...evaluation.report import Approach, Comparison, ReportFacts, StageCost, write_page
 from ...evaluation.report.parts import number, percent
 from ...evaluation.report.stamp import is_drawn
-from ...evaluation.weights import SEARCHED, Layer, Weights
+from ...evaluation.weights import ONE_PER_MASK, Layer, Weights
 from ...search_space import SubnetMask
 from ...supernet.training.settings import SupernetSettings
 from ..comparison import Equal, budgets_of, comparison
@@ -69,7 +69,7 @@ def report_facts(
     points = reported_points(archive, shape, equal)
     wholes = whole_points(archive, shape, full.key, equal)
     there = [layer for layer in Layer if any(p.layer == layer for p in points)]
-    searched = archive.evaluations(split=SELECTION, weights=SEARCHED)
+    searched = archive.evaluations(split=SELECTION, weights=ONE_PER_MASK)
     box = box_of(searched, full.key)
     table = searched_latency_table(folder)
     stages = folder.record["stages"]
@@ -135,7 +135,7 @@ def _approaches(folder: RunFolder, searched: list[Evaluation], box: Box | None) 
             seconds=sum(folder.seconds(stage) for stage in weights.stages),
             hypervolume=volumes.get(weights, math.nan),
         )
-        for weights in SEARCHED
+        for weights in ONE_PER_MASK
         if weights in there
     )
 

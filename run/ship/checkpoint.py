@@ -31,7 +31,8 @@ from ..model import evaluations_of, model_name, on_report, open_subnet, whole_ev
 from ..project import open_encoder, open_task
 from ..recipes import can_refit
 from ..scores import report_errors
-from ..settings import ExtractSettings, ModelChoice
+from ..settings.choice import ModelChoice
+from ..settings.ship import ExtractSettings
 from .refit import refit_line, refitted
 
 
@@ -70,7 +71,7 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
     with open_archive(folder) as archive:
         selection, report = chosen_evaluations(folder, archive, settings)
         supernet = open_encoder(folder)
-        kind = None if selection.weights.searched else Weights.FINETUNED
+        kind = None if selection.weights.one_per_mask else Weights.FINETUNED
         whole = whole_evaluation(archive, SubnetMask.full(supernet.shape).key, REPORT, kind)
     to = settings.to or default_folder(folder, selection)
     if not again and (there := read_record(to)) is not None:

@@ -44,7 +44,7 @@ from ..model import evaluations_of, open_subnet
 from ..project import load_supernet, open_encoder, open_task
 from ..recipes import can_refit
 from ..scores import onnx_errors, report_errors
-from ..settings import ExportSettings
+from ..settings.ship import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 from .refit import refit_line, refitted

@@ -34,7 +34,7 @@ from ..constant import constant_note
 from ..folder import RunFolder
 from ..project import load_supernet, open_task
 from ..scores import report_errors
-from ..settings import RecoverOptions
+from ..settings.recovery import RecoverOptions
 from ..stopwatch import Stopwatch
 
 _PROBED = 4  # steps that tell how long one takes, the first not counted

@@ -9,7 +9,7 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.stamp import is_drawn
-from ...evaluation.weights import UNSEARCHED, Weights
+from ...evaluation.weights import SEVERAL_PER_MASK, Weights
 from ...supernet.training.settings import RecoverySettings
 from ..comparison import Budgets, Compared, Equal, budgets_of, comparison
 from ..data_facts import data_facts
@@ -17,7 +17,9 @@ from ..folder import RunFolder
 from ..processes import check_alone
 from ..recipes import can_refit, recovered_row, refitted_row
 from ..report.report import write_report
-from ..settings import CompareSettings, RefitSettings, parse_densities
+from ..settings.compare import CompareSettings
+from ..settings.parsing import parse_densities
+from ..settings.recovery import RefitSettings
 from ..telling import call_of
 
 PICTURE = "compare.png"
@@ -70,7 +72,7 @@ def _nothing(folder: RunFolder) -> str:
 
 def _none_there(folder: RunFolder, archive: Archive, budgets: Budgets) -> str:
     asked = ", ".join(f"{budget:g}" for budget in budgets.kept)
-    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=UNSEARCHED))
+    pruned = any("density" in one.recipe for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK))
     made = budgets_of(archive)
     known = ", ".join(f"{density:g}" for density in sorted({*made.kept, *made.nonzero}, reverse=True))
     there = f"it was pruned at {known}" if pruned else f"{call_of(folder.path, 'prune')} makes some"

@@ -36,7 +36,9 @@ from ..model import weights_folder
 from ..processes import check_alone
 from ..recipes import make_row
 from ..scoring import Scorer
-from ..settings import BLOCKS, SHARES, LadderSettings, RecoverOptions, parse_amounts, parse_shares
+from ..settings.ladder import BLOCKS, SHARES, LadderSettings
+from ..settings.parsing import parse_amounts, parse_shares
+from ..settings.recovery import RecoverOptions
 from ..ship.recovery import distilled
 from ..ship.refit import whole_sums
 from ..stopwatch import Stopwatch

@@ -24,9 +24,10 @@ from ..folder import RunFolder
 from ..model import model_name
 from ..processes import check_alone
 from ..project import open_supernet
-from ..recipes import DEFAULTS, changed_options, own_settings
-from ..scoring import Scorer, make_row
-from ..settings import PruneSettings, parse_densities
+from ..recipes import DEFAULTS, changed_options, make_row, own_settings
+from ..scoring import Scorer
+from ..settings.parsing import parse_densities
+from ..settings.prune import PruneSettings
 from ..telling import duration
 from .trained_pruners import STATE, resumable
 from .watching import tracking

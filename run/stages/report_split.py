@@ -11,7 +11,7 @@ from ...evaluation.archive import Archive
 from ...evaluation.evaluation import METHOD, REPORT, SELECTION, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
-from ...evaluation.weights import SEARCHED
+from ...evaluation.weights import ONE_PER_MASK
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.precision import resolve_precision
@@ -20,8 +20,8 @@ from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
-from ..scores import _scored, checked, quantised_error, report_errors, timed
-from ..settings import SearchSettings
+from ..scores import checked, quantised_error, report_errors, score_outputs, timed
+from ..settings.search import SearchSettings
 
 
 def front_models(archive: Archive, whole: str) -> list[Evaluation]:
@@ -31,9 +31,9 @@ def front_models(archive: Archive, whole: str) -> list[Evaluation]:
         archive: where from.
         whole: key of the whole network, which comes first.
     """
-    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in SEARCHED]
+    found = [archive.lookup(whole, SELECTION, weights=weights) for weights in ONE_PER_MASK]
     found += [
-        one for weights in SEARCHED for cost in OBJECTIVES for one in archive.front((ERROR, cost), weights=weights)
+        one for weights in ONE_PER_MASK for cost in OBJECTIVES for one in archive.front((ERROR, cost), weights=weights)
     ]
     return list({one.model: one for one in found if one is not None}.values())
 
@@ -76,7 +76,7 @@ def rescore(
                 model = checked(supernet, task, one.mask)
                 outputs = [error.outputs(one.mask, (one.mask.depth,))[one.mask.depth] for error in errors.values()]
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
-                values = costs | _scored(task, outputs)
+                values = costs | score_outputs(task, outputs)
             values |= quantised_error(model, task, table.target)
             values |= on_machine(timed, model.cpu(), table.target)
             seconds = time.perf_counter() - begin

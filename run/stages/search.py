@@ -24,7 +24,7 @@ from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..processes import check_alone
 from ..project import open_supernet
-from ..settings import FarmSettings, SearchSettings, StandardSettings
+from ..settings.search import FarmSettings, SearchSettings, StandardSettings
 from ..telling import duration
 from .report_split import rescore
 from .search_loop import Plan, SearchLoop, known_values

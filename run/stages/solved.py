@@ -19,7 +19,7 @@ from ...supernet.stored.storage import load_tokenizer, write_model
 from ...tasks import Task
 from ..folder import RunFolder
 from ..project import device, load_solved, load_supernet, make_space, on_device
-from ..settings import RefitSettings
+from ..settings.recovery import RefitSettings
 from ..ship.refit import whole_sums
 from ..telling import duration
 from .supernet import layer_order

@@ -30,7 +30,7 @@ from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..project import model_source, open_supernet, start_model
 from ..report.report import write_report
-from ..settings import SearchSettings, StandardSettings
+from ..settings.search import SearchSettings, StandardSettings
 from ..telling import duration
 from .candidate import CandidateTrainer, Trained
 from .report_split import front_models, rescore

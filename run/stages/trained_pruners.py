@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ...pruners import BlockLasso, DeepCuts, LayerDropTuned
 from ...pruners.base import TrainedPruner
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.tracking import Tracking
@@ -38,13 +37,11 @@ def resumable(
         note: shows a line.
         track: draws its curves.
     """
-    state = scorer.folder.path / STATE / name
-    pruner.state = state / "training"
-    if isinstance(pruner, DeepCuts | LayerDropTuned):
+    states = scorer.folder.path / STATE
+    state = states / name
+    pruner.prepare(state / "training", states / shared, scorer.table.target)
+    if pruner.rewinds:
         _rewind(scorer, pruner, title)
-    if isinstance(pruner, BlockLasso):
-        pruner.target = scorer.table.target
-        pruner.state = scorer.folder.path / STATE / shared  # one training under the penalty for all densities
 
     def report(step: Progress) -> None:
         note(f"{title}: step {step.done} of {step.total}{step.note and f', {step.note}'}")

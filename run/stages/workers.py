@@ -28,7 +28,7 @@ from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..project import device, load_solved, load_supernet, on_device
-from ..settings import FarmSettings, SearchSettings
+from ..settings.search import FarmSettings, SearchSettings
 
 if TYPE_CHECKING:
     from distributed import Client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 
@@ -16,6 +17,7 @@ from secateur.tests.once import made_once
 
 from .conftest import FINETUNE, archive_rows, call, copied, fails, finished, inputs, launcher, record  # noqa: F401
 
+BROUGHT = ("the fine-tuned model", "a rung of the ladder")
 RECIPE = ["--steps", "12", "--learning-rate", "2e-3"]
 SHARES = ["--shares", "3/4,1/2,1/4"]
 
@@ -136,9 +138,19 @@ def test_a_killed_ladder_ends_as_if_nothing_had_happened(run, tmp_path, launcher
 
 def test_a_run_may_do_without_a_search(inputs, call, tmp_path):  # noqa: F811
     out = tmp_path / "run"
-    assert call("run", *inputs.project(out), *FINETUNE, "--minutes", "0.2", "--ladder-shares", "1/2").code == 0
+    done = call("run", *inputs.project(out), "--minutes", "0.001", "--ladder-shares", "1/2")
+    assert done.code == 0
+    assert re.search(r"finetune: 3 epochs would take about .*; 0\.\d+ fit into the minutes", done.err)
+    said = done.out.split("what the time brought")[1]
+    with Archive(out / "archive.db") as archive:
+        rows = archive.evaluations(split="selection", weights="ladder")
+    found = [
+        re.search(rf"{title} .* ({one.values['error']:.4f}) ", said) for title, one in zip(BROUGHT, rows, strict=True)
+    ]
+    assert all(found)
     stages = record(out)["stages"]
     assert {*stages} == {"finetune", "ladder"}
+    assert 0 < stages["finetune"]["settings"]["epochs"] < 3
     assert stages["ladder"]["settings"]["minutes"] == 0.5
     assert stages["ladder"]["seconds"] < 60
     front = secateur.Run(out).front()

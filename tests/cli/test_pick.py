@@ -9,7 +9,7 @@ import pytest
 from secateur.evaluation.archive import Archive
 from secateur.run.choice.pick import chosen_model
 from secateur.run.folder import RunFolder
-from secateur.run.settings import Budgets
+from secateur.run.settings.choice import Budgets
 
 ROLES = ("chosen", "cheaper", "dearer")
 

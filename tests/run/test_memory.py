@@ -10,7 +10,7 @@ from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable
 from secateur.run.memory import given, merged
 from secateur.run.run import made, part
-from secateur.run.settings import FarmSettings, SearchSettings, SearchVerb
+from secateur.run.settings.search import FarmSettings, SearchSettings, SearchVerb
 from secateur.tests.cli.conftest import (  # noqa: F401 (fixtures)
     FINETUNE,
     SUPERNET,

@@ -13,7 +13,7 @@ from secateur.cli.spelling import spelled
 ROOT = Path(secateur.__file__).parent
 FOLDERS = ("run", "evaluation", "pruners", "search_space", "searchers", "supernet", "tasks")
 OTHERS = ("dask worker", "pip install")  # programs that have options of their own
-PAGES = ("evaluation/report", "run/report", "run/settings.py")  # commands to copy, and how options are to be spelt
+PAGES = ("evaluation/report", "run/report", "run/settings")  # commands to copy, and how options are to be spelt
 
 
 def texts(path: Path) -> list[str]:

@@ -10,11 +10,13 @@ from dataclasses import replace
 import pytest
 import torch
 from secateur.errors import InputError
+from secateur.registration import _CONFIGS
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.families import family_of
+from secateur.supernet.families import FAMILIES, family_of
 from secateur.supernet.heads import ENDINGS, auto_class, head_of
 from secateur.supernet.shipping.checkpoint import write_checkpoint
+from secateur.supernet.stored.extracted import config_class
 from secateur.supernet.stored.storage import load_model, load_tokenizer, save_model
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.supernet.refusals import message_of
@@ -122,6 +124,11 @@ def test_a_new_process_loads_it_with_the_auto_class(imports, more, tiny_tokenize
 def test_importing_secateur_imports_neither_torch_nor_transformers():
     code = "import sys, secateur, secateur.searchers; print([n for n in ('torch', 'transformers') if n in sys.modules])"
     assert run_python(code).strip() == "[]"
+
+
+def test_every_family_is_registered_before_it_can_be_imported():
+    extracted = map(config_class, FAMILIES.values())
+    assert {config.model_type: config.__name__ for config in extracted} == _CONFIGS
 
 
 def test_registration_cannot_break_transformers():

@@ -1,0 +1,27 @@
+"""What all settings are made of."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from ...evaluation.objectives import OBJECTIVES
+
+ALSO = "also"  # in the same place: a short name of the option
+
+
+class Settings(BaseModel):
+    """Frozen fields with checked values; a field's description is its help text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+def objective_name(name: str) -> str:
+    """Return the name of an objective as it is; ValueError for any other."""
+    if name not in OBJECTIVES:
+        raise ValueError(f"expected one of {', '.join(OBJECTIVES)}")
+    return name
+
+
+def as_text(value: object) -> object:
+    """Return one number as the text of a list of one; anything else as it is."""
+    return str(value) if isinstance(value, int | float) else value

@@ -1,0 +1,50 @@
+"""What becomes of a model that is cut out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from ...evaluation.latency.runtime import RUNTIMES
+from .choice import ModelChoice
+from .recovery import RecoverOptions
+
+
+class ExtractSettings(ModelChoice):
+    """Where an extracted model goes."""
+
+    to: Annotated[Path | None, Field(description="the folder to write; RUN/subnets/KEY if not given")] = None
+    refit: Annotated[
+        bool,
+        Field(description="solve its outgoing maps for anew, as `export` does; its weights as they are if not given"),
+    ] = False
+
+
+class ExportSettings(ModelChoice):
+    """What is made of a model that is exported."""
+
+    to: Annotated[Path, Field(description="the folder to write")]
+    runtime: Annotated[
+        str | None,
+        Field(description=f"what the latency budget is of: {', '.join(RUNTIMES)}; the search's if not given"),
+    ] = None
+    refit: Annotated[
+        bool,
+        Field(
+            description="solve its outgoing maps for anew, so that blocks give what the whole model's give; kept if "
+            "the selection split says so"
+        ),
+    ] = True
+    recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
+    recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
+    onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
+    int8: Annotated[
+        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+    ] = False
+
+    @property
+    def recovery(self) -> RecoverOptions:
+        """How it is recovered, if it is."""
+        return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)
