@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from ..supernet import Supernet
 
 OnMachine = Callable[..., Any]
+SECONDS = "SECATEUR_LATENCY_SECONDS"
 
 
 def here(function: Callable[..., Any], *arguments: object) -> Any:
@@ -111,12 +114,21 @@ def measure_table(
     supernet: Supernet,
     target: LatencyTarget,
     *,
-    seconds: float = 50.0,
+    seconds: float | None = None,
     on_machine: OnMachine = here,
 ) -> LatencyTable:
-    """Calibrate a table for a target of this machine, or of another; store it, and say how good it is."""
+    """Calibrate a table for a target of this machine, or of another; store it, and say how good it is.
+
+    Args:
+        folder: the run.
+        supernet: gives the sizes.
+        target: how models are served.
+        seconds: about so long it may take; as the environment says, or else 50, if None.
+        on_machine: calls a function with arguments on the machine whose latency counts.
+    """
     from ..evaluation.latency.calibration import calibrate
 
+    seconds = _usual_seconds() if seconds is None else seconds
     elastic = _elastic_hidden(folder)
     with folder.writing():
         if on_machine is here:
@@ -131,6 +143,16 @@ def measure_table(
     if warning:
         folder.tell.say(f"warning: {warning}")
     return table
+
+
+def _usual_seconds() -> float:
+    told = os.environ.get(SECONDS, "50")
+    try:
+        if math.isfinite(seconds := float(told)) and seconds > 0:
+            return seconds
+    except ValueError:
+        pass
+    raise InputError(f"the environment's {SECONDS} says how long a latency table may take, got {told!r}; give seconds")
 
 
 def _elastic_hidden(folder: RunFolder) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+os.environ["SECATEUR_LATENCY_SECONDS"] = "1"  # tables of tiny models, which tests make by the dozen, need no more
 MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
 HEADS = ("sequence-classification", "question-answering", "token-classification")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -100,3 +101,10 @@ def test_a_run_without_a_supernet_has_sizes_enough(inputs, call, tmp_path):
     assert call("finetune", *inputs.project(tmp_path / "run"), "--finetune-epochs", "0.1").code == 0
     assert call("latency", tmp_path / "run", "--seconds", "1").code == 0
     assert len([*(tmp_path / "run" / "latency").glob("*.json")]) == 1
+
+
+def test_the_environment_says_how_long_a_missing_table_may_take(copied, fails, monkeypatch):
+    shutil.rmtree(copied / "latency")
+    (copied / "archive.db").unlink()
+    monkeypatch.setenv("SECATEUR_LATENCY_SECONDS", "soon")
+    assert "SECATEUR_LATENCY_SECONDS says how long a latency table may take, got 'soon'" in fails("search", copied)
