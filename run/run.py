@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 Settings = TypeVar("Settings", bound=BaseModel)
 
 _AROUND = 0.5  # minutes that imports, data, report and extraction take
+_LEAST = 0.1  # minutes of a ladder, however long fine-tuning took
 HALF = 0.5  # of the whole network's encoder: what `all` extracts the best model within
 
 
@@ -366,7 +367,7 @@ class Run:
         """Return what a ladder may take of the minutes of a run; nothing if those are not limited."""
         if minutes is None:
             return {}
-        return {"minutes": max(0.5, minutes - _AROUND - self.folder.seconds("finetune") / 60)}
+        return {"minutes": max(_LEAST, minutes - _AROUND - self.folder.seconds("finetune") / 60)}
 
     def _told(self, verb: str, model: type[Settings], settings: Mapping[str, Any]) -> Settings:
         """Return a verb's settings: those that are given now, and those that it was given before."""

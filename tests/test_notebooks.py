@@ -21,6 +21,7 @@ STAGES = {
     "finetune": {"epochs": 8, "learning_rate": 5e-3},
     "supernet": {"epochs": 6, "learning_rate": 2e-3},
     "search": {"budget": 8, "precision": "float32"},
+    "ladder": {"shares": "1/2", "steps": 5},
 }
 SMALL = {
     "SHARES": "3/4",

@@ -1,7 +1,10 @@
 """Tiny random models and a tokenizer, made from code: nothing is downloaded."""
 
+import copy
+
 import torch
 import transformers
+from secateur.supernet import Supernet
 from secateur.supernet.heads import ENDINGS
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -83,3 +86,19 @@ def padded_batch(model: PreTrainedModel) -> dict[str, torch.Tensor]:
     if getattr(model.config, "type_vocab_size", 0) > 1:
         batch["token_type_ids"] = (torch.arange(7) >= 3).long().expand(3, 7) * attention_mask
     return batch
+
+
+def with_copies(tiny: PreTrainedModel) -> PreTrainedModel:
+    """Return a copy of a tiny model of three layers whose last heads and neurons are copies of the first."""
+    model = copy.deepcopy(tiny)
+    family = Supernet(model).family
+    with torch.no_grad():
+        for layer in range(3):
+            for part in ("query", "key", "value"):
+                module = model.get_submodule(family.layer_path(layer, part))
+                module.weight[8:] = module.weight[:8]
+                module.bias[8:] = module.bias[:8]
+            module = model.get_submodule(family.layer_path(layer, "ffn_in"))
+            module.weight[6:] = module.weight[:6].repeat(3, 1)
+            module.bias[6:] = module.bias[:6].repeat(3)
+    return model

@@ -151,7 +151,7 @@ def test_a_run_may_do_without_a_search(inputs, call, tmp_path):  # noqa: F811
     stages = record(out)["stages"]
     assert {*stages} == {"finetune", "ladder"}
     assert 0 < stages["finetune"]["settings"]["epochs"] < 3
-    assert stages["ladder"]["settings"]["minutes"] == 0.5
+    assert stages["ladder"]["settings"]["minutes"] == 0.1
     assert stages["ladder"]["seconds"] < 60
     front = secateur.Run(out).front()
     assert {model.weights for model in front} == {"ladder"}

@@ -11,7 +11,7 @@ from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract, kept_layers
 from secateur.supernet.refit import WholeSums, refit
 from secateur.tests.supernet.toy import toy_task
-from secateur.tests.tiny import tiny_model
+from secateur.tests.tiny import tiny_model, with_copies
 
 
 def texts(supernet, count=120, batch_size=8):
@@ -106,19 +106,8 @@ def test_the_solution_is_that_of_the_normal_equations():
 
 def test_what_others_can_make_up_for_costs_nothing(headed):
     """Neurons and heads that are copies of kept ones: after the refit the model is the whole one."""
-    import copy
-
-    model = copy.deepcopy(headed)
+    model = with_copies(headed)
     supernet = Supernet(model)
-    with torch.no_grad():
-        for layer in range(3):
-            for part in ("query", "key", "value"):
-                module = model.get_submodule(supernet.family.layer_path(layer, part))
-                module.weight[8:] = module.weight[:8]
-                module.bias[8:] = module.bias[:8]
-            module = model.get_submodule(supernet.family.layer_path(layer, "ffn_in"))
-            module.weight[6:] = module.weight[:6].repeat(3, 1)
-            module.bias[6:] = module.bias[:6].repeat(3)
     mask = SubnetMask.from_counts(supernet.shape, [2, 2, 2], [6, 6, 6])
     small, batches = extract(model, mask), texts(supernet, 200)
     with torch.no_grad():

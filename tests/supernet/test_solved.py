@@ -1,7 +1,5 @@
 """Solved maps are checked against refits of models that were cut out, which solve block by block from texts."""
 
-import copy
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,7 @@ from secateur.supernet.products import UnitProducts, unit_products
 from secateur.supernet.refit import WholeSums, refit
 from secateur.supernet.solved import SolvedSupernet, _solve, load_products, save_products
 from secateur.tests.supernet.toy import toy_task
-from secateur.tests.tiny import tiny_model
+from secateur.tests.tiny import tiny_model, with_copies
 
 ALL = [4, 4, 4], [24, 24, 24]
 
@@ -97,17 +95,8 @@ def test_the_whole_model_is_itself(model):
 
 def test_what_others_can_make_up_for_costs_nothing(headed):
     """Neurons and heads that are sums or copies of kept ones: the subnetwork is the whole model."""
-    model = copy.deepcopy(headed)
+    model = with_copies(headed)
     supernet = Supernet(model)
-    with torch.no_grad():
-        for layer in range(3):
-            for part in ("query", "key", "value"):
-                module = model.get_submodule(supernet.family.layer_path(layer, part))
-                module.weight[8:] = module.weight[:8]
-                module.bias[8:] = module.bias[:8]
-            module = model.get_submodule(supernet.family.layer_path(layer, "ffn_in"))
-            module.weight[6:] = module.weight[:6].repeat(3, 1)
-            module.bias[6:] = module.bias[:6].repeat(3)
     solved = solved_of(model, damping=1e-7)
     mask, batch = SubnetMask.from_counts(supernet.shape, [2, 2, 2], [6, 6, 6]), sums_of(supernet, 8).batches[0]
     expected = supernet.subnet(SubnetMask.full(supernet.shape)).outputs(**batch.inputs)
