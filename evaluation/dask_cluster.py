@@ -45,6 +45,7 @@ def local_cluster(workers: int, threads: int) -> Iterator[Client]:
     """
     with (
         _quiet(),
+        _script_not_run_again(),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
@@ -58,6 +59,22 @@ def local_cluster(workers: int, threads: int) -> Iterator[Client]:
     ):
         client.register_plugin(_DeafToCtrlC())
         yield client
+
+
+@contextmanager
+def _script_not_run_again() -> Iterator[None]:
+    """Hide the program that searches from the processes that it starts.
+
+    Python's multiprocessing would run it once more in each of them: a script that is not written for that, with its
+    calls at the top, would begin its run again there.
+    """
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__file__", "__spec__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 class _DeafToCtrlC(WorkerPlugin):

@@ -191,3 +191,23 @@ def test_searches_are_not_for_torchrun(fails, run, inputs, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "`secateur search` is one process, torchrun is for" in fails("search", run)
     assert "`secateur run` is one process, torchrun is for" in fails(*inputs.run(run))
+
+
+SCRIPT = """
+import sys
+import secateur
+
+run = secateur.Run(sys.argv[1])
+run.search(budget=10, workers=2)
+print(len(run.front()), __file__)
+"""
+
+
+def test_a_plain_script_may_have_workers(copied, tmp_path):
+    """Its calls stand at its top, and are carried out once."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    done = subprocess.run([sys.executable, script, copied], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].endswith(str(script))
+    assert len(done.stdout.splitlines()) == 1
