@@ -39,9 +39,7 @@ def heard() -> None:
 def _interrupt(number: int, frame: FrameType | None) -> None:
     global _asked
     _asked = True
-    if hasattr(
-        signal, "setitimer"
-    ):  # not on Windows; a library that is being imported may swallow it, so it comes again
+    if hasattr(signal, "setitimer"):  # a library that is being imported may swallow it, so it comes again
         signal.signal(signal.SIGALRM, _interrupt)
         signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
     raise Interrupted
