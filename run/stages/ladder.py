@@ -15,12 +15,12 @@ from ...errors import InputError, unknown_name
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
 from ...evaluation.model import Home, model_of
-from ...evaluation.objectives import OBJECTIVES
+from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.weights import Weights
 from ...pruners.base import Cost
+from ...pruners.block_losses import BlockLosses
 from ...pruners.budget import best_mask
 from ...pruners.importance import IMPORTANCES
-from ...pruners.ziplm import measure
 from ...search_space import SubnetMask, UnitScores
 from ...supernet import Supernet
 from ...supernet.extraction import extract, kept_layers, put_back
@@ -49,6 +49,7 @@ from .watching import tracking
 STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
 ENCODER = "encoder_parameters"
 _SENSITIVITY = 8  # what a seed is drawn for
+_FROM_SEARCH = 3  # of its models within a rung's budget: whose sizes are tried
 _RECIPE = {"steps", "learning_rate", "batch_size", "importance"}  # the same for all rungs of a run
 
 
@@ -93,9 +94,11 @@ def ladder_stage(
 ) -> Ladder:
     """Make the rungs that are not there yet, the largest first, and return those that were asked for.
 
-    A rung begins as a cut of the smallest one above it, in the units that lose least there when the others' outgoing
-    maps are solved for anew, or that an importance ranks highest; then it learns from the fine-tuned model's
-    predictions and hidden states. Each is committed as it is done, and one that was killed goes on.
+    A rung begins as a cut of the smallest one above it: in the units that lose least there when the others' outgoing
+    maps are solved for anew, as many in each block as the blocks' losses, or the best models that a search has found,
+    say; of these cuts the one that is closest to the fine-tuned model. Or in the units that an importance ranks
+    highest. Then it learns from the fine-tuned model's predictions and hidden states. Each is committed as it is done,
+    and one that was killed goes on.
 
     Source: Kurtic et al., "ZipLM: inference-aware structured pruning of language models", NeurIPS 2023, whose gradual
     pruning gives a family of models in one run.
@@ -247,7 +250,7 @@ class _Rungs:
             report(step)
             track(step)
 
-        state = self._state(budget)
+        state = self._state(budget) / cut.key  # another cut of the same budget shares nothing with it
         with track, Stopwatch(state / "seconds", before=time.monotonic() - begin) as watch:
             model = extract(start.model, cut)
             refit(model, cut, target)
@@ -292,11 +295,20 @@ class _Rungs:
         """Return what is left of a rung's units within a budget: those that matter most."""
         cost, mask = self._costs[budget.cost], target.mask
         if self._settings.importance == BLOCKS:
-            return measure(target, cost, np.random.default_rng([self._seed, _SENSITIVITY])).best(budget.limit)
+            losses = BlockLosses.of(target, np.random.default_rng([self._seed, _SENSITIVITY]))
+            teacher, rng = self._scorer.supernet.model, np.random.default_rng([self._seed, _SENSITIVITY, 1])
+            return losses.best_cut(cost, budget.limit, teacher, self._task.kind, rng, self._found(budget))
         scores = importance_scores(self._folder, self._scorer.supernet, self._task, self._settings.importance)
         left = UnitScores(scores.heads * mask.heads, scores.neurons * mask.neurons, scores.comparable)
         found = best_mask(target.whole.shape, left, cost, budget.limit)
         return SubnetMask(found.heads & mask.heads, found.neurons & mask.neurons, found.hidden)
+
+    def _found(self, budget: Budget) -> list[SubnetMask]:
+        """Return the best networks within a budget that searches have found."""
+        cost, limit = self._costs[budget.cost], budget.limit
+        rows = self._archive.evaluations(split=SELECTION, weights=(Weights.SUPERNET, Weights.SOLVED, Weights.STANDARD))
+        within = [one for one in rows if cost(one.mask) <= limit]
+        return [one.mask for one in sorted(within, key=lambda one: one.values[ERROR])[:_FROM_SEARCH]]
 
 
 def _shown(folder: RunFolder, archive: Archive, rungs: _Rungs, budgets: Sequence[Budget], home: Home | None) -> Ladder:

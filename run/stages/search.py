@@ -12,7 +12,7 @@ from ...evaluation.farm import Farm
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...evaluation.weights import Weights
-from ...pruners.ziplm import measured
+from ...pruners.block_losses import BlockLosses
 from ...search_space import SPACES, SearchSpace, SubnetMask
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
@@ -147,6 +147,6 @@ def _first_points(
         return np.array([space.uniform_cut(share) for share in shares])
     cost = OBJECTIVES[next(name for name in names if name != ERROR)](supernet, table).of
     whole = cost(SubnetMask.full(supernet.shape))
-    found = measured(supernet, task, cost, np.random.default_rng([folder.project.seed, _BLOCKS]))
+    found = BlockLosses.on(supernet, task, np.random.default_rng([folder.project.seed, _BLOCKS])).allocations(cost)
     smallest = float(found.costs.min())
     return np.array([space.nearest(found.best(max(share * whole, smallest))) for share in shares])

@@ -7,7 +7,7 @@ import pytest
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.objectives import encoder_parameters
-from secateur.pruners.ziplm import measured
+from secateur.pruners.block_losses import BlockLosses
 from secateur.run.folder import RunFolder
 from secateur.run.project import load_supernet, open_supernet, open_task
 from secateur.search_space import UnitScores
@@ -75,7 +75,8 @@ def test_a_warm_start_from_blocks_asks_what_their_errors_say(copied, searcher):
         asked = {one.key for one in archive.evaluations(split="selection") if one.asked}
     folder = RunFolder.open(copied)
     (supernet, space), task = open_supernet(folder), open_task(folder)
-    found = measured(supernet, task, encoder_parameters(supernet).of, np.random.default_rng([0, 7]))
+    losses = BlockLosses.on(supernet, task, np.random.default_rng([0, 7]))
+    found = losses.allocations(encoder_parameters(supernet).of)
     whole = supernet.shape.encoder_parameters
     masks = [space.mask(space.nearest(found.best(share * whole))) for share in (1, 2 / 3, 1 / 3)]
     assert masks[0].is_full

@@ -6,9 +6,9 @@ import torch
 from secateur.evaluation.latency.table import LatencyParts, Part
 from secateur.evaluation.latency.target import LatencyTarget
 from secateur.pruners import make_pruner
+from secateur.pruners.block_losses import BlockLosses
 from secateur.pruners.calibration import calibration_batches
 from secateur.pruners.sensitivity import moved_outputs
-from secateur.pruners.ziplm import measure
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.refit import WholeSums
@@ -30,7 +30,7 @@ def test_any_number_of_budgets_at_once(headed):
     def cost(mask):
         return mask.encoder_parameters(supernet.shape) / full.encoder_parameters(supernet.shape)
 
-    found = measure(sums_of(supernet), cost, np.random.default_rng(1))
+    found = BlockLosses.of(sums_of(supernet), np.random.default_rng(1)).allocations(cost)
     at = [found.within(share) for share in SHARES]
     assert found.best(1.0) == full
     assert found.losses[at[-1]] == 0
@@ -46,7 +46,7 @@ def test_budgets_of_a_latency_table_drop_what_costs_but_for_being_there(tiny_mod
         target=LatencyTarget(machine="here", threads=1, batch_size=1, sequence_length=8),
         hidden_sizes=(16,), base=(0.5,), attention=(part,), ffn=(part,),
     )  # fmt: skip
-    found = measure(sums_of(supernet), table.predict, np.random.default_rng(1))
+    found = BlockLosses.of(sums_of(supernet), np.random.default_rng(1)).allocations(table.predict)
     for limit, dropped in ((6.6, 0), (5.6, 1), (3.6, 3), (1.6, 5)):
         mask = found.best(limit)
         assert table.predict(mask) <= limit
