@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -43,7 +44,11 @@ def print_json(facts: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> None:
     """Print an object, or a list of them, as JSON: rounded, with the version of the schema in each."""
     several = not isinstance(facts, Mapping)
     stamped = [{"schema": SCHEMA, **rounded(one)} for one in (facts if several else [facts])]
-    out.print_json(data=stamped if several else stamped[0])
+    text = json.dumps(stamped if several else stamped[0], indent=2, ensure_ascii=False)
+    if out.is_terminal:
+        out.print_json(text, ensure_ascii=False)
+    else:  # nothing is coloured there, which takes longer than all else
+        print(text, file=out.file)
 
 
 class Ticker:

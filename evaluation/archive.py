@@ -8,6 +8,7 @@ import sqlite3
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -292,14 +293,10 @@ def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | 
     values: dict[int, dict[str, float]] = {row[0]: {} for row in rows}
     for identity, name, value in numbers:
         values[identity][name] = math.nan if value is None else value
-    masks: dict[str, SubnetMask] = {}
-    for row in rows:
-        if row[1] not in masks:
-            masks[row[1]] = SubnetMask.from_json(_unpack(row[-1]))
     return [
         Evaluation(
             key=key,
-            mask=masks[key],
+            mask=_mask(packed),
             x=None if x is None else tuple(_unpack(x)),
             space=space,
             method=method,
@@ -311,7 +308,7 @@ def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | 
             weights=weights,
             recipe=json.loads(recipe),
         )
-        for identity, key, x, space, method, seed, split, seconds, asked, weights, recipe, _ in rows
+        for identity, key, x, space, method, seed, split, seconds, asked, weights, recipe, packed in rows
     ]
 
 
@@ -319,6 +316,12 @@ def _matrix(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> np.
     """Return `(n, m)`, NaN where an evaluation lacks an objective."""
     rows = [[evaluation.values.get(name, math.nan) for name in objectives] for evaluation in evaluations]
     return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
+
+
+@lru_cache(4096)
+def _mask(packed: bytes) -> SubnetMask:
+    """Read a mask; a page or a table asks for the same ones a dozen times."""
+    return SubnetMask.from_json(_unpack(packed))
 
 
 def _pack(data: Any) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ..evaluation.archive import Archive
@@ -29,16 +29,31 @@ def judged(folder: RunFolder, models: Iterable[Model]) -> list[Model]:
 
 def constant_note(folder: RunFolder, selection: float, report: float | None) -> str | None:
     """Say of a model with these errors that it is no better than a constant answer; None if it is."""
-    held = stored_yardstick(folder)
+    return _note(stored_yardstick(folder), selection, report)
+
+
+def _note(held: Yardstick, selection: float, report: float | None) -> str | None:
     if not held.is_constant(selection, report):
         return None
     splits = f"{held.constant:.4f} on the selection and {held.constant_report:.4f} on the report split"
     return f"{CONSTANT}, whose error is {splits}"
 
 
+def without_constants(models: Sequence[Model]) -> tuple[list[Model], tuple[str, ...]]:
+    """Leave out models that are no better than a constant answer, and say so; all stay if none is better."""
+    better = [model for model in models if not model.constant]
+    gone = len(models) - len(better)
+    if not better or not gone:
+        return list(models), ()
+    return better, (
+        f"{gone} of {len(models)} models of this front {'is' if gone == 1 else 'are'} {CONSTANT}: left out",
+    )
+
+
 def notes_of(folder: RunFolder, archive: Archive, models: Iterable[Model]) -> tuple[str, ...]:
     """Say what must be known of models: that nothing was learnt, and what those that are marked are no better than."""
-    marked = (constant_note(folder, m.error_selection, m.error_report) for m in models)
+    held = stored_yardstick(folder)
+    marked = (_note(held, m.error_selection, m.error_report) for m in models)
     note = next((f"{MARK} {note}" for note in marked if note is not None), None)
     return tuple(line for line in (nothing_learnt(folder, archive), note) if line is not None)
 

@@ -14,7 +14,7 @@ from ..evaluation.weights import Weights
 from .choice.front import Front, front_models, open_archive, whole_model, within_shares
 from .choice.pick import Answer, pick
 from .choice.stored import stored_candidates
-from .constant import judged, notes_of
+from .constant import judged, notes_of, without_constants
 from .folder import RunFolder
 from .memory import given, merged, remembered
 from .settings.all import AllSettings
@@ -235,7 +235,7 @@ class Run:
         return table_of(self.folder, encoder, part(told, LatencySettings), told.seconds, again=told.again)
 
     def front(self, against: str = "encoder_parameters", **settings: Any) -> Front:
-        """Return the front of the error against a cost, the most accurate first.
+        """Return the front of the error against a cost, the most accurate first, without models that say nothing.
 
         Args:
             against: the cost.
@@ -244,15 +244,17 @@ class Run:
         told = made(FrontSettings, {"against": against, **settings})
         with self.archive() as archive:
             titles: list[str] = []
+            left_out: tuple[str, ...] = ()
             if told.shares is None:
-                models = front_models(archive, against, told.weights, self)
+                found = judged(self.folder, front_models(archive, against, told.weights, self))
+                models, left_out = without_constants(found)
             else:
                 shares = {parse_shares(part)[0]: part.strip() for part in told.shares.split(",")}  # as it was written
                 whole = whole_model(archive, told.weights, self)
-                models = [whole, *within_shares(archive, whole, against, [*shares], told.weights)]
+                found = [whole, *within_shares(archive, whole, against, [*shares], told.weights)]
+                models = judged(self.folder, found)
                 titles = ["all", *shares.values()]
-            models = judged(self.folder, models)
-            notes = notes_of(self.folder, archive, models)
+            notes = (*notes_of(self.folder, archive, models), *left_out)
         return Front(models, f"{self.folder.project.task}: {self.path.name}", against, notes, titles)
 
     def pick(self, **settings: Any) -> Answer:

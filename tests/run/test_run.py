@@ -56,6 +56,24 @@ def test_a_front_is_a_sequence_that_notebooks_can_show(finished, call):  # noqa:
     assert len(axes.lines) == 2
 
 
+def test_what_says_nothing_is_not_on_the_front(copied, call):  # noqa: F811
+    """Held against a constant answer that is as good as its smallest model; and one that is better than all."""
+    every = secateur.Run(copied).front()
+    assert len(every) > 1
+    path = copied / "run.json"
+    record = json.loads(path.read_text())
+    held = every[-1].error_selection
+    record["data"]["yardstick"] |= {"constant": held, "constant_report": 1.0}
+    path.write_text(json.dumps(record))
+    better = secateur.Run(copied).front()
+    assert [model.key for model in better] == [model.key for model in every if model.error_selection < held]
+    assert f"{len(every) - len(better)} of {len(every)} models of this front" in better.notes[-1]
+    assert "left out" in call("front", copied).out
+    record["data"]["yardstick"]["constant"] = 0.0
+    path.write_text(json.dumps(record))
+    assert len(secateur.Run(copied).front()) == len(every)
+
+
 def test_a_model_ships_itself(copied, tmp_path):  # noqa: F811
     front = secateur.Run(copied).front()
     done = front[0].extract(tmp_path / "model")
