@@ -17,6 +17,17 @@ MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with project
 HEADS = ("sequence-classification", "question-answering", "token-classification")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def equal_memory() -> Iterator[None]:
+    """The memory of a process that serves a tiny model is Python's and its libraries', whatever the model's sizes.
+
+    So a process measures it once for each class and target, not for each model that a test chooses.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("secateur.evaluation.serving._sizes", lambda model: ())
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_models() -> dict[str, PreTrainedModel]:
     """One per layout (see `secateur.tests.tiny`); tests must leave them as they are."""

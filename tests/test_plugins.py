@@ -14,6 +14,7 @@ import pytest
 from secateur.evaluation.archive import Archive
 
 from .cli.conftest import FINETUNE, SUPERNET, sentences, write_csv
+from .once import made_once
 
 # All commands in one process: importing torch takes long.
 COMMANDS = """
@@ -40,16 +41,14 @@ tiny_tokenizer().save_pretrained(sys.argv[1])
 """
 
 
-@pytest.fixture(scope="module")
-def outside(tmp_path_factory):
-    """A folder on the path where a package is installed that adds one of each kind."""
-    folder = tmp_path_factory.mktemp("outside")
+def installed(folder: Path) -> None:
+    """Make a folder on the path where a package is installed that adds one of each kind."""
+    folder.mkdir()
     shutil.copyfile(Path(__file__).with_name("plugin.py"), folder / "my_plugin.py")
     about = folder / "my_plugin-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-plugin\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[secateur.plugins]\nmine = my_plugin\n")
-    return folder
 
 
 def started(outside, *arguments) -> str:
@@ -61,9 +60,9 @@ def started(outside, *arguments) -> str:
     return done.stdout
 
 
-@pytest.fixture(scope="module")
-def run(outside):
-    """A run of the family from outside, searched over the objective and for the runtime from outside, and pruned."""
+def searched(outside: Path) -> None:
+    """Make a run of the family from outside, searched over the objective and for the runtime from there, and pruned."""
+    installed(outside)
     out, base, data = (outside / name for name in ("run", "base", "data"))
     started(outside, "-c", MODEL, base)
     for split, count, seed in (("train", 128, 0), ("validation", 48, 1)):
@@ -87,7 +86,21 @@ def run(outside):
     commands = json.dumps([[str(word) for word in command] for command in everything])
     done = json.loads(started(outside, "-c", COMMANDS, commands).splitlines()[-1])
     assert [code for code, *_ in done] == [0] * len(done), done
-    return out, [text for _, text, _ in done]
+    (outside / "texts.json").write_text(json.dumps([text for _, text, _ in done]))
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory) -> Path:
+    """A folder where a package is installed that adds one of each kind, with a run that uses them all."""
+    # A copy, for a process must not find it locked by another one that reads it just now.
+    made = made_once(tmp_path_factory, "plugin", searched)
+    return shutil.copytree(made, tmp_path_factory.mktemp("plugin") / "outside")
+
+
+@pytest.fixture(scope="module")
+def run(outside):
+    """The run, and what each command printed."""
+    return outside / "run", json.loads((outside / "texts.json").read_text())
 
 
 def test_an_objective(run):
@@ -130,7 +143,6 @@ def test_a_trained_pruner_with_settings_of_its_own(run):
     assert "passes after the halving" in prune_help
 
 
-@pytest.mark.usefixtures("run")
 def test_a_family(outside):
     record = json.loads((outside / "small" / "config.json").read_text())
     assert record["model_type"] == "secateur-mybert"

@@ -43,6 +43,10 @@ while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(environment)
+        if os.isatty(1):  # the command line looks for a terminal when it is imported
+            for name in [name for name in sys.modules if name.startswith("secateur.cli")]:
+                del sys.modules[name]
+            from secateur.cli import run_command
         code = 99
         try:
             code = run_command(command)
@@ -88,14 +92,10 @@ class Launcher:
 
     def run(self, command: list[str], moment: Callable[[], bool] | None = None) -> int:
         """Run a command, kill it when its moment has come, and return its exit code: -9 if it was killed."""
-        with socket.socket(socket.AF_UNIX) as connection, self.log.open("a") as log, open(os.devnull) as nothing:
-            connection.connect(self._address)
-            message = json.dumps([command, os.getcwd(), dict(os.environ)])
-            socket.send_fds(connection, [message.encode()], [nothing.fileno(), log.fileno(), log.fileno()])
-            answer = b""
-            while not answer.endswith(b" "):
-                answer += connection.recv(1)
-            child = int(answer)
+        with self.log.open("a") as log, open(os.devnull) as nothing:
+            files = [nothing.fileno(), log.fileno(), log.fileno()]
+            connection, child = self._start(command, os.getcwd(), dict(os.environ), files)
+        with connection:
             while moment is not None and _alive(child):
                 if moment():
                     with suppress(ProcessLookupError):  # it came to its end just now
@@ -103,6 +103,23 @@ class Launcher:
                     break
                 time.sleep(0.001)
             return int(connection.makefile().read())
+
+    def on_terminal(
+        self, command: list[str], folder: Path, environment: dict[str, str], terminal: int
+    ) -> socket.socket:
+        """Start a command with a terminal as its files, and return what its exit code can be read from at its end."""
+        return self._start(command, str(folder), environment, [terminal] * 3)[0]
+
+    def _start(
+        self, command: list[str], folder: str, environment: dict[str, str], files: list[int]
+    ) -> tuple[socket.socket, int]:
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(self._address)
+        socket.send_fds(connection, [json.dumps([command, folder, environment]).encode()], files)
+        answer = b""
+        while not answer.endswith(b" "):
+            answer += connection.recv(1)
+        return connection, int(answer)
 
     def program(self, folder: Path) -> Path:
         """Write a `secateur` that runs here into a folder; return the folder, for a PATH."""

@@ -18,33 +18,32 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 WIDTHS = (80, 200, 48)
 
 
-def shown(columns: int, folder, *arguments: str) -> list[str]:
-    """Return the lines that a command prints on a terminal of that many columns and 24 lines."""
+@pytest.fixture(scope="module")
+def shown(launcher):
+    """Gives the lines that a command prints on a terminal of so many columns and 24 lines."""
     import fcntl  # here: the file can be imported on Windows, too
     import pty
     import termios
 
-    leader, follower = pty.openpty()
-    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "secateur", *arguments],
-        cwd=folder,
-        env=environment | {"TERM": "xterm-256color"},
-        stdin=follower,
-        stdout=follower,
-        stderr=follower,
-    )
-    os.close(follower)
-    text = b""
-    try:
-        while piece := os.read(leader, 1 << 16):
-            text += piece
-    except OSError:  # the other end was closed
-        pass
-    os.close(leader)
-    assert process.wait() == 0, text.decode()
-    return CONTROL.sub("", text.decode()).splitlines()
+    def run(columns: int, folder, *arguments: str) -> list[str]:
+        leader, follower = pty.openpty()
+        fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment["TERM"] = "xterm-256color"
+        started = launcher.on_terminal([*arguments], folder, environment, follower)
+        os.close(follower)
+        text = b""
+        try:
+            while piece := os.read(leader, 1 << 16):
+                text += piece
+        except OSError:  # the other end was closed
+            pass
+        os.close(leader)
+        with started, started.makefile() as code:
+            assert int(code.read()) == 0, text.decode()
+        return CONTROL.sub("", text.decode()).splitlines()
+
+    return run
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +64,7 @@ def whole(lines: list[str], columns: int) -> str:
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_front(finished, models, columns):
+def test_front(finished, models, columns, shown):
     text = whole(shown(columns, finished.parent, "front", finished.name, "--against", "latency_ms"), columns)
     assert re.search(r"\bms\b", text)  # the cost that was asked for
     text = whole(shown(columns, finished.parent, "front", finished.name), columns)
@@ -82,7 +81,7 @@ def test_front(finished, models, columns):
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_pick(finished, columns):
+def test_pick(finished, columns, shown):
     budgets = ["--memory-mb", "10000", "--macs", "1e9", "--disk-mb", "1000"]
     lines = shown(columns, finished.parent, "pick", finished.name, *budgets, "--as-measured")
     command = lines.pop()
@@ -95,7 +94,7 @@ def test_pick(finished, columns):
 
 
 @pytest.mark.parametrize("columns", WIDTHS)
-def test_shares_label_their_rows(finished, columns):
+def test_shares_label_their_rows(finished, columns, shown):
     lines = shown(columns, finished.parent, "front", finished.name, "--shares", "3/4,1/2,1/2")
     text = whole(lines, columns)
     labels = [line.split()[0] for line in text.splitlines() if line.startswith(("all", "3/4", "1/2"))]
@@ -103,7 +102,7 @@ def test_shares_label_their_rows(finished, columns):
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_a_search_ends_with_the_front_and_what_comes_next(finished, models, columns):
+def test_a_search_ends_with_the_front_and_what_comes_next(finished, models, columns, shown):
     search = ["search", finished.name, "--search-budget", "8", "--search-precision", "float32"]
     lines = shown(columns, finished.parent, *search)
     assert lines[0] == f"search: complete, in {finished.name}/archive.db"
@@ -113,7 +112,7 @@ def test_a_search_ends_with_the_front_and_what_comes_next(finished, models, colu
 
 
 @pytest.mark.parametrize("columns", [80, 200])
-def test_compare_latency_and_report(finished, columns):
+def test_compare_latency_and_report(finished, columns, shown):
     text = whole(shown(columns, finished.parent, "compare", finished.name, "--no-refit"), columns)
     assert re.search(r"^nas \(\w+\) +", text, re.MULTILINE)
     assert "the lowest selection error within each budget" in text

@@ -1,5 +1,7 @@
 """What every searcher must do, run over the registry."""
 
+import copy
+import functools
 import importlib.util
 import subprocess
 import sys
@@ -52,6 +54,18 @@ def run(searcher, asks, batch=3, evaluate=problem):
     return np.concatenate(asked)
 
 
+@functools.cache
+def first_run(name):
+    """The points of a method's own that several tests begin with, and the searcher that asked them."""
+    searcher = make(name)
+    return run(searcher, rounds(name)), searcher
+
+
+def experienced(name):
+    """A searcher of one's own after its rounds."""
+    return copy.deepcopy(first_run(name)[1])
+
+
 @every_searcher
 def test_points_are_whole_numbers_in_the_box_and_new(name):
     searcher = make(name)
@@ -77,7 +91,7 @@ def test_starts_with_the_largest_smallest_and_middle_point(name):
 @every_searcher
 def test_same_seed_same_points_other_seed_other_points(name):
     np.random.seed(1)
-    first = run(make(name), rounds(name))
+    first, _ = first_run(name)
     np.random.seed(2)  # the global generator decides nothing
     again = run(make(name), rounds(name))
     assert np.array_equal(first, again)
@@ -86,8 +100,7 @@ def test_same_seed_same_points_other_seed_other_points(name):
 
 @every_searcher
 def test_a_restored_searcher_goes_on_alike(name):
-    searcher = make(name)
-    run(searcher, rounds(name))
+    searcher = experienced(name)
     under_way = searcher.ask(2)
     state = searcher.state()
     assert state == searcher.state()
@@ -111,8 +124,7 @@ print(run(searcher, 2, 1).tolist())
 
 @every_searcher
 def test_a_new_process_goes_on_alike(name, tmp_path):
-    searcher = make(name)
-    run(searcher, rounds(name))
+    searcher = experienced(name)
     (tmp_path / "state").write_bytes(searcher.state())
     (tmp_path / "tests_helper.py").write_text(Path(__file__).read_text())
     (tmp_path / "go.py").write_text(CONTINUE)
@@ -204,7 +216,7 @@ def test_units_of_an_objective_do_not_matter(name):
     if name in MODEL_BASED:
         pytest.skip("a fit by gradients ends elsewhere for another rounding")
     in_other_units = run(make(name), rounds(name), evaluate=lambda xs: problem(xs) * [2.0**-12, 2.0**20])
-    assert np.array_equal(run(make(name), rounds(name)), in_other_units)
+    assert np.array_equal(first_run(name)[0], in_other_units)
 
 
 @every_searcher
@@ -225,8 +237,7 @@ def test_an_exhausted_box(name):
 
 @every_searcher
 def test_many_at_once_without_duplicates(name):
-    searcher = make(name)
-    run(searcher, rounds(name))
+    searcher = experienced(name)
     xs = searcher.ask(4 if name in MODEL_BASED else 45)
     assert len(np.unique(xs, axis=0)) == len(xs)
 
