@@ -45,9 +45,7 @@ def without_constants(models: Sequence[Model]) -> tuple[list[Model], tuple[str, 
     gone = len(models) - len(better)
     if not better or not gone:
         return list(models), ()
-    return better, (
-        f"{gone} of {len(models)} models of this front {'is' if gone == 1 else 'are'} {CONSTANT}: left out",
-    )
+    return better, (f"left out of {len(models)} models of this front: {gone}, {CONSTANT}",)
 
 
 def notes_of(folder: RunFolder, archive: Archive, models: Iterable[Model]) -> tuple[str, ...]:
