@@ -19,8 +19,8 @@ from ..run.settings.prune import PruneSettings
 from ..run.settings.recovery import RecoverOptions
 from ..run.settings.search import FarmSettings, SearchSettings, StandardSettings
 from ..run.settings.ship import ExportSettings, ExtractSettings
-from ..run.settings.training import TrackingSettings
-from ..supernet.training.settings import FinetuneSettings, SupernetSettings
+from ..run.settings.training import FinetuneOptions, TrackingSettings
+from ..supernet.training.settings import SupernetSettings
 from .options import ARGUMENT
 
 
@@ -41,7 +41,7 @@ class JsonOption(Settings):
 class FinetuneCommand(ProjectSettings, TrackingSettings):
     """Make a run folder and fine-tune its model; a model that is fine-tuned already is taken as it is."""
 
-    finetune: FinetuneSettings = FinetuneSettings()
+    finetune: FinetuneOptions = FinetuneOptions()
 
 
 class SupernetCommand(TrackingSettings, OfRun):
@@ -178,7 +178,7 @@ class RunCommand(ProjectSettings, FarmSettings, TrackingSettings, AllSettings):
 
     model: Annotated[str | None, _described("model")] = None  # pyright: ignore[reportIncompatibleVariableOverride]
     task: Annotated[str | None, _described("task")] = None  # pyright: ignore[reportIncompatibleVariableOverride]
-    finetune: FinetuneSettings = FinetuneSettings()
+    finetune: FinetuneOptions = FinetuneOptions()
     supernet: SupernetSettings = SupernetSettings()
     search: SearchSettings = SearchSettings()
     standard: StandardSettings = StandardSettings()

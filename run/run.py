@@ -27,7 +27,7 @@ from .settings.project import ProjectSettings
 from .settings.prune import PruneVerb
 from .settings.search import FarmSettings, SearchVerb
 from .settings.ship import ExportSettings, ExtractSettings
-from .settings.training import FinetuneVerb, SupernetVerb
+from .settings.training import FinetuneOptions, FinetuneVerb, SupernetVerb
 from .telling import SILENT, Teller
 
 if TYPE_CHECKING:
@@ -139,9 +139,8 @@ class Run:
         """Fine-tune the model; a model that is fine-tuned already is taken as it is.
 
         Args:
-            **settings: fields of FinetuneSettings; `report_to`.
+            **settings: fields of FinetuneOptions; `report_to`.
         """
-        from ..supernet.training.settings import FinetuneSettings
         from ..supernet.training.tracking import parse_trackers
         from .processes import first_process_first, joined_processes
         from .stages.finetune import finetune_stage
@@ -150,7 +149,7 @@ class Run:
         with joined_processes():
             with first_process_first():
                 task = self.task()
-            finetune_stage(self.folder, task, part(told, FinetuneSettings), parse_trackers(told.report_to))
+            finetune_stage(self.folder, task, part(told, FinetuneOptions), parse_trackers(told.report_to))
 
     def train_supernet(self, **settings: Any) -> None:
         """Train all subnetworks together.

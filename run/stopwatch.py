@@ -1,10 +1,13 @@
-"""One clock for the seconds that a job takes over all its attempts."""
+"""One clock for the seconds that a job takes over all its attempts, and for those of a step."""
 
 from __future__ import annotations
 
+import statistics
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -56,3 +59,15 @@ class Stopwatch:
             ended = self._ended.wait(_EVERY)
             with suppress(InputError):  # a full disk, of which the job itself will tell
                 replace_text(self._path, repr(self.seconds))
+
+
+def pace_of(train: Callable[[Callable[[object], None]], None]) -> float:
+    """Return the seconds of a training's step: the median, without the first one, which prepares others.
+
+    Args:
+        train: some steps; calls what it is given after each.
+    """
+    times = [time.monotonic()]
+    train(lambda _: times.append(time.monotonic()))
+    seconds = [after - before for before, after in pairwise(times)]
+    return statistics.median(seconds[1:] or seconds)

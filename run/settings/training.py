@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from pydantic import Field
 
-from ...supernet.training.settings import FinetuneSettings, SupernetSettings
+from ...supernet.training.settings import FinetuneSettings, SupernetSettings, TrainingSettings
 from .base import Settings
+
+_EPOCHS, _MOST = 3.0, 10.0
+# Of a few thousand texts three passes leave a small model unlearnt, and all that is cut from it.
+_STEPS = 500
 
 
 class TrackingSettings(Settings):
@@ -19,7 +24,25 @@ class TrackingSettings(Settings):
     ] = None
 
 
-class FinetuneVerb(FinetuneSettings, TrackingSettings):
+class FinetuneOptions(TrainingSettings):
+    """How a pre-trained model is fine-tuned."""
+
+    epochs: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description=f"passes over the training split; if not given {_EPOCHS:g}, or of few texts as many as "
+            f"{_STEPS} steps take, at most {_MOST:g}",
+        ),
+    ] = None
+
+    def recipe(self, texts: int) -> FinetuneSettings:
+        """Return the training of a split of so many texts."""
+        usual = max(_EPOCHS, min(_MOST, _STEPS / math.ceil(texts / self.batch_size)))
+        return FinetuneSettings(**{**self.model_dump(), "epochs": self.epochs or usual})
+
+
+class FinetuneVerb(FinetuneOptions, TrackingSettings):
     """What `Run.finetune` takes."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from ..folder import RunFolder
 from ..project import load_supernet, open_task
 from ..scores import report_errors
 from ..settings.recovery import RecoverOptions
-from ..stopwatch import Stopwatch
+from ..stopwatch import Stopwatch, pace_of
 
 _PROBED = 4  # steps that tell how long one takes, the first not counted
 _FITTED = 256  # texts that the maps of narrower states are fitted on
@@ -180,10 +179,8 @@ def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) 
 
 def _pace(model: PreTrainedModel, task: Task, teacher: Teacher, settings: RecoverOptions, count: int) -> float:
     """Return the seconds of a step, found on a copy of the model."""
-    times = [time.monotonic()]
     recipe = _recipe(settings, task, count)
-    distil(copy.deepcopy(model), task, teacher, recipe, seed=0, report=lambda _: times.append(time.monotonic()))
-    return statistics.median(np.diff(times)[1:] if len(times) > 2 else np.diff(times))
+    return pace_of(lambda tick: distil(copy.deepcopy(model), task, teacher, recipe, seed=0, report=tick))
 
 
 def recovery_line(folder: RunFolder, done: Recovered) -> str:

@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import math
 import shutil
-import statistics
-import time
-
-import numpy as np
 
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.finetuning import finetune as train
-from ...supernet.training.settings import FinetuneSettings
 from ...tasks import Task
 from ..folder import RunFolder
 from ..processes import is_first_process
 from ..project import model_source, start_model
+from ..settings.training import FinetuneOptions
+from ..stopwatch import pace_of
 from ..telling import duration
 from .watching import tracking, watched
 
 _PROBED = 6  # steps that tell how long one takes, the first not counted
 
 
-def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings, trackers: tuple[str, ...] = ()) -> None:
+def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, trackers: tuple[str, ...] = ()) -> None:
     """Write `finetuned/`, unless it is complete."""
+    settings = told.recipe(len(task.train))
     if folder.stage_is_done("finetune", settings):
         folder.tell.say(f"finetune: complete, in {folder.finetuned}")
         return
@@ -41,18 +39,17 @@ def finetune_stage(folder: RunFolder, task: Task, settings: FinetuneSettings, tr
     folder.tell.say(f"finetune: {duration(folder.seconds('finetune'))}, in {folder.finetuned}")
 
 
-def epochs_within(folder: RunFolder, task: Task, settings: FinetuneSettings, minutes: float) -> float:
+def epochs_within(folder: RunFolder, task: Task, told: FinetuneOptions, minutes: float) -> float:
     """Return how many passes over the training split fit into so many minutes, at most those of the settings.
 
     A few steps of a copy tell how long one takes.
     """
+    settings = told.recipe(len(task.train))
     if folder.record["facts"]["taken_for"] != "pre-trained":
         return settings.epochs
     per_epoch = math.ceil(len(task.train) / settings.batch_size)
-    times = [time.monotonic()]
     few = settings.model_copy(update={"epochs": min(settings.epochs, _PROBED / per_epoch)})
-    train(start_model(folder, task), task, few, seed=0, report=lambda _: times.append(time.monotonic()))
-    pace = statistics.median(np.diff(times)[1:] if len(times) > 2 else np.diff(times))
+    pace = pace_of(lambda tick: train(start_model(folder, task), task, few, seed=0, report=tick))
     epochs = max(1, int(60 * minutes / pace)) / per_epoch
     if epochs >= settings.epochs:
         return settings.epochs

@@ -67,7 +67,7 @@ def test_the_same_command_again_recomputes_nothing(copied, inputs, call):
 
 def test_front_prints_json(finished, call):
     points = front_of(call, finished)
-    assert len(points) >= 3
+    assert len(points) >= 2
     wanted = {"key", "heads", "neurons", "hidden", "error_selection", "error_report", "latency_ms", *COSTS}
     for point in points:
         assert wanted <= set(point)
@@ -76,7 +76,7 @@ def test_front_prints_json(finished, call):
         assert all(isinstance(point[name], int) for name in ("parameters", "encoder_parameters", "macs", "hidden"))
     assert points == sorted(points, key=lambda point: point["error_selection"])
     assert points[0]["error_report"] < 0.2  # it has learned something
-    assert points[-1]["encoder_parameters"] == 0
+    assert points[-1]["encoder_parameters"] > 0  # the network without layers says the same of every text
 
 
 @pytest.mark.parametrize("cost", COSTS)
@@ -291,7 +291,9 @@ def test_parquet_in_the_large_space(inputs, call, tmp_path):
 def test_a_fine_tuned_model_in_the_layer_space(finished, inputs, call, tmp_path):
     command = inputs.run(tmp_path / "run", model=finished / "finetuned")
     assert call(*command, *SHORT, "--supernet-space", "layer", "--search-searcher", "local").code == 0
-    assert {tuple(point["heads"]) for point in front_of(call, tmp_path / "run")} & {(4, 4, 4), (0, 4, 4), (0, 0, 0)}
+    kept = {count for point in front_of(call, tmp_path / "run") for count in point["heads"]}
+    assert 4 in kept
+    assert kept <= {0, 4}
 
 
 def test_mnli_reports_on_two_sets(inputs, call, tmp_path):
