@@ -39,7 +39,8 @@ class FinetuneOptions(TrainingSettings):
     def recipe(self, texts: int) -> FinetuneSettings:
         """Return the training of a split of so many texts."""
         usual = max(_EPOCHS, min(_MOST, _STEPS / math.ceil(texts / self.batch_size)))
-        return FinetuneSettings(**{**self.model_dump(), "epochs": self.epochs or usual})
+        shared = self.model_dump(include=set(FinetuneSettings.model_fields))
+        return FinetuneSettings(**{**shared, "epochs": self.epochs or usual})
 
 
 class FinetuneVerb(FinetuneOptions, TrackingSettings):

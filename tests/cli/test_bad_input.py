@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 from secateur.cli import run_command
+from secateur.evaluation.archive import Archive
 from secateur.searchers import SEARCHERS
 
 from .conftest import SEARCH, archive_rows, message_of, record, sentences, write_csv
@@ -230,17 +231,19 @@ def test_long_texts_are_cut_counted_and_told(call, inputs, out, tmp_path):
 
 
 @pytest.mark.parametrize(("command", "options"), [("pick", ["--as-measured"]), ("extract", [])])
-def test_an_impossible_budget_names_the_nearest(fails, call, finished, command, options):
+def test_an_impossible_budget_names_the_nearest(fails, finished, command, options):
+    """Be it no better than a constant answer."""
+    with Archive(finished / "archive.db") as archive:
+        models = archive.evaluations(split="report", weights="supernet")
     for name in ("latency_ms", "parameters", "macs"):
-        points = json.loads(call("front", finished, "--json", "--against", name).out)
-        nearest = min(points, key=lambda point: point[name])
+        nearest = min(models, key=lambda one: one.values[name])
         message = fails(command, finished, f"--{name.replace('_', '-')}", 1e-3, *options)
         start, number = message.rsplit(" ", 1)
-        assert start == f"no evaluated model keeps {name} <= 0.001; the nearest is {nearest['key']} with {name}"
+        assert start == f"no evaluated model keeps {name} <= 0.001; the nearest is {nearest.key} with {name}"
         if (name, command) == ("latency_ms", "extract"):
             assert float(number) > 0  # measured here and now
         else:
-            assert number == f"{nearest[name]:.6g}"
+            assert number == f"{nearest.values[name]:.6g}"
     message = fails(command, finished, "--error", 1e-9, "--encoder-parameters", 1e-9, *options)
     expected = r"no evaluated model keeps encoder_parameters <= 1e-09 and error <= 1e-09; the nearest is \w{16} with "
     assert re.match(expected + r"encoder_parameters \S+ and error \S+$", message)

@@ -117,10 +117,10 @@ def test_a_killed_ladder_ends_as_if_nothing_had_happened(run, tmp_path, launcher
     # The same number of threads for both, so that they agree bit for bit.
     assert launcher.run([*map(str, ("ladder", run, *slow))]) == 0, launcher.log.read_text()
     for reached in (
-        "ladder.state/*/training/step-*",
+        "ladder.state/*/*/training/step-*",
         "ladder/*",
-        "ladder.state/*/seconds",
-        "ladder.state/*-1*/training/step-*",
+        "ladder.state/*/*/seconds",
+        "ladder.state/*-1*/*/training/step-*",
     ):
         begun = [*killed.glob(reached)]
         code = launcher.run(
@@ -140,7 +140,7 @@ def test_a_run_may_do_without_a_search(inputs, call, tmp_path):  # noqa: F811
     out = tmp_path / "run"
     done = call("run", *inputs.project(out), "--minutes", "0.001", "--ladder-shares", "1/2")
     assert done.code == 0
-    assert re.search(r"finetune: 3 epochs would take about .*; 0\.\d+ fit into the minutes", done.err)
+    assert re.search(r"finetune: 10 epochs would take about .*; 0\.\d+ fit into the minutes", done.err)
     said = done.out.split("what the time brought")[1]
     with Archive(out / "archive.db") as archive:
         rows = archive.evaluations(split="selection", weights="ladder")
