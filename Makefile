@@ -3,16 +3,22 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs notebooks install clean
+.PHONY: demo test lint unit docs notebooks install clean
 
 demo: install
 	$(BIN)/secateur run --model demo --task demo --out runs/demo --minutes 5 --ladder-shares 1/2,1/4,1/8
 
+# Both at once: what checks the source has one thread, and the tests end with idle workers.
 test: install
+	$(MAKE) --jobs 2 lint unit
+
+lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 	$(BIN)/lint-imports
+
+unit: install
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist worksteal
 
 docs: install
@@ -24,12 +30,12 @@ notebooks: install
 
 install: $(VENV)/installed
 
-# A change of what is to be installed installs it again.
+# A change of what is to be installed installs it again. Bytecode is made as it is used: most of it never is.
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Secateur needs Python 3.11 or later; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo,syne-tune,distributed,onnx,track,notebooks,docs,dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,syne-tune,distributed,onnx,track,notebooks,docs,dev]'
 	touch $@
 
 clean:

@@ -36,7 +36,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import torch
 import typer
 from scipy.sparse import csr_matrix
 from transformers import PreTrainedModel
@@ -261,7 +260,7 @@ def _counted(split: Split, size: int, pairs: int = 2**20) -> csr_matrix:
     return csr_matrix((np.ones(len(at[0])), at), shape=(len(split), size + pairs))
 
 
-def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float) -> Seed:
+def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float | None) -> Seed:
     run = Run.create(folder / f"{project['task']}-{number}", model="demo", seed=number, **project)
     run.finetune(epochs=epochs)
     known = Known(folder / f"{project['task']}.jsonl")
@@ -294,7 +293,7 @@ def main(
     task: Annotated[str, typer.Option(help="of GLUE, or squad")] = "sst2",
     data: Annotated[Path | None, typer.Option(help="folder of the parquet files; the hub if not given")] = None,
     train_limit: Annotated[int | None, typer.Option(help="rows to train on")] = 8000,
-    epochs: Annotated[float, typer.Option(help="of fine-tuning")] = 3.0,
+    epochs: Annotated[float | None, typer.Option(help="of fine-tuning; its default if not given")] = None,
     seeds: Annotated[str, typer.Option(help="comma-separated")] = "0,1,2",
     shares: Annotated[str, typer.Option(help="of the encoder's parameters")] = "1/2,1/4,1/6,1/10",
     steps: Annotated[int, typer.Option(help="of each rung")] = LadderSettings().steps,
@@ -347,5 +346,4 @@ def _print(title: str, rows: list[dict[str, Any]]) -> None:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(torch.get_num_threads())
     typer.run(main)

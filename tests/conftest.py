@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 os.environ["SECATEUR_LATENCY_SECONDS"] = "1"  # tables of tiny models, which tests make by the dozen, need no more
 MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+LONG = ("test_notebooks.py", "test_docs.py", "test_distributed.py", "test_kill.py", "test_trained.py", "test_ladder.py")
 HEADS = ("sequence-classification", "question-answering", "token-classification")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files whose single tests are long, so that no worker is left alone with one of them."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 @pytest.fixture(scope="session", autouse=True)

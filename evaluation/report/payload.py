@@ -35,8 +35,10 @@ def axes_of(facts: ReportFacts) -> tuple[tuple[str, str, str, str], ...]:
 def payload(facts: ReportFacts) -> str:
     """Return the page's data as JSON that is safe inside a script element."""
     everything = (facts.full, *facts.wholes.values(), *facts.points)
+    axes = axes_of(facts)
+    costs = tuple(name for name, *_ in axes)
     data = {
-        "axes": [axis for one in axes_of(facts) if (axis := _axis(*one, everything)) is not None],
+        "axes": [axis for one in axes if (axis := _axis(*one, everything)) is not None],
         "metric": facts.metric,
         "command": f"secateur extract {shlex.quote(facts.run)}",
         "layers": [{"name": name, "title": title} for name, title in facts.layers.items()],
@@ -48,8 +50,8 @@ def payload(facts: ReportFacts) -> str:
         "curves": [asdict(curve) for curve in facts.curves],
         "constant": {name: finite(_constant(facts, name)) for name in ERRORS},
         "tops": {name: _top(facts, name) for name in ERRORS},
-        "wholes": {layer: _point(facts, facts.whole(layer)) for layer in facts.layers},
-        "points": [_point(facts, point) for point in facts.points],
+        "wholes": {layer: _point(facts, facts.whole(layer), costs) for layer in facts.layers},
+        "points": [_point(facts, point, costs) for point in facts.points],
     }
     return embedded(data)
 
@@ -97,8 +99,8 @@ def _top(facts: ReportFacts, name: str) -> float:
     return facts.yardstick.top(wholes[0], wholes + errors, report=name != "error_selection")
 
 
-def _point(facts: ReportFacts, point: Point) -> dict[str, Any]:
-    model, costs = point.model, [name for name, *_ in axes_of(facts)]
+def _point(facts: ReportFacts, point: Point, costs: tuple[str, ...]) -> dict[str, Any]:
+    model = point.model
     shown = {name: number(point.cost(name)) for name in costs}
     shown |= {name: quoted(facts, getattr(model, name)) for name in ERRORS}
     shown["error_selection"] = error(model.error_selection)

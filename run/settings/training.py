@@ -13,6 +13,8 @@ from .base import Settings
 _EPOCHS, _MOST = 3.0, 10.0
 # Of a few thousand texts three passes leave a small model unlearnt, and all that is cut from it.
 _STEPS = 500
+# So does a large model's rate, where there is much to learn.
+_SMALL, _FAST, _SLOW = 384, 1e-4, 5e-5
 
 
 class TrackingSettings(Settings):
@@ -27,6 +29,14 @@ class TrackingSettings(Settings):
 class FinetuneOptions(TrainingSettings):
     """How a pre-trained model is fine-tuned."""
 
+    learning_rate: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description=f"AdamW's peak learning rate; if not given {_SLOW:g}, or {_FAST:g} where hidden states have at "
+            f"most {_SMALL} dimensions",
+        ),
+    ] = None
     epochs: Annotated[
         float | None,
         Field(
@@ -36,11 +46,14 @@ class FinetuneOptions(TrainingSettings):
         ),
     ] = None
 
-    def recipe(self, texts: int) -> FinetuneSettings:
-        """Return the training of a split of so many texts."""
-        usual = max(_EPOCHS, min(_MOST, _STEPS / math.ceil(texts / self.batch_size)))
-        shared = self.model_dump(include=set(FinetuneSettings.model_fields))
-        return FinetuneSettings(**{**shared, "epochs": self.epochs or usual})
+    def recipe(self, texts: int, hidden_size: int) -> FinetuneSettings:
+        """Return the training on so many texts of a model whose hidden states have so many dimensions."""
+        usual = {
+            "epochs": max(_EPOCHS, min(_MOST, _STEPS / math.ceil(texts / self.batch_size))),
+            "learning_rate": _FAST if hidden_size <= _SMALL else _SLOW,
+        }
+        shared = self.model_dump(include=set(FinetuneSettings.model_fields), exclude_none=True)
+        return FinetuneSettings(**{**usual, **shared})
 
 
 class FinetuneVerb(FinetuneOptions, TrackingSettings):

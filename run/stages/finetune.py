@@ -8,6 +8,7 @@ import shutil
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.finetuning import finetune as train
 from ...tasks import Task
+from ..data_facts import data_facts
 from ..folder import RunFolder
 from ..processes import is_first_process
 from ..project import model_source, start_model
@@ -21,7 +22,7 @@ _PROBED = 6  # steps that tell how long one takes, the first not counted
 
 def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, trackers: tuple[str, ...] = ()) -> None:
     """Write `finetuned/`, unless it is complete."""
-    settings = told.recipe(len(task.train))
+    settings = told.recipe(len(task.train), data_facts(folder).shape.hidden_size)
     if folder.stage_is_done("finetune", settings):
         folder.tell.say(f"finetune: complete, in {folder.finetuned}")
         return
@@ -44,7 +45,7 @@ def epochs_within(folder: RunFolder, task: Task, told: FinetuneOptions, minutes:
 
     A few steps of a copy tell how long one takes.
     """
-    settings = told.recipe(len(task.train))
+    settings = told.recipe(len(task.train), data_facts(folder).shape.hidden_size)
     if folder.record["facts"]["taken_for"] != "pre-trained":
         return settings.epochs
     per_epoch = math.ceil(len(task.train) / settings.batch_size)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
@@ -48,7 +49,7 @@ from .watching import tracking
 
 STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
 ENCODER = "encoder_parameters"
-_SENSITIVITY = 8  # what a seed is drawn for
+_SENSITIVITY, _ORDER = 8, 9  # what a seed is drawn for
 _FROM_SEARCH = 3  # of its models within a rung's budget: whose sizes are tried
 _RECIPE = {"steps", "learning_rate", "batch_size", "importance"}  # the same for all rungs of a run
 
@@ -68,6 +69,11 @@ class Budget:
     cost: str
     limit: float
     share: float | None = None
+
+    @property
+    def name(self) -> str:
+        """As files are called."""
+        return f"{self.cost}-{self.limit:g}"
 
     @property
     def recipe(self) -> dict[str, float | str]:
@@ -255,14 +261,18 @@ class _Rungs:
             model = extract(start.model, cut)
             refit(model, cut, target)
             whole = copy.deepcopy(self._scorer.supernet.model)
-            distilled(whole, model, self._task, options, self._seed, state, both_told, kept_layers(cut))
+            distilled(whole, model, self._task, options, self._order(budget), state, both_told, kept_layers(cut))
         row = make_row(cut, METHOD, self._seed, Weights.LADDER, budget.recipe, {}, watch.seconds)
         scored = time.monotonic()
         self._scorer.keep(self._archive, model, row)
         self._scoring = time.monotonic() - scored
 
     def _state(self, budget: Budget) -> Path:
-        return self._folder.path / STATE / f"{budget.cost}-{budget.limit:g}"
+        return self._folder.path / STATE / budget.name
+
+    def _order(self, budget: Budget) -> int:
+        """Return the seed of the order of a rung's texts: in the same one, each rung would learn from the same few."""
+        return int(np.random.default_rng([self._seed, _ORDER, crc32(budget.name.encode())]).integers(2**31))
 
     def _stand_on_the_whole_model(self) -> None:
         """Make the fine-tuned model the first rung, unless it is."""

@@ -12,11 +12,10 @@ DropoutOn = Literal["all", "largest", "none"]
 
 
 class TrainingSettings(BaseModel):
-    """What both training stages are told."""
+    """What all trainings are told."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
-    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
     batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step, over all processes")] = 32
     warmup: Annotated[float, Field(ge=0, le=1, description="share of the steps in which the rate rises")] = 0.06
     weight_decay: Annotated[float, Field(ge=0, description="AdamW's weight decay, biases and LayerNorms excluded")] = (
@@ -28,6 +27,7 @@ class TrainingSettings(BaseModel):
 class FinetuneSettings(TrainingSettings):
     """How a pre-trained model is fine-tuned."""
 
+    learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
     epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 3.0
 
 

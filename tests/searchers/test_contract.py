@@ -3,6 +3,7 @@
 import copy
 import functools
 import importlib.util
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -38,7 +39,7 @@ def problem(xs, lower=LOWER, upper=UPPER):
 
 def rounds(name):
     """How many rounds of three lead to points that are the method's own, bred or predicted."""
-    return 4 if name in MODEL_BASED else 14
+    return 3 if name in MODEL_BASED else 14
 
 
 def make(name, *, seed=0, lower=LOWER, upper=UPPER, num_objectives=2, **options):
@@ -68,14 +69,13 @@ def experienced(name):
 
 @every_searcher
 def test_points_are_whole_numbers_in_the_box_and_new(name):
-    searcher = make(name)
-    assert searcher.ask(0).shape == (0, 4)
-    xs = run(searcher, 5)
-    assert xs.shape == (15, 4)
+    assert make(name).ask(0).shape == (0, 4)
+    xs, _ = first_run(name)
+    assert xs.shape == (3 * rounds(name), 4)
     assert xs.dtype == np.int64
     assert (xs >= LOWER).all()
     assert (xs <= UPPER).all()
-    assert len(np.unique(xs, axis=0)) == 15
+    assert len(np.unique(xs, axis=0)) == len(xs)
 
 
 @every_searcher
@@ -114,24 +114,36 @@ def test_a_restored_searcher_goes_on_alike(name):
 
 
 CONTINUE = """
-import sys
+import json, sys
+from pathlib import Path
 from tests_helper import make, run
-searcher = make(sys.argv[1], seed=5)
-searcher.restore(open(sys.argv[2], "rb").read())
-print(run(searcher, 2, 1).tolist())
+found = {}
+for path in Path(sys.argv[1]).iterdir():
+    searcher = make(path.name, seed=5)
+    searcher.restore(path.read_bytes())
+    found[path.name] = run(searcher, 2, 1).tolist()
+print(json.dumps(found))
 """
 
 
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory):
+    """What every searcher asks in a new process, the same for all, that is given its state."""
+    folder = tmp_path_factory.mktemp("elsewhere")
+    (folder / "states").mkdir()
+    for name in SEARCHERS:
+        if name != "ehvi" or HAS_SYNE_TUNE:
+            (folder / "states" / name).write_bytes(experienced(name).state())
+    (folder / "tests_helper.py").write_text(Path(__file__).read_text())
+    (folder / "go.py").write_text(CONTINUE)
+    command = [sys.executable, folder / "go.py", folder / "states"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(answer.stdout)
+
+
 @every_searcher
-def test_a_new_process_goes_on_alike(name, tmp_path):
-    searcher = experienced(name)
-    (tmp_path / "state").write_bytes(searcher.state())
-    (tmp_path / "tests_helper.py").write_text(Path(__file__).read_text())
-    (tmp_path / "go.py").write_text(CONTINUE)
-    answer = subprocess.run(
-        [sys.executable, tmp_path / "go.py", name, tmp_path / "state"], capture_output=True, text=True, check=True
-    )
-    assert answer.stdout.strip() == str(run(searcher, 2, 1).tolist())
+def test_a_new_process_goes_on_alike(name, elsewhere):
+    assert elsewhere[name] == run(experienced(name), 2, 1).tolist()
 
 
 @every_searcher
@@ -288,7 +300,7 @@ def test_wrong_arguments_are_named(name):
         searcher.ask(-1)
 
 
-# The share of the front's hypervolume found, worst of three seeds, and after how many evaluations.
+# The share of the front's hypervolume found, worst of the seeds, and after how many evaluations.
 TARGETS = {
     "random": (60, 0.84),
     "stratified": (60, 0.9),
@@ -325,7 +337,7 @@ def toy_share(name, seed, budget):
 @every_searcher
 def test_finds_nearly_all_of_a_known_front(name):
     budget, share = TARGETS[name]
-    found = [toy_share(name, seed, budget) for seed in range(3)]
+    found = [toy_share(name, seed, budget) for seed in range(2 if name in MODEL_BASED else 3)]
     assert min(found) >= share, found
     if name not in ("random", "moasha"):  # which draws as random does
         assert min(found) > max(toy_share("random", seed, budget) for seed in range(3))
