@@ -13,6 +13,7 @@ from secateur.evaluation.archive import Archive
 from secateur.run.data_facts import data_facts
 from secateur.search_space import SubnetMask
 from secateur.supernet.stored.storage import load_model
+from secateur.supernet.training import finetuning
 from secateur.tests.once import made_once
 
 from .conftest import FINETUNE, archive_rows, call, copied, fails, finished, inputs, launcher, record  # noqa: F401
@@ -84,6 +85,23 @@ def test_a_rung_between_is_added_and_those_there_are_left(run, call):  # noqa: F
     assert [rung.encoder_parameters for rung in rungs] == sorted((r.encoder_parameters for r in rungs), reverse=True)
     again = secateur.Run(run).ladder()
     assert [rung.key for rung in again] == [rung.key for rung in rungs]
+
+
+def test_each_rung_learns_from_texts_in_an_order_of_its_own(run, monkeypatch):
+    rungs: list[set[int]] = []
+    real = finetuning.collate
+
+    def collate(split, rows, *rest):
+        rungs[-1].update(rows.tolist())
+        return real(split, rows, *rest)
+
+    monkeypatch.setattr(finetuning, "collate", collate)
+    for share in ("3/4", "1/2"):
+        rungs.append(set())
+        secateur.Run(run).ladder(shares=share, steps=2)
+    first, second = rungs
+    assert first
+    assert first != second  # few of all
 
 
 def test_latency_budgets_are_kept_as_the_table_predicts(run):
