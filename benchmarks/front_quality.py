@@ -6,7 +6,7 @@
 
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
-- `ladder`: `secateur ladder`, Secateur's default, with so many steps for each rung;
+- `ladder`: `secateur ladder`, Secateur's default, with so many steps for half the encoder;
 - `first_layers`: the first layers of the fine-tuned model, narrowed alike where they do not fit, distilled from it
   by its logits and the labels, each size for the CPU seconds that the ladder took for it; the best of `--rates` by the
   selection split, each of which gets these seconds;
@@ -296,7 +296,7 @@ def main(
     epochs: Annotated[float | None, typer.Option(help="of fine-tuning; its default if not given")] = None,
     seeds: Annotated[str, typer.Option(help="comma-separated")] = "0,1,2",
     shares: Annotated[str, typer.Option(help="of the encoder's parameters")] = "1/2,1/4,1/6,1/10",
-    steps: Annotated[int, typer.Option(help="of each rung")] = LadderSettings().steps,
+    steps: Annotated[int, typer.Option(help="of half the encoder")] = LadderSettings().steps,
     rates: Annotated[str, typer.Option(help="of the distillation of first layers")] = "5e-5,1e-4,2e-4",
     cofi_steps: Annotated[int, typer.Option(help="of CoFi, at each size")] = 400,
     methods: Annotated[str, typer.Option(help=", ".join(METHODS))] = ",".join(METHODS),

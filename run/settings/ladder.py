@@ -30,7 +30,14 @@ class LadderSettings(RecoverOptions):
         Field(description="rungs of at most so many milliseconds instead, as the latency table predicts: 8,4,2"),
     ] = None
     minutes: Annotated[float | None, Field(gt=0, description="for all rungs together, instead of steps")] = None
-    steps: Annotated[int, Field(ge=1, description="optimiser steps of each rung")] = 200
+    steps: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="optimiser steps of a rung of half the encoder; smaller ones get more of theirs, which are "
+            "cheaper, so that all take about as long",
+        ),
+    ] = 200
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 1e-4
     importance: Annotated[
         str,

@@ -50,6 +50,7 @@ from .watching import tracking
 STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
 ENCODER = "encoder_parameters"
 _SENSITIVITY, _ORDER = 8, 9  # what a seed is drawn for
+_TRAINED = 3  # forward passes that a step of the learner costs, beside the one of the fine-tuned model
 _FROM_SEARCH = 3  # of its models within a rung's budget: whose sizes are tried
 _RECIPE = {"steps", "learning_rate", "batch_size", "importance"}  # the same for all rungs of a run
 
@@ -246,6 +247,7 @@ class _Rungs:
             self._archive.add([one for one in both if one.key == cut.key])
             return
         options = RecoverOptions(**self._settings.model_dump(include=set(RecoverOptions.model_fields)))
+        options = options.model_copy(update={"steps": self._steps(cut)})
         if self._settings.minutes is not None:  # what is left of the rung's, scoring it included
             left = max(1.0, end - time.monotonic() - self._scoring)
             options = options.model_copy(update={"minutes": left / 60})
@@ -269,6 +271,12 @@ class _Rungs:
 
     def _state(self, budget: Budget) -> Path:
         return self._folder.path / STATE / budget.name
+
+    def _steps(self, cut: SubnetMask) -> int:
+        """Return a rung's steps: those of half the encoder are told, all rungs are to take as long."""
+        shape = self._scorer.supernet.shape
+        share = cut.encoder_parameters(shape) / shape.encoder_parameters
+        return max(1, round(self._settings.steps * (1 + _TRAINED / 2) / (1 + _TRAINED * share)))
 
     def _order(self, budget: Budget) -> int:
         """Return the seed of the order of a rung's texts: in the same one, each rung would learn from the same few."""
