@@ -10,6 +10,7 @@ MiniLM is fine-tuned once for each seed. Of each share of the encoder's paramete
 - `first_layers`: the first layers of the fine-tuned model, narrowed alike where they do not fit, distilled from it
   by its logits and the labels, each size for the CPU seconds that the ladder took for it; the best of `--rates` by the
   selection split, each of which gets these seconds;
+- `best_layers`: likewise the layers without which outputs change most (`supernet.reordering.measured_layer_order`);
 - `one_shot`: the units of the highest Fisher scores at once, refitted, and trained as a rung is, for the same seconds;
 - `fisher_refit`: the same without the training;
 - `cofi`: CoFi for so many steps at each size, whatever seconds they take: its masks do not come to a size in fewer;
@@ -29,7 +30,7 @@ import json as json_module
 import math
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -55,6 +56,7 @@ from ..run.settings.parsing import parse_shares
 from ..run.settings.recovery import RecoverOptions
 from ..run.ship.recovery import distilled
 from ..run.ship.refit import whole_sums
+from ..run.stages.supernet import layer_order
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract
@@ -66,7 +68,7 @@ from ..tasks import Task
 from ..tasks.split import Split
 from .common import JsonOption, Known, show
 
-METHODS = ("ladder", "first_layers", "one_shot", "fisher_refit", "cofi", "search", "words")
+METHODS = ("ladder", "first_layers", "best_layers", "one_shot", "fisher_refit", "cofi", "search", "words")
 _PROBED = 8  # steps that tell how long one takes
 
 
@@ -177,10 +179,14 @@ def _pace(train: Callable[[int], Any]) -> float:
     return (times[2] - 2 * times[1] + times[0]) / _PROBED  # without what does not depend on the steps
 
 
-def _first_layers(seed: Seed, share: str, seconds: float, rates: list[float]) -> tuple[PreTrainedModel, float, None]:
-    """Distil the first layers at each rate for so many seconds; those of the teacher's pass are not counted."""
+def _layers(
+    seed: Seed, share: str, seconds: float, rates: list[float], *, measured: bool
+) -> tuple[PreTrainedModel, float, None]:
+    """Distil some layers at each rate for so many seconds; those of the teacher's pass are not counted."""
     outputs = model_outputs(seed.model, seed.task.train, pad_token_id=seed.task.pad_token_id)
-    mask = first_layers(Supernet(seed.model), float(parse_shares(share)[0]))
+    whole = Supernet(seed.model)
+    order = layer_order(seed.run.folder, whole, seed.task) if measured else range(whole.shape.num_layers)
+    mask = whole_layers(whole, float(parse_shares(share)[0]), order)
     per_epoch = math.ceil(len(seed.task.train) / RecoverySettings().batch_size)
 
     def train(steps: int, rate: float = 1e-4) -> PreTrainedModel:
@@ -204,14 +210,14 @@ def _cofi(seed: Seed, share: str, steps: int) -> tuple[PreTrainedModel, float, N
     return pruned.model, time.process_time() - begin, None
 
 
-def first_layers(whole: Supernet, share: float) -> SubnetMask:
-    """Return the mask of as many first layers as a share needs, the first units of each, narrowed alike to fit in."""
+def whole_layers(whole: Supernet, share: float, order: Sequence[int]) -> SubnetMask:
+    """Return the mask of the layers that come first, with their first units: narrowed alike to fit in a share."""
     shape = whole.shape
     count = max(1, math.ceil(round(share * shape.num_layers, 6)))
+    kept = np.isin(np.arange(shape.num_layers), order[:count])
     for part in np.linspace(1, 0, shape.num_heads * 8, endpoint=False):
         heads, neurons = max(1, round(part * shape.num_heads)), max(1, int(part * shape.intermediate_size))
-        left = [0] * (shape.num_layers - count)
-        mask = SubnetMask.from_counts(shape, [heads] * count + left, [neurons] * count + left)
+        mask = SubnetMask.from_counts(shape, kept * heads, kept * neurons)
         if mask.encoder_parameters(shape) <= share * shape.encoder_parameters:
             return mask
     raise ValueError(f"one unit of {count} layers exceeds a share of {share:g}")
@@ -276,7 +282,8 @@ def _cells(
     for share, cell in _ladder(seed, shares, steps):
         found["ladder", share], seconds[share] = cell, cell["seconds"]
     makers: dict[str, Callable[[str], Any]] = {
-        "first_layers": lambda share: _first_layers(seed, share, seconds[share], rates),
+        "first_layers": lambda share: _layers(seed, share, seconds[share], rates, measured=False),
+        "best_layers": lambda share: _layers(seed, share, seconds[share], rates, measured=True),
         "one_shot": lambda share: _one_shot(seed, share, seconds[share]),
         "fisher_refit": lambda share: _one_shot(seed, share, 0.0),
         "cofi": lambda share: _cofi(seed, share, cofi_steps),

@@ -32,7 +32,7 @@ from .common import JsonOption, console, show
 def main(
     runs: Annotated[list[Path], typer.Argument(help="fine-tuned runs, a seed each")],
     faster: Annotated[str, typer.Option(help="how many times faster than the whole model")] = "2,4,6,8,12",
-    steps: Annotated[int, typer.Option(help="of each rung")] = LadderSettings().steps,
+    steps: Annotated[int, typer.Option(help="of half the encoder")] = LadderSettings().steps,
     rounds: Annotated[int, typer.Option(help="turns of each model")] = 8,
     json: JsonOption = False,
 ) -> None:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 from secateur.benchmarks.common import Known, in_turn, precisions
+from secateur.benchmarks.front_quality import whole_layers
 from secateur.benchmarks.search_weights import agreement
+from secateur.supernet import Supernet
 from secateur.supernet.precision import resolve_precision
 
 
@@ -54,3 +56,14 @@ def test_agreement_within_thirds_does_not_count_size():
     chance = agreement(rng.permutation(y), y, third)
     assert chance.low < 0 < chance.high
     assert chance.within_low < 0 < chance.within_high
+
+
+@pytest.mark.parametrize("share", [1, 2 / 3, 0.5, 0.3, 0.15])
+def test_the_rival_of_whole_layers_keeps_as_many_as_a_share_needs(tiny_models, share):
+    whole, order = Supernet(tiny_models["bert"]), (2, 0, 1)
+    mask = whole_layers(whole, share, order)
+    assert mask.encoder_parameters(whole.shape) <= share * whole.shape.encoder_parameters
+    kept = np.flatnonzero(mask.heads.any(axis=1) & mask.neurons.any(axis=1))
+    assert kept.tolist() == sorted(order[: int(np.ceil(round(3 * share, 6)))])
+    assert len({*map(tuple, mask.heads[kept])}) == len({*map(tuple, mask.neurons[kept])}) == 1
+    assert mask.is_full == (share == 1)
