@@ -11,6 +11,7 @@ import pytest
 import secateur
 from secateur.evaluation.archive import Archive
 from secateur.run.data_facts import data_facts
+from secateur.run.stages import ladder as stage
 from secateur.search_space import SubnetMask
 from secateur.supernet.stored.storage import load_model
 from secateur.supernet.training import finetuning
@@ -102,6 +103,16 @@ def test_each_rung_learns_from_texts_in_an_order_of_its_own(run, monkeypatch):
     first, second = rungs
     assert first
     assert first != second  # few of all
+
+
+def test_smaller_rungs_get_more_steps_and_all_cost_as_much(run, monkeypatch):
+    """A step is a pass of the whole model and, forwards and backwards, three of the rung."""
+    told: list[int] = []
+    monkeypatch.setattr(stage, "distilled", lambda whole, model, task, options, *_: told.append(options.steps))
+    rungs = secateur.Run(run).ladder(shares="3/4,1/2,1/4", steps=1000)
+    whole = data_facts(secateur.Run(run).folder).shape.encoder_parameters
+    costs = [steps * (1 + 3 * rung.encoder_parameters / whole) for steps, rung in zip(told, rungs, strict=True)]
+    assert costs == pytest.approx([2500] * 3, rel=2e-3)
 
 
 def test_latency_budgets_are_kept_as_the_table_predicts(run):
