@@ -146,7 +146,7 @@ def test_all_other_commands_can_be_read(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_benchmarks_that_are_named_can_be_started(page):
-    for name, given in re.findall(r"python -m secateur\.benchmarks\.(\w+)([^`]*)`", PAGES[page].read_text()):
+    for name, given in re.findall(r"python -m secateur\.benchmarks\.(\w+)([^`$]*)", PAGES[page].read_text()):
         app = typer.Typer()
         app.command()(importlib.import_module(f"secateur.benchmarks.{name}").main)
         words = shlex.split(re.sub(r"[\[\]]", "", given))  # what may be left out

@@ -66,7 +66,8 @@ def _label(facts: ReportFacts, method: str, weights: Weights) -> str:
     approach = next((a for a in facts.approaches if a.weights == weights), None)
     if approach is None or len(facts.approaches) < 2:
         return method
-    return f"{method}, {weights.label}: hypervolume {number(approach.hypervolume)}, {duration(approach.seconds)}"
+    name = method if method == weights.label else f"{method}, {weights.label}"
+    return f"{name}: hypervolume {number(approach.hypervolume)}, {duration(approach.seconds)}"
 
 
 def _mark(facts: ReportFacts, point: Point, *, measured: bool) -> Mark:
