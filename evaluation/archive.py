@@ -60,6 +60,9 @@ class Archive:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        # What was read, by the question, and the state of the file that it is true of: a page asks a dozen times.
+        self._known: dict[tuple[str, ...], list[Evaluation]] = {}
+        self._state: tuple[int, int] | None = None
         with self._explained():
             # Transactions are ours (isolation_level None). A reader's short lock is waited for, a second writer is not.
             self._db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
@@ -246,20 +249,28 @@ class Archive:
         where = " AND ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in lists.items()) or "1"
         given = [value for values in lists.values() for value in values]
         with self._explained():
-            self._db.execute("SAVEPOINT reading")  # both queries see the same additions
-            try:
-                rows = self._db.execute(
-                    "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, recipe, mask "
-                    f"FROM evaluations JOIN masks USING (key) WHERE {where} ORDER BY id",
-                    given,
-                ).fetchall()
-                numbers = self._db.execute(
-                    f"SELECT id, name, value FROM objective_values JOIN evaluations ON id = evaluation WHERE {where}",
-                    given,
-                ).fetchall()
-            finally:
-                self._db.execute("RELEASE reading")
-            return _decoded(rows, numbers)
+            others = self._db.execute("PRAGMA data_version").fetchone()[0]  # what other connections have changed
+            if self._state != (state := (others, self._db.total_changes)):
+                self._state, self._known = state, {}
+            if (question := (where, *given)) not in self._known:
+                self._known[question] = self._read(where, given)
+            return list(self._known[question])
+
+    def _read(self, where: str, given: Sequence[str]) -> list[Evaluation]:
+        self._db.execute("SAVEPOINT reading")  # both queries see the same additions
+        try:
+            rows = self._db.execute(
+                "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, recipe, mask "
+                f"FROM evaluations JOIN masks USING (key) WHERE {where} ORDER BY id",
+                given,
+            ).fetchall()
+            numbers = self._db.execute(
+                f"SELECT id, name, value FROM objective_values JOIN evaluations ON id = evaluation WHERE {where}",
+                given,
+            ).fetchall()
+        finally:
+            self._db.execute("RELEASE reading")
+        return _decoded(rows, numbers)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:

@@ -254,6 +254,15 @@ def test_a_second_writer_is_told_and_a_reader_is_not_disturbed(path):
         assert len(archive) == 81
 
 
+def test_what_was_read_before_is_read_anew_after_an_addition(path):
+    with Archive(path) as writer, Archive(path) as reader:
+        for count in (1, 2, 3):
+            writer.add([evaluation(count)])
+            assert len(writer.evaluations()) == len(reader.evaluations(split="selection")) == count
+        reader.evaluations().clear()  # the caller's own list
+        assert len(reader.evaluations()) == 3
+
+
 def test_a_damaged_file(path):
     path.write_bytes(b"no database at all" * 100)
     with pytest.raises(
