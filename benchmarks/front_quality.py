@@ -1,12 +1,12 @@
 """What a front is worth: Secateur's default beside what a user could do instead in the same seconds.
 
     python -m secateur.benchmarks.front_quality [--task sst2] [--data DIR] [--train-limit 8000] [--seeds 0,1,2]
-        [--shares 1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4] [--cofi-steps 400]
-        [--methods ladder,one_shot,...] [--folder runs/front-quality] [--json]
+        [--shares 1/2,1/4,1/6,1/10] [--rungs 3/4,1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4]
+        [--cofi-steps 400] [--methods ladder,one_shot,...] [--folder runs/front-quality] [--json]
 
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
-- `ladder`: `secateur ladder`, Secateur's default, with so many steps for half the encoder;
+- `ladder`: `secateur ladder`, Secateur's default, with its default rungs and so many steps for half the encoder;
 - `first_layers`: the first layers of the fine-tuned model, narrowed alike where they do not fit, distilled from it
   by its logits and the labels, each size for the CPU seconds that the ladder took for it; the best of `--rates` by the
   selection split, each of which gets these seconds;
@@ -51,7 +51,7 @@ from ..run.choice.front import whole_model, within_shares
 from ..run.model import evaluations_of, open_subnet
 from ..run.project import open_encoder
 from ..run.run import Run
-from ..run.settings.ladder import LadderSettings
+from ..run.settings.ladder import SHARES, LadderSettings
 from ..run.settings.parsing import parse_shares
 from ..run.settings.recovery import RecoverOptions
 from ..run.ship.recovery import distilled
@@ -139,14 +139,14 @@ def _encoder_parameters(model: PreTrainedModel) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if ".layer." in name)
 
 
-def _ladder(seed: Seed, shares: list[str], steps: int) -> Iterator[tuple[str, dict]]:
+def _ladder(seed: Seed, rungs: list[str], steps: int) -> Iterator[tuple[str, dict]]:
     def make(share: str) -> tuple[PreTrainedModel, float, None]:
         begin = time.process_time()
-        rungs = seed.run.ladder(shares=share, steps=steps)
-        return load_model(seed.run.folder.ladder / rungs[0].key), time.process_time() - begin, None
+        made = seed.run.ladder(shares=share, steps=steps)
+        return load_model(seed.run.folder.ladder / made[0].key), time.process_time() - begin, None
 
     seed.run.latency()  # a table that rungs are timed for, and not their cost
-    for share in shares:
+    for share in rungs:
         yield share, seed.cell("ladder", share, partial(make, share))
 
 
@@ -274,12 +274,18 @@ def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float | No
 
 
 def _cells(
-    seed: Seed, shares: list[str], methods: list[str], steps: int, rates: list[float], cofi_steps: int
+    seed: Seed,
+    shares: list[str],
+    rungs: list[str],
+    methods: list[str],
+    steps: int,
+    rates: list[float],
+    cofi_steps: int,
 ) -> dict[tuple[str, str], dict]:
     """Make what is missing, and return all of a seed by method and share."""
     found = {("whole", ""): seed.cell("whole", "", lambda: (seed.model, 0.0, None))}
     seconds = {}
-    for share, cell in _ladder(seed, shares, steps):
+    for share, cell in _ladder(seed, sorted({*rungs, *shares}, key=lambda title: -parse_shares(title)[0]), steps):
         found["ladder", share], seconds[share] = cell, cell["seconds"]
     makers: dict[str, Callable[[str], Any]] = {
         "first_layers": lambda share: _layers(seed, share, seconds[share], rates, measured=False),
@@ -303,6 +309,7 @@ def main(
     epochs: Annotated[float | None, typer.Option(help="of fine-tuning; its default if not given")] = None,
     seeds: Annotated[str, typer.Option(help="comma-separated")] = "0,1,2",
     shares: Annotated[str, typer.Option(help="of the encoder's parameters")] = "1/2,1/4,1/6,1/10",
+    rungs: Annotated[str, typer.Option(help="of the ladder, beside these")] = SHARES,
     steps: Annotated[int, typer.Option(help="of half the encoder")] = LadderSettings().steps,
     rates: Annotated[str, typer.Option(help="of the distillation of first layers")] = "5e-5,1e-4,2e-4",
     cofi_steps: Annotated[int, typer.Option(help="of CoFi, at each size")] = 400,
@@ -311,11 +318,11 @@ def main(
     json: JsonOption = False,
 ) -> None:
     """Make what is missing, and print the table."""
-    asked, budgets = methods.split(","), shares.split(",")
+    asked, budgets, made = methods.split(","), shares.split(","), rungs.split(",")
     project = {"task": task, "data": data, "train_limit": train_limit}
     found = [_seed(int(number), project, folder, epochs) for number in seeds.split(",")]
     rated = [float(rate) for rate in rates.split(",")]
-    cells = [_cells(seed, budgets, asked, steps, rated, cofi_steps) for seed in found]
+    cells = [_cells(seed, budgets, made, asked, steps, rated, cofi_steps) for seed in found]
     rows = []
     for method, share in cells[0]:
         answers = [seed.answers(mine[method, share]) for seed, mine in zip(found, cells, strict=True)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -232,8 +233,8 @@ class _Rungs:
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
                 tick(done * step.total + step.done, len(todo) * step.total, f"{title}: loss {step.loss:.3f}")
 
-            now = time.monotonic()
-            self._make(budget, now + (ends - now) / (len(todo) - done), report)
+            now, parts = time.monotonic(), [self._part(one) for one in todo[done:]]
+            self._make(budget, now + (ends - now) * parts[0] / sum(parts), report)
             shutil.rmtree(self._state(budget), ignore_errors=True)
 
     def _make(self, budget: Budget, end: float, report: Callable[[Progress], None]) -> None:
@@ -268,6 +269,10 @@ class _Rungs:
         scored = time.monotonic()
         self._scorer.keep(self._archive, model, row)
         self._scoring = time.monotonic() - scored
+
+    def _part(self, budget: Budget) -> float:
+        """Return how much of the minutes is for a rung, beside others: the smaller it is, the more it has to learn."""
+        return math.sqrt(self._costs[budget.cost](self._full) / budget.limit)
 
     def _state(self, budget: Budget) -> Path:
         return self._folder.path / STATE / budget.name
