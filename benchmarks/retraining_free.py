@@ -1,19 +1,21 @@
-"""What each method without retraining leaves of a model, and what a short equal recovery brings back.
+"""What each method without retraining leaves of a model, and what a refit and a short equal recovery bring back.
 
     python -m secateur.benchmarks.retraining_free RUN [RUN ...] [--densities 0.9,0.8,0.7,0.6,0.5,0.4] [--seeds 5]
         [--methods ...] [--recover 1] [--recover-rows 3000] [--recover-densities 0.8,0.6,0.4] [--recover-seeds 1]
-        [--results FILE] [--json]
+        [--no-refit] [--results FILE] [--json]
 
 RUN is a run folder with a fine-tuned model. Every method prunes that model to each density, a share of the encoder's
 parameters; the score is the task's metric on the report split, the mean and standard deviation over the seeds, which
-decide what data a method draws (a method that draws none has one). Nothing is chosen by these scores. Recovery is the
-same for all: distillation from the fine-tuned model for so many epochs over the same training texts.
+decide what data a method draws (a method that draws none has one). Nothing is chosen by these scores. After `~` is the
+same model refitted, its outgoing maps solved for anew on 512 texts without labels. Recovery, after `>`, is the same for
+all: distillation of the model, not refitted, from the fine-tuned one for so many epochs over the same training texts.
 
 What is done is kept in the file of `--results` and is not repeated; several processes may share it.
 """
 
 from __future__ import annotations
 
+import copy
 import json as json_module
 import statistics
 import time
@@ -30,8 +32,10 @@ from ..evaluation.model_error import model_error, model_outputs
 from ..pruners import PRUNERS, make_pruner
 from ..run.folder import RunFolder
 from ..run.project import load_supernet, open_task
+from ..run.ship.refit import whole_sums
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
+from ..supernet.refit import refit
 from ..supernet.training.recovery import recover
 from ..supernet.training.settings import RecoverySettings
 from ..tasks import Task
@@ -40,6 +44,7 @@ from .common import JsonOption, show, some_rows
 METHODS = tuple(name for name in PRUNERS if make_pruner(name).recovery != "native")
 DRAW_NOTHING = ("rank_magnitude", "layer_drop_top", "layer_drop_bottom", "layer_drop_alternate")
 WHOLE = "whole model"
+REFIT = "refit"
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Cell:
     density: float
     seed: int
     recovery: str
-    """What was done after pruning; empty for nothing."""
+    """What was done after pruning; empty for nothing, or REFIT."""
     score: float
     kept: float
     """The density that the model really has."""
@@ -68,6 +73,7 @@ def main(
     recover_rows: Annotated[int, typer.Option(help="training texts of an epoch")] = 3000,
     recover_densities: Annotated[str, typer.Option(help="comma-separated")] = "0.8,0.6,0.4",
     recover_seeds: Annotated[int, typer.Option(min=1, help="of the draws, so many are recovered")] = 1,
+    refitted: Annotated[bool, typer.Option("--refit/--no-refit", help="score each model after a refit, too")] = True,
     results: Annotated[Path, typer.Option(help="keeps what is done")] = Path("runs/retraining_free.jsonl"),
     json: JsonOption = False,
 ) -> None:
@@ -85,7 +91,8 @@ def main(
                     continue
                 pruner, rest = None, _rest(read(results), bench.task.name, method, seed, after)
                 for density in map(float, densities.split(",")):
-                    stages = ["", after] if density in recovered and seed < recover_seeds else [""]
+                    stages = ["", *([REFIT] if refitted else [])]
+                    stages += [after] if density in recovered and seed < recover_seeds else []
                     if all((density, stage) in rest for stage in stages):
                         continue
                     pruner = pruner or make_pruner(method)
@@ -94,7 +101,7 @@ def main(
                     cells = bench.cells(pruner, density, seed, stages)
                     with results.open("a") as file:
                         file.writelines(json_module.dumps(vars(cell)) + "\n" for cell in cells)
-    known = [cell for cell in read(results) if cell.recovery in ("", after)]
+    known = [cell for cell in read(results) if cell.recovery in ("", REFIT, after)]
     summary = {folder.project.task: summarise(known, folder.project.task, wanted_methods) for folder in folders}
     if json:
         print(json_module.dumps(summary))
@@ -105,13 +112,14 @@ def main(
         header = ("", *(f"{float(d):g}" for d in densities.split(",")), "s")
         lines = [(name, *_texts(found, densities.split(","), after), f"{found['seconds']:.0f}") for name, found in rows]
         title = f"{folder.project.task}: {folder.record['facts']['metric']} x 100, whole model {100 * whole:.1f}"
-        show(f"{title}; without recovery, and after {after}", header, lines)
+        show(f"{title}; as cut, ~ refitted, > after {after}", header, lines)
 
 
 class _Bench:
     """A run's fine-tuned model, pruned again and again."""
 
     def __init__(self, folder: RunFolder, epochs: float, rows: int) -> None:
+        self._seed = folder.project.seed
         self.task = open_task(folder)
         self.supernet: Supernet = load_supernet(folder.finetuned)
         self._settings = RecoverySettings(epochs=epochs or 1.0)
@@ -129,10 +137,13 @@ class _Bench:
         pruned = pruner.prune(self.supernet, self.task, density, np.random.default_rng([seed, 5]))
         for stage in stages:
             begin = time.perf_counter()
-            if stage:
-                self._recover(pruned.model)
+            model = copy.deepcopy(pruned.model)
+            if stage == REFIT:
+                refit(model, pruned.mask, whole_sums(self.supernet, self.task, self._seed))
+            elif stage:
+                self._recover(model)
             seconds = time.perf_counter() - begin if stage else pruned.provenance.seconds
-            score = self._score(pruned.model)
+            score = self._score(model)
             yield Cell(self.task.name, pruner.name, density, seed, stage, score, pruned.density, seconds)
 
     def _recover(self, model: PreTrainedModel) -> None:
@@ -163,7 +174,7 @@ def _rest(cells: list[Cell], task: str, method: str, seed: int, after: str) -> s
     return {
         (cell.density, cell.recovery)
         for cell in cells
-        if (cell.task, cell.method, cell.seed) == (task, method, seed) and cell.recovery in ("", after)
+        if (cell.task, cell.method, cell.seed) == (task, method, seed) and cell.recovery in ("", REFIT, after)
     }
 
 
@@ -183,10 +194,11 @@ def summarise(cells: list[Cell], task: str, methods: list[str]) -> list[tuple[st
 def _texts(found: dict[str, Any], densities: list[str], after: str) -> list[str]:
     texts = []
     for density in (f"{float(d):g}" for d in densities):
-        before, recovered = found["scores"].get(density, []), found["scores"].get(f"{density} {after}", [])
+        before, refitted, recovered = (found["scores"].get(f"{density} {of}".strip(), []) for of in ("", REFIT, after))
         text = f"{100 * statistics.mean(before):.1f}" if before else "-"
         if len(before) > 1:
             text += f"±{100 * statistics.stdev(before):.1f}"
+        text += f" ~ {100 * statistics.mean(refitted):.1f}" if refitted else ""
         texts.append(text + (f" > {100 * statistics.mean(recovered):.1f}" if recovered else ""))
     return texts
 
