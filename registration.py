@@ -13,6 +13,8 @@ import wrapt
 _CONFIGS = {
     "secateur-bert": "ExtractedBertConfig",
     "secateur-roberta": "ExtractedRobertaConfig",
+    "secateur-xlm-roberta": "ExtractedXLMRobertaConfig",
+    "secateur-camembert": "ExtractedCamembertConfig",
     "secateur-distilbert": "ExtractedDistilBertConfig",
     "secateur-electra": "ExtractedElectraConfig",
 }

@@ -143,7 +143,7 @@ class _Scores:
                     assert units is not None
                     x, size = x[:, : units.shape[1]], architecture.head_size
                 else:
-                    units, size = neuron_outputs(weights, block.layer, x), 1
+                    units, size = neuron_outputs(architecture, weights, block.layer, x), 1
                 flows.append(units.detach())
                 factors.append(units.new_ones(len(x), 1, units.shape[2] // size).requires_grad_())
                 gated = units * factors[-1].repeat_interleave(size, dim=2)

@@ -120,7 +120,7 @@ class BlockWalk:
             x = x[:, : units.shape[1]]
         else:
             x = x[:, :1] if block.first_only else x  # attention that is dropped has left all tokens
-            units = neuron_outputs(self.weights, block.layer, x)
+            units = neuron_outputs(self._architecture, self.weights, block.layer, x)
         return linear(self.weights, block.outgoing, units).add_(x), units
 
     def advance(self, block: Block, i: int, output: Tensor) -> None:

@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from .attention import attend, drop
 from .families import Dropout, HeadPaths, ModelFamily
+from .families.activations import Activation
 from .heads import real_tokens
 
 Weights = Mapping[str, Tensor]
@@ -34,6 +35,7 @@ class Architecture:
         head_size: of an attention head.
         epsilon: of the LayerNorms.
         pad_token_id: of padding.
+        activation: of the neurons.
     """
 
     family: ModelFamily
@@ -43,6 +45,7 @@ class Architecture:
     head_size: int
     epsilon: float
     pad_token_id: int
+    activation: Activation
 
 
 def embedding_rows(architecture: Architecture, input_ids: Tensor, token_type_ids: Tensor | None) -> dict[str, Tensor]:
@@ -228,7 +231,9 @@ def _block(
         output = drop(linear(weights, f"{layer}.attention_output", context), dropout.hidden)
         x = norm(architecture, weights, f"{layer}.attention_norm", _add(output, x))
     if f"{layer}.ffn_in.weight" in weights:
-        output = drop(linear(weights, f"{layer}.ffn_out", neuron_outputs(weights, layer, x)), dropout.hidden)
+        output = drop(
+            linear(weights, f"{layer}.ffn_out", neuron_outputs(architecture, weights, layer, x)), dropout.hidden
+        )
         x = norm(architecture, weights, f"{layer}.ffn_norm", _add(output, x))
     return x
 
@@ -261,9 +266,9 @@ def attention_context(
     return attend(by_head(query), by_head(key), by_head(value), keep, dropout)
 
 
-def neuron_outputs(weights: Weights, layer: int, x: Tensor) -> Tensor:
+def neuron_outputs(architecture: Architecture, weights: Weights, layer: int, x: Tensor) -> Tensor:
     """Return what a feed-forward block's neurons give, `(..., F)`, for its input `(..., D)`."""
-    return functional.gelu(linear(weights, f"{layer}.ffn_in", x))
+    return architecture.activation(linear(weights, f"{layer}.ffn_in", x))
 
 
 def linear(weights: Weights, key: str, x: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel
 from ..search_space import SubnetMask
 from .elastic import Piece, Pieces, cut, hidden_index, pieces
 from .families import ModelFamily, family_of
+from .families.configuration import PASSING
 from .heads import head_of, read_outputs
 from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
 from .stored.extracted import config_class, model_class
@@ -26,6 +27,7 @@ NOT_INHERITED = (
     "auto_map",
     "_name_or_path",
     "dtype",
+    *PASSING,
     LAYER_ORDER,
 )
 
@@ -34,7 +36,7 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     """Return an independent smaller model with the outputs of a subnetwork.
 
     Args:
-        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification, question answering or token
+        model: of one of `families.FAMILIES`, for sequence classification, question answering or token
             classification; left as it is.
         mask: what the subnetwork keeps.
 

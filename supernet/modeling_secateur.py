@@ -19,6 +19,12 @@ from transformers.models.bert.modeling_bert import (
     BertForSequenceClassification,
     BertForTokenClassification,
 )
+from transformers.models.camembert.configuration_camembert import CamembertConfig
+from transformers.models.camembert.modeling_camembert import (
+    CamembertForQuestionAnswering,
+    CamembertForSequenceClassification,
+    CamembertForTokenClassification,
+)
 from transformers.models.distilbert.configuration_distilbert import DistilBertConfig
 from transformers.models.distilbert.modeling_distilbert import (
     DistilBertForQuestionAnswering,
@@ -36,6 +42,12 @@ from transformers.models.roberta.modeling_roberta import (
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaForTokenClassification,
+)
+from transformers.models.xlm_roberta.configuration_xlm_roberta import XLMRobertaConfig
+from transformers.models.xlm_roberta.modeling_xlm_roberta import (
+    XLMRobertaForQuestionAnswering,
+    XLMRobertaForSequenceClassification,
+    XLMRobertaForTokenClassification,
 )
 
 PREFIX = "secateur-"  # before the family's own model_type
@@ -80,6 +92,22 @@ class ExtractedRobertaConfig(ExtractedFields, RobertaConfig):
 
 
 @strict
+class ExtractedXLMRobertaConfig(ExtractedFields, XLMRobertaConfig):
+    """An extracted XLM-RoBERTa."""
+
+    model_type = PREFIX + "xlm-roberta"
+    _auto_class: ClassVar[str | None] = "AutoConfig"
+
+
+@strict
+class ExtractedCamembertConfig(ExtractedFields, CamembertConfig):
+    """An extracted CamemBERT."""
+
+    model_type = PREFIX + "camembert"
+    _auto_class: ClassVar[str | None] = "AutoConfig"
+
+
+@strict
 class ExtractedDistilBertConfig(ExtractedFields, DistilBertConfig):
     """An extracted DistilBERT."""
 
@@ -101,7 +129,14 @@ class ExtractedElectraConfig(ExtractedFields, ElectraConfig):
     project_embeddings: bool = False
 
 
-ExtractedConfig = ExtractedBertConfig | ExtractedRobertaConfig | ExtractedDistilBertConfig | ExtractedElectraConfig
+ExtractedConfig = (
+    ExtractedBertConfig
+    | ExtractedRobertaConfig
+    | ExtractedXLMRobertaConfig
+    | ExtractedCamembertConfig
+    | ExtractedDistilBertConfig
+    | ExtractedElectraConfig
+)
 
 
 @dataclass(frozen=True)
@@ -165,7 +200,7 @@ class Zero(nn.Module):
 
 
 def _fit_bert_layer(layer: Any, config: ExtractedConfig, sizes: LayerSizes) -> None:
-    """Give a layer of BERT, RoBERTa or ELECTRA its sizes; what passes by stands for a dropped block."""
+    """Give a layer of BERT, ELECTRA or of one of the RoBERTas its sizes; what passes by stands for a dropped block."""
     hidden, width = int(config.hidden_size), sizes.heads * config.head_dim
     if sizes.heads:
         reader = layer.attention.self
@@ -304,6 +339,50 @@ class ExtractedRobertaForTokenClassification(ExtractedModel, RobertaForTokenClas
     """An extracted RoBERTa that classifies tokens."""
 
     config_class = ExtractedRobertaConfig
+    _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedXLMRobertaForSequenceClassification(ExtractedModel, XLMRobertaForSequenceClassification):
+    """An extracted XLM-RoBERTa that classifies texts."""
+
+    config_class = ExtractedXLMRobertaConfig
+    _auto_class = "AutoModelForSequenceClassification"
+    wide = ("classifier.dense", "classifier.out_proj")
+
+
+class ExtractedXLMRobertaForQuestionAnswering(ExtractedModel, XLMRobertaForQuestionAnswering):
+    """An extracted XLM-RoBERTa that answers questions."""
+
+    config_class = ExtractedXLMRobertaConfig
+    _auto_class = "AutoModelForQuestionAnswering"
+
+
+class ExtractedXLMRobertaForTokenClassification(ExtractedModel, XLMRobertaForTokenClassification):
+    """An extracted XLM-RoBERTa that classifies tokens."""
+
+    config_class = ExtractedXLMRobertaConfig
+    _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedCamembertForSequenceClassification(ExtractedModel, CamembertForSequenceClassification):
+    """An extracted CamemBERT that classifies texts."""
+
+    config_class = ExtractedCamembertConfig
+    _auto_class = "AutoModelForSequenceClassification"
+    wide = ("classifier.dense", "classifier.out_proj")
+
+
+class ExtractedCamembertForQuestionAnswering(ExtractedModel, CamembertForQuestionAnswering):
+    """An extracted CamemBERT that answers questions."""
+
+    config_class = ExtractedCamembertConfig
+    _auto_class = "AutoModelForQuestionAnswering"
+
+
+class ExtractedCamembertForTokenClassification(ExtractedModel, CamembertForTokenClassification):
+    """An extracted CamemBERT that classifies tokens."""
+
+    config_class = ExtractedCamembertConfig
     _auto_class = "AutoModelForTokenClassification"
 
 

@@ -29,8 +29,7 @@ class Supernet:
     The model keeps its class and its parameters; nothing is patched and there is no mode to reset.
 
     Args:
-        model: BERT, RoBERTa, DistilBERT or ELECTRA for sequence classification, question answering or token
-            classification.
+        model: of one of `families.FAMILIES`, for sequence classification, question answering or token classification.
 
     Attributes:
         head: which of these.
@@ -98,6 +97,7 @@ class Supernet:
             head_size=self.shape.head_size,
             epsilon=self.family.epsilon(config),
             pad_token_id=config.pad_token_id or 0,
+            activation=self.family.neuron_function(config),
         )
 
     def pieces(self, mask: SubnetMask, dtype: torch.dtype = torch.float32) -> Pieces:

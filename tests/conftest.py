@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 os.environ["SECATEUR_LATENCY_SECONDS"] = "1"  # tables of tiny models, which tests make by the dozen, need no more
 MODEL_NAMES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+# XLM-RoBERTa and CamemBERT are RoBERTa under other names: tests of what is theirs alone have them too.
+ALL_NAMES = (*MODEL_NAMES, "xlm-roberta", "camembert")
 LONG = ("test_notebooks.py", "test_docs.py", "test_distributed.py", "test_kill.py", "test_trained.py", "test_ladder.py")
 HEADS = ("sequence-classification", "question-answering", "token-classification")
 
@@ -48,7 +50,7 @@ def model(request, tiny_models) -> PreTrainedModel:
     return tiny_models[request.param]
 
 
-@pytest.fixture(scope="session", params=[(name, head) for name in MODEL_NAMES for head in HEADS], ids=" for ".join)
+@pytest.fixture(scope="session", params=[(name, head) for name in ALL_NAMES for head in HEADS], ids=" for ".join)
 def headed(request) -> PreTrainedModel:
     """Each of the tiny models with each head; tests must leave it as it is."""
     from secateur.tests.tiny import tiny_model

@@ -20,22 +20,24 @@ VOCABULARY = 40
 _LAYOUTS = {
     "bert": ("Bert", {"intermediate_size": 24}),
     "roberta": ("Roberta", {"intermediate_size": 24}),
+    "xlm-roberta": ("XLMRoberta", {"intermediate_size": 24}),
+    "camembert": ("Camembert", {"intermediate_size": 24}),
     "distilbert": ("DistilBert", {"hidden_dim": 24}),
     "electra": ("Electra", {"intermediate_size": 24, "embedding_size": 16}),
     "electra with projection": ("Electra", {"intermediate_size": 24, "embedding_size": 8}),
 }
 
 
-def tiny_model(name: str, head: str = "sequence-classification") -> PreTrainedModel:
+def tiny_model(name: str, head: str = "sequence-classification", **changes: object) -> PreTrainedModel:
     """Return a random model of 3 layers, 4 heads of 4, 24 neurons and 3 classes, in evaluation mode.
 
-    One for question answering has two outputs. Its weights are larger than a fresh model's, so that different
-    subnetworks differ visibly.
+    One for question answering has two outputs; `changes` are the configuration's. Its weights are larger than a fresh
+    model's, so that different subnetworks differ visibly.
     """
     family, own = _LAYOUTS[name]
     labels = 2 if head == "question-answering" else 3
     sizes = {"vocab_size": VOCABULARY, "max_position_embeddings": 24, "num_labels": labels, "initializer_range": 0.25}
-    sizes |= {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, **own}
+    sizes |= {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 4, **own, **changes}
     generator_state = torch.get_rng_state()
     torch.manual_seed(len(name))
     config = getattr(transformers, f"{family}Config")(**sizes)

@@ -4,12 +4,17 @@ from transformers import PreTrainedConfig
 
 from ...errors import InputError
 from .bert import BERT
+from .camembert import CAMEMBERT
+from .configuration import check_configuration
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
 from .family import Dropout, HeadPaths, ModelFamily
 from .roberta import ROBERTA
+from .xlm_roberta import XLM_ROBERTA
 
-FAMILIES: dict[str, ModelFamily] = {family.model_type: family for family in (BERT, ROBERTA, DISTILBERT, ELECTRA)}
+FAMILIES: dict[str, ModelFamily] = {
+    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
+}
 
 # Why a family that users may well try is not there.
 _REFUSED = {
@@ -24,7 +29,8 @@ def family_of(config: PreTrainedConfig) -> ModelFamily:
     """Return the family a configuration belongs to.
 
     Raises:
-        InputError: the family is not supported; says which are, and why not where that is known.
+        InputError: the family is not supported (says which are, and why not where that is known), or the configuration
+            asks for what is not: see :func:`.configuration.check_configuration`.
     """
     family = FAMILIES.get(config.model_type)
     if family is None:
@@ -34,9 +40,8 @@ def family_of(config: PreTrainedConfig) -> ModelFamily:
             f"models of the family {config.model_type!r} are not supported{because}; supported: "
             f"{', '.join(sorted(FAMILIES))}"
         )
-    if getattr(config, "hidden_act", getattr(config, "activation", "gelu")) != "gelu":
-        raise InputError(f"only encoders with the 'gelu' activation are supported, this one has {config.hidden_act!r}")
+    check_configuration(family, config)
     return family
 
 
-__all__ = ["FAMILIES", "Dropout", "HeadPaths", "ModelFamily", "family_of"]
+__all__ = ["FAMILIES", "Dropout", "HeadPaths", "ModelFamily", "check_configuration", "family_of"]

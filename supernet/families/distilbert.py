@@ -29,6 +29,7 @@ DISTILBERT = ModelFamily(
         "token-classification": HeadPaths("classifier", drops_input=True, dropout="dropout"),
     },
     intermediate_size="hidden_dim",
+    activation="activation",
     dropout_rates=("dropout", "attention_dropout"),
     norm_epsilon=1e-12,
 )

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-from torch.nn import functional
 from transformers import PreTrainedConfig
 
 from ...search_space import EncoderShape
+from .activations import GELU, RELU, TANH, Activation, activation_of
 
 if TYPE_CHECKING:  # a process that only serves a model does without tasks
     from ...tasks.kinds import Head
@@ -61,7 +59,7 @@ class HeadPaths:
 
     classifier: str
     dense: str | None = None
-    activation: Callable[[torch.Tensor], torch.Tensor] | None = None
+    activation: Activation | None = None
     drops_input: bool = False
     dropout: str | None = "classifier_dropout"
 
@@ -84,6 +82,7 @@ class ModelFamily:
         heads: what makes a task's outputs of the encoder's.
         positions_from_padding: positions count from `pad_token_id + 1` and skip padding, as RoBERTa's do.
         intermediate_size: the configuration's attribute for F.
+        activation: the configuration's attribute for the name of the neurons' function.
         dropout_rates: the configuration's attributes for dropout of hidden states and of attention.
         norm_epsilon: the configuration's attribute, or the constant the family has.
     """
@@ -97,6 +96,7 @@ class ModelFamily:
     heads: dict[Head, HeadPaths]
     positions_from_padding: bool = False
     intermediate_size: str = "intermediate_size"
+    activation: str = "hidden_act"
     dropout_rates: tuple[str, str] = ("hidden_dropout_prob", "attention_probs_dropout_prob")
     norm_epsilon: str | float = "layer_norm_eps"
 
@@ -121,6 +121,14 @@ class ModelFamily:
         name = self.heads[head].dropout
         own = 0.0 if name is None else getattr(config, name, None)
         return Dropout(hidden, attention, hidden if own is None else float(own))
+
+    def neuron_function(self, config: PreTrainedConfig) -> Activation:
+        """Return what a feed-forward block applies to each neuron.
+
+        Raises:
+            InputError: a function that is not supported.
+        """
+        return activation_of(config, self.activation)
 
     def epsilon(self, config: PreTrainedConfig) -> float:
         """Return the LayerNorms' epsilon."""
@@ -172,4 +180,18 @@ def bert_like_heads(sequence: HeadPaths) -> dict[Head, HeadPaths]:
 
 
 MODELING = "secateur.supernet.modeling_secateur"
-TANH, RELU, GELU = torch.tanh, functional.relu, functional.gelu
+
+__all__ = [
+    "GELU",
+    "MODELING",
+    "RELU",
+    "TANH",
+    "Dropout",
+    "EmbeddingPaths",
+    "HeadPaths",
+    "LayerPaths",
+    "ModelFamily",
+    "bert_like_embeddings",
+    "bert_like_heads",
+    "bert_like_layers",
+]

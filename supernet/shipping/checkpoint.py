@@ -33,7 +33,7 @@ def write_checkpoint(
 ) -> Written:
     """Write a model, its tokenizer and its card; a checkpoint that Secateur wrote there before is replaced.
 
-    `stock` is a plain BERT, RoBERTa, DistilBERT or ELECTRA, which needs transformers only: for a model whose layers are
+    `stock` is a plain model of the family, which needs transformers only: for a model whose layers are
     all alike. `portable` has its code beside it and loads after `import secateur`, or without Secateur by
     `trust_remote_code=True`. `secateur` is the same without that code. `auto` is `stock` if it can be, else `portable`.
     A model with packed matrices is written `packed`, which Secateur alone reads; as `stock`, its zeros are written out.

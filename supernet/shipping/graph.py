@@ -8,21 +8,17 @@ milliseconds, and the table's networks are the very graphs that are shipped. It 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ..families import FAMILIES, ModelFamily, family_of
 from ..heads import head_of, reads_tokens
-from ..modeling_secateur import PREFIX
 from ..packed.packed import slab_linears
+from ..stored.storage import known_family, known_segments
+from .activations import NODES
 from .needed import needed
 
 if TYPE_CHECKING:
@@ -34,7 +30,6 @@ LOWEST_OPSET = 17  # the first with LayerNormalization, and read by runtimes sin
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 _TEXTS, _TOKENS = "batch", "length"  # names of the dynamic axes
 _INT64 = 7  # as ONNX numbers types
-_ACTIVATIONS: dict[Callable[[Tensor], Tensor], str] = {torch.tanh: "Tanh", functional.relu: "Relu"}
 
 
 def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
@@ -73,12 +68,6 @@ def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
     return made
 
 
-def _family(config: PreTrainedConfig) -> ModelFamily:
-    """Return the family of a model, extracted or not; what is not supported raises InputError."""
-    name = config.model_type
-    return FAMILIES[name.removeprefix(PREFIX)] if name.startswith(PREFIX) else family_of(config)
-
-
 class _Graph:
     """Collects the nodes and constants of one model's pass.
 
@@ -89,13 +78,14 @@ class _Graph:
         onnx = needed("onnx")
         self._node, self._tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
         config = self._config = model.config
-        self._family = _family(config)
+        self._family = known_family(config)
+        self._activation = self._family.neuron_function(config)
         self._kind: Head = head_of(model)
         self._head_size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
         tensors = dict(model.named_parameters()) | {f"{k}.weight": v.whole() for k, v in slab_linears(model).items()}
         self._weights = {name: tensor.detach().float().cpu().numpy() for name, tensor in tensors.items()}
         self._layers = len(list(model.get_submodule(self._family.layers).children()))
-        self._segments = getattr(config, "type_vocab_size", 0) > 1
+        self._segments = known_segments(config) > 1
         self.inputs = (IDS, MASK, TYPES) if self._segments else (IDS, MASK)
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
@@ -109,17 +99,17 @@ class _Graph:
         head = self._family.heads[self._kind]
         tokens = [_TOKENS] if reads_tokens(self._kind) else []
         if not tokens:
-            states = self._add("Gather", states, self._number("first", 0), axis=1)
+            states = self.add("Gather", states, self._number("first", 0), axis=1)
         if head.dense is not None:
             states = self._linear(head.dense, states)
-            activation = _ACTIVATIONS.get(head.activation) if head.activation else None
-            states = self._add(activation, states) if activation else self._gelu(states)
+            assert head.activation is not None
+            states = NODES[head.activation](self, states)
         if self._kind != "question-answering":
             self._linear(head.classifier, states, output="logits")
             return {"logits": [_TEXTS, *tokens, len(self._weights[f"{head.classifier}.bias"])]}
         both = self._linear(head.classifier, states)
         for place, name in enumerate(("start_logits", "end_logits")):
-            self._add("Gather", both, self._number(f"{name}.place", place), output=name, axis=2)
+            self.add("Gather", both, self._number(f"{name}.place", place), output=name, axis=2)
         return {"start_logits": [_TEXTS, _TOKENS], "end_logits": [_TEXTS, _TOKENS]}
 
     def _embeddings(self) -> str:
@@ -128,12 +118,12 @@ class _Graph:
         positions = weights[f"{paths.position}.weight"]
         if paths.token_type is not None and not self._segments:  # the one segment's row belongs to every position
             positions = positions + weights[f"{paths.token_type}.weight"]
-        total = self._add("Gather", self._constant("words", weights[f"{paths.word}.weight"]), IDS)
+        total = self.add("Gather", self._constant("words", weights[f"{paths.word}.weight"]), IDS)
         if self._segments:
             segments = self._constant("segments", weights[f"{paths.token_type}.weight"])
-            total = self._add("Add", total, self._add("Gather", segments, TYPES))
-        rows = self._add("Gather", self._constant("positions", positions), self._positions())
-        states = self._norm(paths.norm, self._add("Add", total, rows))
+            total = self.add("Add", total, self.add("Gather", segments, TYPES))
+        rows = self.add("Gather", self._constant("positions", positions), self._positions())
+        states = self._norm(paths.norm, self.add("Add", total, rows))
         projection = paths.projection
         return self._linear(projection, states) if projection and f"{projection}.weight" in weights else states
 
@@ -141,29 +131,27 @@ class _Graph:
         """Number the tokens: `(T,)`, or `(B, T)` where padding does not count."""
         one = self._number("one", 1)
         if not self._family.positions_from_padding:
-            length = self._add("Gather", self._add("Shape", IDS), one)
-            return self._add("Range", self._number("zero", 0), length, one)
+            length = self.add("Gather", self.add("Shape", IDS), one)
+            return self.add("Range", self._number("zero", 0), length, one)
         pad = self._number("pad", int(self._config.pad_token_id))
-        real = self._add("Cast", self._add("Not", self._add("Equal", IDS, pad)), to=_INT64)
-        return self._add("Add", self._add("Mul", self._add("CumSum", real, one), real), pad)
+        real = self.add("Cast", self.add("Not", self.add("Equal", IDS, pad)), to=_INT64)
+        return self.add("Add", self.add("Mul", self.add("CumSum", real, one), real), pad)
 
     def _blocked(self) -> str:
         """Return what is added to attention scores: `(B, 1, 1, T)`, the lowest number for padding."""
-        apart = self._add("Unsqueeze", MASK, self._list("axes", 1, 2))
-        padding = self._add("Equal", apart, self._number("zero", 0))
-        return self._add(
-            "Where", padding, self._real("lowest", float(np.finfo(np.float32).min)), self._real("none", 0.0)
-        )
+        apart = self.add("Unsqueeze", MASK, self._list("axes", 1, 2))
+        padding = self.add("Equal", apart, self._number("zero", 0))
+        return self.add("Where", padding, self.real("lowest", float(np.finfo(np.float32).min)), self.real("none", 0.0))
 
     def _layer(self, layer: int, states: str, blocked: str) -> str:
         """Add a layer's kept blocks."""
         at = {part: self._family.layer_path(layer, part) for part in vars(self._family.layer)}
         if f"{at['query']}.weight" in self._weights:
             mixed = self._linear(at["attention_output"], self._attention(at, states, blocked))
-            states = self._norm(at["attention_norm"], self._add("Add", mixed, states))
+            states = self._norm(at["attention_norm"], self.add("Add", mixed, states))
         if f"{at['ffn_in']}.weight" in self._weights:
-            neurons = self._gelu(self._linear(at["ffn_in"], states))
-            states = self._norm(at["ffn_norm"], self._add("Add", self._linear(at["ffn_out"], neurons), states))
+            neurons = NODES[self._activation](self, self._linear(at["ffn_in"], states))
+            states = self._norm(at["ffn_norm"], self.add("Add", self._linear(at["ffn_out"], neurons), states))
         return states
 
     def _attention(self, at: dict[str, str], states: str, blocked: str) -> str:
@@ -172,34 +160,28 @@ class _Graph:
         by_head = self._list(f"{at['query']}.heads", 0, 0, width // self._head_size, self._head_size)
         joined = self._list(f"{at['query']}.joined", 0, 0, width)
         query, key, value = (
-            self._add(
+            self.add(
                 "Transpose",
-                self._add("Reshape", self._linear(at[part], states), by_head),
+                self.add("Reshape", self._linear(at[part], states), by_head),
                 perm=[0, 2, 3, 1] if part == "key" else [0, 2, 1, 3],
             )
             for part in ("query", "key", "value")
         )
-        scores = self._add("Mul", self._add("MatMul", query, key), self._real("scale", self._head_size**-0.5))
-        shares = self._add("Softmax", self._add("Add", scores, blocked), axis=-1)
-        context = self._add("Transpose", self._add("MatMul", shares, value), perm=[0, 2, 1, 3])
-        return self._add("Reshape", context, joined)
+        scores = self.add("Mul", self.add("MatMul", query, key), self.real("scale", self._head_size**-0.5))
+        shares = self.add("Softmax", self.add("Add", scores, blocked), axis=-1)
+        context = self.add("Transpose", self.add("MatMul", shares, value), perm=[0, 2, 1, 3])
+        return self.add("Reshape", context, joined)
 
     def _linear(self, path: str, states: str, output: str | None = None) -> str:
         weight = self._constant(f"{path}.weight", self._weights[f"{path}.weight"].T)
         bias = self._constant(f"{path}.bias", self._weights[f"{path}.bias"])
-        return self._add("Add", self._add("MatMul", states, weight), bias, output=output)
+        return self.add("Add", self.add("MatMul", states, weight), bias, output=output)
 
     def _norm(self, path: str, states: str) -> str:
         both = [self._constant(f"{path}.{part}", self._weights[f"{path}.{part}"]) for part in ("weight", "bias")]
-        return self._add("LayerNormalization", states, *both, axis=-1, epsilon=self._family.epsilon(self._config))
+        return self.add("LayerNormalization", states, *both, axis=-1, epsilon=self._family.epsilon(self._config))
 
-    def _gelu(self, states: str) -> str:
-        # In parts, as runtimes know to fuse it; the operator of that name is younger than the lowest opset.
-        inner = self._add("Erf", self._add("Div", states, self._real("root of two", 2**0.5)))
-        product = self._add("Mul", states, self._add("Add", inner, self._real("unit", 1.0)))
-        return self._add("Mul", product, self._real("half", 0.5))
-
-    def _add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
+    def add(self, op: str, *inputs: str, output: str | None = None, **attributes: Any) -> str:
         """Add a node and return the name of what it gives."""
         name = output or f"{op}_{len(self.nodes)}"
         self.nodes.append(self._node(op, list(inputs), [name], name=name, **attributes))
@@ -218,5 +200,5 @@ class _Graph:
     def _list(self, name: str, *values: int) -> str:
         return self._constant(name, np.array(values, np.int64))
 
-    def _real(self, name: str, value: float) -> str:
+    def real(self, name: str, value: float) -> str:
         return self._constant(name, np.array(value, np.float32))

@@ -17,6 +17,7 @@ from ...errors import InputError
 from ...files import replace_file
 from ...tasks.batches import Batch
 from ..heads import read_outputs
+from ..stored.storage import known_segments, model_positions
 from .graph import onnx_graph
 from .needed import needed
 from .session import OnnxModel
@@ -145,12 +146,12 @@ def random_batches(
 ) -> Iterator[Batch]:
     """Draw batches of random tokens that a model can read, of these texts and tokens, short and long texts mixed."""
     config, generator = model.config, torch.Generator().manual_seed(seed)
-    pad = int(config.pad_token_id or 0)
+    pad = max(0, int(config.pad_token_id or 0))
     for texts, tokens in sizes:
-        tokens = min(tokens, int(config.max_position_embeddings) - pad - 1)
+        tokens = min(tokens, model_positions(config))
         lengths = torch.randint(1, tokens + 1, (texts, 1), generator=generator)
         lengths[0] = tokens
         real = torch.arange(tokens) < lengths
         ids = torch.randint(0, int(config.vocab_size), (texts, tokens), generator=generator).masked_fill(~real, pad)
-        types = (torch.arange(tokens) >= lengths // 2) & real if getattr(config, "type_vocab_size", 0) > 1 else None
+        types = (torch.arange(tokens) >= lengths // 2) & real if known_segments(config) > 1 else None
         yield Batch(ids, None if types is None else types.long(), real, torch.zeros(texts), np.arange(texts))

@@ -24,7 +24,7 @@ _FIELDS = (*(field.name for field in fields(ExtractedFields)), "project_embeddin
 
 
 def not_stock(model: PreTrainedModel) -> str | None:
-    """Say what about a model no plain BERT, RoBERTa, DistilBERT or ELECTRA can have; None if one can be it.
+    """Say what about a model no plain model of its family can have; None if one can be it.
 
     Those have layers that are all alike, whose heads make up the width of the residual stream, which the head reads.
     """

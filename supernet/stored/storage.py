@@ -20,7 +20,8 @@ from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrained
 from transformers.utils import logging
 
 from ...errors import InputError
-from ..families import HeadPaths, ModelFamily, family_of
+from ..families import HeadPaths, ModelFamily, check_configuration, family_of
+from ..families.configuration import without_passing_settings
 from ..heads import auto_class, stored_head
 from ..packed.packed import slab_linears
 from ..packed.packed_storage import in_stored_form, save_packed, unpacked
@@ -118,7 +119,7 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
         register_extracted()  # those of families that were added since
         config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
     known_family(config)
-    return config
+    return without_passing_settings(config)
 
 
 def save_model(
@@ -246,9 +247,18 @@ def known_family(config: PreTrainedConfig) -> ModelFamily:
     """Return the family of an ordinary or an extracted model.
 
     Raises:
-        InputError: the family is not supported.
+        InputError: the family is not supported, or what its configuration asks for is not.
     """
-    return family_of_extracted(config) if is_extracted(config) else family_of(config)
+    if not is_extracted(config):
+        return family_of(config)
+    family = family_of_extracted(config)
+    check_configuration(family, config)
+    return family
+
+
+def known_segments(config: PreTrainedConfig) -> int:
+    """Return how many token types a model knows; 0 where its family has none, whatever its configuration says."""
+    return 0 if known_family(config).embeddings.token_type is None else int(config.type_vocab_size)
 
 
 def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *, new: bool) -> None:

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 TOLERANCE = 1e-5
-LAYOUTS = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+LAYOUTS = ("bert", "roberta", "distilbert", "electra", "electra with projection", "xlm-roberta", "camembert")
 UNEVEN = SubnetMask.from_counts(SHAPE, [3, 0, 2], [24, 7, 0], 13)
 ALIKE = SubnetMask.from_counts(SHAPE, [4, 0, 4], [5, 0, 5])
 
@@ -91,7 +91,7 @@ def alone(tiny_tokenizer, tmp_path_factory):
 
 def test_transformers_alone_gives_the_same_outputs(alone):
     models, found = alone
-    assert len(models) == 27
+    assert len(models) == 39
     for name, (model, head, batch) in models.items():
         kind, outputs, labels = found[name]
         with torch.no_grad():
