@@ -17,6 +17,7 @@ from ..supernet.blocks import blocks
 from ..supernet.families import family_of
 from ..supernet.heads import stored_head
 from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
+from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
@@ -85,10 +86,15 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
+    check_tokenizer(config, tokenizer)
     task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
         check_labels(config, task)
+    if not (project.out / "run.json").is_file():
+        check_texts(config, task)
+        # Weights that do not fit, or are no numbers, are said before there is a folder.
+        load_model(source, head=task.kind.head, label_names=task.label_names if labels is None else None)
     weights = Path(source) / "model.safetensors"
     facts = {
         "taken_for": "pre-trained" if labels is None else "fine-tuned",
@@ -210,11 +216,16 @@ def device() -> torch.device:
 
 
 def start_model(folder: RunFolder, task: Task) -> PreTrainedModel:
-    """Load the model the run began with; a new head is drawn from the run's seed, the same each time."""
+    """Load the model the run began with; a new head is drawn from the run's seed, the same each time.
+
+    Whatever its configuration said of its outputs, it says what they mean in this task.
+    """
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
     torch.manual_seed(folder.project.seed)
     names = task.label_names if pretrained else None
-    return load_model(model_source(folder.project), head=task.kind.head, label_names=names).float()
+    model = load_model(model_source(folder.project), head=task.kind.head, label_names=names).float()
+    model.config.problem_type = task.kind.problem_type
+    return model
 
 
 def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> SearchSpace:

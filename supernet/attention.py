@@ -27,7 +27,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
         dropout: probability of zeroing an attention weight.
 
     Returns:
-        `(B, S, H * d)`.
+        `(B, S, H * d)`; zeros for a text without a real token, as the fused attention of PyTorch gives.
     """
     batch, heads, length, size = query.shape
     slow_backward = query.requires_grad and query.dtype == torch.bfloat16
@@ -49,7 +49,8 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
 def _bounded(scores: Tensor, keep: Tensor | None) -> Tensor:
     if keep is not None:
         scores = scores.masked_fill(~keep[:, None, None, :], float("-inf"))
-    return scores - scores.detach().amax(dim=-1, keepdim=True)
+    # Where all is padding the maximum is -inf, and the difference would be no number.
+    return scores - scores.detach().amax(dim=-1, keepdim=True).clamp(min=torch.finfo(scores.dtype).min)
 
 
 def _exponential(scores: Tensor, value: Tensor, keep: Tensor | None, dropout: float) -> Tensor:
@@ -59,12 +60,19 @@ def _exponential(scores: Tensor, value: Tensor, keep: Tensor | None, dropout: fl
         real = value.new_ones(1, 1, value.shape[2], 1) if keep is None else keep[:, None, :, None].to(value.dtype)
         total = torch.matmul(weights, real.expand(value.shape[0], value.shape[1], -1, -1))
         masked = value if keep is None else value * real
-        return torch.matmul(drop(weights, dropout), masked) / total
+        return torch.matmul(drop(weights, dropout), masked) / _some(total, keep)
     extended = functional.pad(value, (0, 1), value=1.0)
     if keep is not None:
         extended = extended * keep[:, None, :, None]
     out = torch.matmul(weights, extended)
-    return out[..., :-1] / out[..., -1:]
+    return out[..., :-1] / _some(out[..., -1:], keep)
+
+
+def _some(total: Tensor, keep: Tensor | None) -> Tensor:
+    """Return sums of weights `(B, H, S, 1)`, with 1 in place of the 0 of texts without a real token."""
+    if keep is None or keep[:, 0].all():  # nearly always: texts are padded on the right
+        return total
+    return total + (~keep.any(dim=1))[:, None, None, None].to(total.dtype)
 
 
 def drop(x: Tensor, probability: float) -> Tensor:

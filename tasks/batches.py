@@ -88,6 +88,7 @@ def collate(split: Split, index: NDArray[np.int64], pad_token_id: int, *, length
     lengths = np.array([len(row) for row in rows])
     if length is None:
         length = round_length(int(lengths.max()), int(split.lengths.max()))
+    length = max(1, length)  # of texts without a token, which a tokenizer without special ones gives
     real = np.arange(length) < lengths[:, None]  # (B, T)
 
     def padded(rows: list[NDArray[np.int32]], fill: int) -> torch.Tensor:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LOWEST_OPSET = 17  # the first with LayerNormalization, and read by runtimes since 2022
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 _TEXTS, _TOKENS = "batch", "length"  # names of the dynamic axes
-_INT64 = 7  # as ONNX numbers types
+_FLOAT, _INT64, _BOOL = 1, 7, 9  # as ONNX numbers types
 
 
 def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
@@ -93,9 +93,9 @@ class _Graph:
 
     def outputs(self) -> dict[str, list[int | str]]:
         """Add the whole pass; return the axes of what it gives."""
-        states, blocked = self._embeddings(), self._blocked()
+        states, blocked, some = self._embeddings(), self._blocked(), self._some()
         for layer in range(self._layers):
-            states = self._layer(layer, states, blocked)
+            states = self._layer(layer, states, blocked, some)
         head = self._family.heads[self._kind]
         tokens = [_TOKENS] if reads_tokens(self._kind) else []
         if not tokens:
@@ -143,18 +143,24 @@ class _Graph:
         padding = self.add("Equal", apart, self._number("zero", 0))
         return self.add("Where", padding, self.real("lowest", float(np.finfo(np.float32).min)), self.real("none", 0.0))
 
-    def _layer(self, layer: int, states: str, blocked: str) -> str:
+    def _some(self) -> str:
+        """Return 1 for texts with a real token and 0 for others, whose heads give zeros in PyTorch: `(B, 1, 1)`."""
+        count = self.add("ReduceSum", MASK, self._list("tokens", 1), keepdims=1)
+        some = self.add("Cast", self.add("Cast", count, to=_BOOL), to=_FLOAT)
+        return self.add("Unsqueeze", some, self._list("behind", 2))
+
+    def _layer(self, layer: int, states: str, blocked: str, some: str) -> str:
         """Add a layer's kept blocks."""
         at = {part: self._family.layer_path(layer, part) for part in vars(self._family.layer)}
         if f"{at['query']}.weight" in self._weights:
-            mixed = self._linear(at["attention_output"], self._attention(at, states, blocked))
+            mixed = self._linear(at["attention_output"], self._attention(at, states, blocked, some))
             states = self._norm(at["attention_norm"], self.add("Add", mixed, states))
         if f"{at['ffn_in']}.weight" in self._weights:
             neurons = NODES[self._activation](self, self._linear(at["ffn_in"], states))
             states = self._norm(at["ffn_norm"], self.add("Add", self._linear(at["ffn_out"], neurons), states))
         return states
 
-    def _attention(self, at: dict[str, str], states: str, blocked: str) -> str:
+    def _attention(self, at: dict[str, str], states: str, blocked: str, some: str) -> str:
         """Return the heads' outputs side by side: `(B, T, H * d)`."""
         width = len(self._weights[f"{at['query']}.bias"])
         by_head = self._list(f"{at['query']}.heads", 0, 0, width // self._head_size, self._head_size)
@@ -170,7 +176,7 @@ class _Graph:
         scores = self.add("Mul", self.add("MatMul", query, key), self.real("scale", self._head_size**-0.5))
         shares = self.add("Softmax", self.add("Add", scores, blocked), axis=-1)
         context = self.add("Transpose", self.add("MatMul", shares, value), perm=[0, 2, 1, 3])
-        return self.add("Reshape", context, joined)
+        return self.add("Mul", self.add("Reshape", context, joined), some)
 
     def _linear(self, path: str, states: str, output: str | None = None) -> str:
         weight = self._constant(f"{path}.weight", self._weights[f"{path}.weight"].T)

@@ -69,22 +69,28 @@ def head_labels(path_or_id: str | Path, head: Head = "sequence-classification") 
 
 
 def _head_sizes(find: Callable[[str], str | None], names: list[str]) -> list[tuple[int, ...]]:
-    """Return the sizes of those weights that the checkpoint has: one file, several with an index, or PyTorch's own."""
-    if whole := find("model.safetensors"):
-        files = dict.fromkeys(names, whole)
-    elif index := find("model.safetensors.index.json"):
-        places = json.loads(Path(index).read_bytes())["weight_map"]
-        files = {name: find(places[name]) for name in names if name in places}
-    elif old := find("pytorch_model.bin"):
-        weights = torch.load(old, map_location="meta", weights_only=True)
-        return [tuple(weights[name].shape) for name in names if name in weights]
+    """Return the sizes of those weights that the checkpoint has: in one file or in several with an index."""
+    for whole in ("model.safetensors", "pytorch_model.bin"):
+        if file := find(whole):
+            files: dict[str, str | None] = dict.fromkeys(names, file)
+            break
+        if index := find(f"{whole}.index.json"):
+            places = json.loads(Path(index).read_bytes())["weight_map"]
+            files = {name: find(places[name]) for name in names if name in places}
+            break
     else:
         raise FileNotFoundError("no model.safetensors")
-    sizes: list[tuple[int, ...]] = []
-    for name, file in files.items():
-        if file is None:
-            raise FileNotFoundError(f"no file with {name}")
-        with safe_open(file, framework="pt") as stored:
-            if name in stored.keys():  # noqa: SIM118 (it is no dict and has no `in`)
-                sizes.append(tuple(stored.get_slice(name).get_shape()))
-    return sizes
+    if missing := [name for name, file in files.items() if file is None]:
+        raise FileNotFoundError(f"no file with {missing[0]}")
+    sizes = {file: _sizes(file) for file in {*files.values()} if file is not None}
+    return [sizes[file][name] for name, file in files.items() if file is not None and name in sizes[file]]
+
+
+def _sizes(file: str) -> dict[str, tuple[int, ...]]:
+    """Return the sizes of all weights in a file, which is read without what they hold."""
+    if file.endswith(".bin"):
+        return {
+            name: tuple(one.shape) for name, one in torch.load(file, map_location="meta", weights_only=True).items()
+        }
+    with safe_open(file, framework="pt") as stored:
+        return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118 (no dict)

@@ -58,7 +58,8 @@ def load_model(
         dtype: precision of the parameters; the checkpoint's own if None.
 
     Raises:
-        InputError: no such model, a damaged, incomplete or changed one, no head or another one, or another family.
+        InputError: no such model, a damaged, incomplete or changed one, weights that are no numbers, no head or another
+            one, or another family.
     """
     source = find_source(path_or_id)
     config = load_config(path_or_id)
@@ -87,6 +88,7 @@ def load_model(
     _check_used(source.name, info["unexpected_keys"], family)
     if source.local:
         check_record(Path(source.name))
+    _check_numbers(source.name, model)
     if dropped:
         _renew(model, paths)
     return in_stored_form(model, source.name)
@@ -280,6 +282,17 @@ def _check_used(name: str, unexpected: Iterable[str], family: ModelFamily) -> No
             f"{name} has {len(left)} parameters that its config.json has no place for, {left[0]} among them; one of "
             "the two files is damaged or another model's, get the checkpoint again"
         )
+
+
+@torch.no_grad()
+def _check_numbers(name: str, model: PreTrainedModel) -> None:
+    """Refuse weights that are not finite numbers: nothing that is cut from them or trained would be one."""
+    for path, parameter in model.named_parameters():
+        if parameter.numel() and not all(bool(bound.isfinite()) for bound in torch.aminmax(parameter)):
+            raise InputError(
+                f"{name} has weights that are not finite numbers, {path} among them; its training diverged, or the "
+                "file is damaged: give another checkpoint of it"
+            )
 
 
 @torch.no_grad()

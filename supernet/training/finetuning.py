@@ -60,7 +60,8 @@ def finetune(
     Everything random follows from the seed, so a training that was killed and resumed from `state` ends with the same
     weights, bit for bit on a CPU with the same number of threads. A head made anew is not drawn here: seed it where the
     model is loaded. With several processes (`torchrun`, `accelerate launch`) each takes its share of every batch.
-    Parameters become float32; mode, attention and configuration are left as they were.
+    Parameters become float32; mode, attention and configuration are left as they were, but that the configuration says
+    what outputs mean.
 
     Args:
         model: what to train.
@@ -82,6 +83,7 @@ def finetune(
         InputError: a model with labels other than the task's, or a resume point that cannot be read.
     """
     check_labels(model.config, task)
+    model.config.problem_type = task.kind.problem_type
     expected = (int(task.train.output_counts.sum()), model.config.num_labels)
     known = teacher if isinstance(teacher, np.ndarray) else None
     if known is not None and known.shape != expected:

@@ -115,6 +115,7 @@ class TrainingLoop:
         self._strategy = STRATEGIES[settings.strategy]
         self._sampler = space.sample_by_size if settings.sampling == "size" else space.sample
         self._space, self._task, self._settings, self._seed = space, task, settings, seed
+        supernet.model.config.problem_type = task.kind.problem_type
         # Without the hint each of several processes on a machine of CPUs would take itself for the only one.
         self.accelerator = Accelerator(cpu=not torch.accelerator.is_available())
         # Small updates are lost in a shorter precision than float32.

@@ -21,6 +21,7 @@ from ..split import Split
 
 Head = Literal["sequence-classification", "question-answering", "token-classification"]
 KindName = Literal["classification", "regression", "question-answering", "token-classification"]
+ProblemType = Literal["regression", "single_label_classification"]
 UNLABELLED = -100  # of a token that nothing is said about, and of answers that were not published
 
 
@@ -30,10 +31,13 @@ class Kind(ABC):
     Attributes:
         name: as in KINDS.
         head: what makes the outputs.
+        problem_type: what a checkpoint's configuration says of its outputs, which programs that serve it go by; None
+            for a head whose outputs mean one thing only.
     """
 
     name: ClassVar[KindName]
     head: ClassVar[Head]
+    problem_type: ClassVar[ProblemType | None] = None
 
     @property
     def per_token(self) -> bool:

@@ -16,7 +16,7 @@ from .kind import Kind, class_loss, soft_class_loss
 class Classification(Kind):
     """A class for each text."""
 
-    name, head = "classification", "sequence-classification"
+    name, head, problem_type = "classification", "sequence-classification", "single_label_classification"
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy."""
@@ -43,7 +43,7 @@ class Classification(Kind):
 class Regression(Kind):
     """A number for each text."""
 
-    name, head = "regression", "sequence-classification"
+    name, head, problem_type = "regression", "sequence-classification", "regression"
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean squared error."""

@@ -78,6 +78,32 @@ def test_gradients_are_its_definitions(queries, keys, scale):
         assert torch.isfinite(one.grad).all()
 
 
+@pytest.mark.parametrize(("queries", "keys"), SIZES)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("scale", [1.0, 8.0], ids=["usual", "huge"])
+@pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["", "dropout"])
+def test_a_text_without_a_real_token_attends_to_nothing(queries, keys, dtype, scale, dropout):
+    parts = inputs(queries, keys, scale=scale, dtype=dtype, grad=True)
+    keep = padding(keys)
+    keep[1] = False
+    with torch.no_grad():
+        assert not attend(*parts, keep)[1].any()
+    out = attend(*parts, keep, dropout)
+    assert not out[1].any()
+    assert out[0].any()
+    assert out.isfinite().all()
+    out.float().square().sum().backward()
+    for part in parts:
+        assert part.grad.isfinite().all()
+        assert not part.grad[1].any()
+
+
+def test_texts_padded_on_the_left_are_others_alike():
+    q, k, v = inputs(7, 7)
+    keep = padding(7).flip(1)
+    torch.testing.assert_close(attend(q, k, v, keep).double(), by_definition(q, k, v, keep), atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("keys", [9, 70])
 @pytest.mark.parametrize("grad", [False, True], ids=["inference", "training"])
 def test_inputs_are_left_alone(keys, grad):

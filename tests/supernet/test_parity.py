@@ -1,5 +1,6 @@
 """The contract: multiplied, sliced, extracted and reloaded subnetworks agree."""
 
+import copy
 import json
 
 import numpy as np
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from secateur.search_space import SPACES, EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import check_agreement, check_extracted, extract
-from secateur.supernet.families import FAMILIES, family_of
+from secateur.supernet.families import FAMILIES, Dropout, family_of
 from secateur.supernet.heads import auto_class, head_of, read_outputs
 from secateur.supernet.stored.extracted import config_class
+from secateur.supernet.training.step import GradientStep
 from secateur.tests.supernet.reference import multiplied
 from secateur.tests.tiny import same_weights
 from transformers import PreTrainedModel
@@ -151,6 +153,25 @@ def test_padding_changes_nothing(model, batch):
     torch.testing.assert_close(subnet.outputs(**second), alone, atol=TOLERANCE, rtol=0)
     unmasked = subnet.outputs(**{name: rows for name, rows in second.items() if name != "attention_mask"})
     torch.testing.assert_close(unmasked, alone, atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("mask", [SubnetMask.full(SHAPE), counts([3, 0, 2], [5, 24, 0], 12)], ids=["whole", "part"])
+def test_a_text_without_a_real_token_is_what_transformers_makes_of_it(model, batch, mask):
+    """And it does nothing to the others of its batch."""
+    empty = {name: rows.clone() for name, rows in batch.items()}
+    empty["attention_mask"][1] = 0
+    with multiplied(model, mask) as reference:
+        expected = outputs(reference, empty)
+    assert expected.isfinite().all()
+    supernet = Supernet(copy.deepcopy(model))
+    for found in (supernet.subnet(mask).outputs(**empty), outputs(extract(model, mask), empty)):
+        torch.testing.assert_close(found, expected, atol=TOLERANCE, rtol=0)
+    step = GradientStep(supernet)
+    step.begin(empty["input_ids"], empty["attention_mask"].bool(), empty.get("token_type_ids"))
+    stepped = step.run(mask, lambda outputs: outputs.square().sum(), Dropout())
+    step.finish()
+    torch.testing.assert_close(stepped, expected, atol=TOLERANCE, rtol=0)
+    assert all(gradient.isfinite().all() for gradient in step.gradients.values())
 
 
 def test_a_subnetwork_answers_in_the_shape_of_its_model(model, batch):

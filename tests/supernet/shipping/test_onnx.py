@@ -79,6 +79,19 @@ def test_reloaded_and_exported_models_agree(headed, tmp_path):
         assert worst_difference(extracted, OnnxModel(tmp_path / f"{i}.onnx"), rng, 5) <= TOLERANCE
 
 
+def test_a_text_without_a_real_token_is_what_transformers_makes_of_it(headed, tmp_path):
+    for i, model in enumerate((headed, extract(headed, SubnetMask.from_counts(SHAPE, [3, 0, 1], [5, 24, 0], 12)))):
+        export_onnx(model, tmp_path / f"{i}.onnx")
+        batch = random_batch(model, np.random.default_rng(0), 4, 9)
+        batch.attention_mask[2] = False
+        exported = OnnxModel(tmp_path / f"{i}.onnx")
+        found = exported.run(exported.feed(batch))
+        with torch.inference_mode():
+            expected = model(**batch.inputs)
+        for name, values in found.items():  # of padding too
+            torch.testing.assert_close(values, expected[name], atol=TOLERANCE, rtol=0)
+
+
 def test_a_hundred_random_batches(tmp_path):
     model = extract(tiny_model("bert"), SubnetMask.from_counts(SHAPE, [3, 0, 1], [5, 24, 0], 12))
     path = tmp_path / "model.onnx"
