@@ -276,7 +276,8 @@ def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *,
 
 def _check_used(name: str, unexpected: Iterable[str], family: ModelFamily) -> None:
     """Refuse layers' weights that config.json has no place for: without them this is another model."""
-    left = sorted(key for key in unexpected if key.startswith(f"{family.layers}."))
+    layers = family.layers, family.layers.removeprefix(f"{family.base}.")  # an encoder that was saved alone has these
+    left = sorted(key for key in unexpected if key.startswith(tuple(f"{path}." for path in layers)))
     if left:
         raise InputError(
             f"{name} has {len(left)} parameters that its config.json has no place for, {left[0]} among them; one of "
