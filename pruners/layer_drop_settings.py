@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ..supernet.training.settings import FinetuneSettings
+from ..supernet.training.settings import MOST, FinetuneSettings
 
 Side = Literal["top", "bottom", "alternate"]
 
@@ -16,9 +16,9 @@ class LayerDropSettings(FinetuneSettings):
     """Which layers go, and how the others are trained: as long as the authors', or as other methods' native recipes."""
 
     side: Annotated[Side, Field(description="which layers go first: the last, the first, or every other one")] = "top"
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 3.0
+    epochs: Annotated[float, Field(gt=0, le=MOST, description="passes over the training split")] = 3.0
     least_steps: Annotated[
-        int, Field(ge=0, description="optimiser steps at least; a smaller task gets more epochs")
+        int, Field(ge=0, le=MOST, description="optimiser steps at least; a smaller task gets more epochs")
     ] = 2000
 
     def stretched(self, texts: int) -> LayerDropSettings:

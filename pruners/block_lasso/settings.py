@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from ...supernet.packed import Scheme
-from ...supernet.training.settings import FinetuneSettings
+from ...supernet.training.settings import MOST, FinetuneSettings
 
 Selection = Literal["matrix", "global"]
 
@@ -20,10 +20,13 @@ class BlockLassoSettings(FinetuneSettings):
     # on SST-2, 300 steps at 5e-5 hardly changed the norms, 600 at 2e-4 made a quarter of the groups vanish. At that
     # rate a penalty of 40 kept 83.6 % correct at half of the groups, after 300 steps of retraining; one of 400, 79.8 %.
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate in both trainings")] = 1e-4
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split under the penalty")] = 3.0
-    retraining_epochs: Annotated[float, Field(ge=0, description="passes in which what is left is trained")] = 3.0
+    epochs: Annotated[float, Field(gt=0, le=MOST, description="passes over the training split under the penalty")] = 3.0
+    retraining_epochs: Annotated[float, Field(ge=0, le=MOST, description="passes in which what is left is trained")] = (
+        3.0
+    )
     least_steps: Annotated[
-        int, Field(ge=0, description="optimiser steps of both together at least; a smaller task gets more epochs")
+        int,
+        Field(ge=0, le=MOST, description="optimiser steps of both together at least; a smaller task gets more epochs"),
     ] = 3000
     scheme: Annotated[Scheme, Field(description="a group is a row, or a column, inside one slab")] = "row"
     width: Annotated[int | None, Field(ge=1, description="weights of a group; must divide every matrix")] = None

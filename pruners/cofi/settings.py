@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ...supernet.training.settings import Precision, TrainingSettings
+from ...supernet.training.settings import MOST, Precision, TrainingSettings
 
 Matching = Literal["free", "ordered"]
 Distillation = Literal["layers", "predictions", "none"]
@@ -22,11 +22,16 @@ class CoFiSettings(TrainingSettings):
     """
 
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate of the weights")] = 1e-4
-    distil_epochs: Annotated[float, Field(ge=0, description="passes over the training split before masks")] = 0.1
-    epochs: Annotated[float, Field(gt=0, description="passes in which masks and weights are learnt")] = 1.0
-    final_epochs: Annotated[float, Field(ge=0, description="passes in which what is left is trained")] = 0.5
+    distil_epochs: Annotated[float, Field(ge=0, le=MOST, description="passes over the training split before masks")] = (
+        0.1
+    )
+    epochs: Annotated[float, Field(gt=0, le=MOST, description="passes in which masks and weights are learnt")] = 1.0
+    final_epochs: Annotated[float, Field(ge=0, le=MOST, description="passes in which what is left is trained")] = 0.5
     least_steps: Annotated[
-        int, Field(ge=0, description="optimiser steps in all at least; a smaller task gets more epochs of each kind")
+        int,
+        Field(
+            ge=0, le=MOST, description="optimiser steps in all at least; a smaller task gets more epochs of each kind"
+        ),
     ] = 2000
     target_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of `epochs` in which the sparsity's target rises")

@@ -19,6 +19,7 @@ from ...supernet import Supernet
 from ...supernet.extraction import extract
 from ...supernet.precision import resolve_precision
 from ...supernet.training.checkpoint import SaveClock, complete, damaged, publish
+from ...supernet.training.divergence import check_loss, check_trained
 from ...supernet.training.step import GradientStep, Slices
 from ...supernet.training.supernet_training import Progress, batch_rows, learning_rate_factor, parameter_groups
 from ...tasks import Task
@@ -96,6 +97,7 @@ class CoFiTraining:
 
         Raises:
             InputError: a checkpoint that cannot be read, or a sparsity that does not come to its target.
+            Diverged: a number that is not finite.
         """
         first, clock = self._load(state), SaveClock(self._settings.save_seconds)
         total = self.schedule.total
@@ -103,6 +105,8 @@ class CoFiTraining:
             if index == self.schedule.pruned:
                 self._settle()
             loss, note, numbers = self._step(index, rows)
+            # With the sparsity, which the masks are trained on beside the loss.
+            check_loss(sum(numbers.values(), loss), index + 1, total, self._settings.learning_rate)
             if index + 1 in self._checked:
                 numbers |= {"selection_error": self._check()}
             if report:
@@ -119,7 +123,24 @@ class CoFiTraining:
                 for name, tensor in self._best.tensors.items():
                     self._student.parameters[name].copy_(tensor)
         assert self._final is not None
+        self._check_trained()
         return self._final
+
+    def _check_trained(self) -> None:
+        """Refuse a student whose weights or outputs are no numbers.
+
+        Raises:
+            Diverged: they are not.
+        """
+        student, task, rows = (
+            self._student,
+            self._task,
+            np.arange(min(self._settings.batch_size, len(self._task.train))),
+        )
+        batch = collate(task.train, rows, task.pad_token_id).to(student.device)
+        assert self._final is not None
+        outputs = student.subnet(self._final).outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+        check_trained(student.model, outputs, self.schedule.total, self._settings.learning_rate)
 
     @property
     def sparsity(self) -> float:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from ...supernet.training.settings import MOST
 from .base import Settings
 
 _SKIPPED = ("search", "ladder")
@@ -27,6 +28,7 @@ class AllSettings(Settings):
         float | None,
         Field(
             gt=0,
+            le=MOST,
             description="about so many for all stages: fine-tuning takes at most half of them, a ladder what that "
             "leaves, and there is no search",
         ),

@@ -6,13 +6,14 @@ from pydantic import BaseModel, ConfigDict
 
 from ...evaluation.objectives import OBJECTIVES
 
+LARGEST_SEED = 2**32 - 1  # that every library takes
 ALSO = "also"  # in the same place: a short name of the option
 
 
 class Settings(BaseModel):
     """Frozen fields with checked values; a field's description is its help text."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
 
 def objective_name(name: str) -> str:

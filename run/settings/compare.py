@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from ...supernet.training.settings import MOST
 from .base import as_text
 from .training import TrackingSettings
 
@@ -27,8 +28,8 @@ class CompareSettings(TrackingSettings):
     ] = True
     recover: Annotated[
         int | None,
-        Field(ge=1, description="distil the models within these budgets, of every method, for so many steps"),
+        Field(ge=1, le=MOST, description="distil the models within these budgets, of every method, for so many steps"),
     ] = None
     recover_epochs: Annotated[
-        float | None, Field(gt=0, description="or for so many passes over the training split")
+        float | None, Field(gt=0, le=MOST, description="or for so many passes over the training split")
     ] = None

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from ...supernet.training.settings import MOST
 from .base import as_text
 from .recovery import RecoverOptions
 from .training import TrackingSettings
@@ -29,11 +30,14 @@ class LadderSettings(RecoverOptions):
         BeforeValidator(as_text),
         Field(description="rungs of at most so many milliseconds instead, as the latency table predicts: 8,4,2"),
     ] = None
-    minutes: Annotated[float | None, Field(gt=0, description="for all rungs together, instead of steps")] = None
+    minutes: Annotated[float | None, Field(gt=0, le=MOST, description="for all rungs together, instead of steps")] = (
+        None
+    )
     steps: Annotated[
         int,
         Field(
             ge=1,
+            le=MOST,
             description="optimiser steps of a rung of half the encoder; smaller ones get more of theirs, which are "
             "cheaper, so that all take about as long",
         ),

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from .base import Settings
+from .base import LARGEST_SEED, Settings
 
 
 class ProjectSettings(Settings):
@@ -55,4 +55,4 @@ class ProjectSettings(Settings):
         float, Field(gt=0, lt=1, description="share of train held out for the search to choose on")
     ] = 0.2
     selection_limit: Annotated[int, Field(ge=1, description="at most so many rows of it")] = 2048
-    seed: Annotated[int, Field(ge=0, description="of splits, training and search")] = 0
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED, description="of splits, training and search")] = 0

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model
 from ...evaluation.objectives import OBJECTIVES
 from ...pruners import PRUNERS, RECIPES
 from ...supernet.training.settings import Precision
-from .base import Settings, as_text, objective_name
+from .base import LARGEST_SEED, Settings, as_text, objective_name
 from .latency import LatencySettings
 from .training import TrackingSettings
 
@@ -22,7 +22,9 @@ class _PruneSettings(Settings):
     cost: Annotated[
         str, AfterValidator(objective_name), Field(description=f"what a density is a share of: {', '.join(OBJECTIVES)}")
     ] = "encoder_parameters"
-    seed: Annotated[int | None, Field(ge=0, description="of all that is random; the run's if not given")] = None
+    seed: Annotated[
+        int | None, Field(ge=0, le=LARGEST_SEED, description="of all that is random; the run's if not given")
+    ] = None
     origin: Annotated[
         Literal["finetuned", "supernet"],
         Field(description="the model that is pruned", json_schema_extra={"flag": "--from"}),

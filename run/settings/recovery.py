@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ...supernet.training.settings import MOST
 from .base import Settings
 
 
@@ -13,10 +14,12 @@ class RecoverOptions(Settings):
     """How a model that was cut out is distilled from the whole one."""
 
     # Chosen by benchmarks/recovery.py on the selection split.
-    steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 1000
-    minutes: Annotated[float | None, Field(gt=0, description="as many steps as fit into so many, instead")] = None
+    steps: Annotated[int, Field(ge=1, le=MOST, description="optimiser steps")] = 1000
+    minutes: Annotated[float | None, Field(gt=0, le=MOST, description="as many steps as fit into so many, instead")] = (
+        None
+    )
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
-    batch_size: Annotated[int, Field(ge=1, description="texts per step")] = 32
+    batch_size: Annotated[int, Field(ge=1, le=MOST, description="texts per step")] = 32
     save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
 
 

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from ...evaluation.objectives import OBJECTIVES
 from ...searchers import AUTO, SEARCHERS
-from ...supernet.training.settings import Precision
+from ...supernet.training.settings import MOST, Precision
 from .base import Settings
 from .latency import LatencySettings
 
@@ -32,7 +32,9 @@ class SearchSettings(Settings):
         str | None,
         Field(description="of solved weights; the supernet's, or else small, if not given"),
     ] = None
-    budget: Annotated[int, Field(ge=1, description="points to evaluate; other depths of a point come for free")] = 200
+    budget: Annotated[
+        int, Field(ge=1, le=MOST, description="points to evaluate; other depths of a point come for free")
+    ] = 200
     objectives: Annotated[
         str,
         Field(description=f"comma-separated: error, {', '.join(OBJECTIVES)}"),
@@ -66,9 +68,11 @@ class SearchSettings(Settings):
 class StandardSettings(Settings):
     """How standard NAS (the searcher `moasha`) trains each candidate."""
 
-    epochs: Annotated[int, Field(ge=1, description="most passes over the training split that a candidate gets")] = 5
+    epochs: Annotated[
+        int, Field(ge=1, le=MOST, description="most passes over the training split that a candidate gets")
+    ] = 5
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
-    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step")] = 32
+    batch_size: Annotated[int, Field(ge=1, le=MOST, description="texts per optimiser step")] = 32
     save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0
 
 

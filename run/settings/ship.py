@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ...evaluation.latency.runtime import RUNTIMES
+from ...supernet.training.settings import MOST
 from .choice import ModelChoice
 from .recovery import RecoverOptions
 
@@ -37,8 +38,10 @@ class ExportSettings(ModelChoice):
             "the selection split says so"
         ),
     ] = True
-    recover: Annotated[int | None, Field(ge=1, description="distil it from the whole model for so many steps")] = None
-    recover_minutes: Annotated[float | None, Field(gt=0, description="or for so many minutes")] = None
+    recover: Annotated[
+        int | None, Field(ge=1, le=MOST, description="distil it from the whole model for so many steps")
+    ] = None
+    recover_minutes: Annotated[float | None, Field(gt=0, le=MOST, description="or for so many minutes")] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
     int8: Annotated[
         bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})

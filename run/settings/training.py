@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ...supernet.training.settings import FinetuneSettings, SupernetSettings, TrainingSettings
+from ...supernet.training.settings import MOST, FinetuneSettings, SupernetSettings, TrainingSettings
 from .base import Settings
 
 _EPOCHS, _MOST = 3.0, 10.0
@@ -41,6 +41,7 @@ class FinetuneOptions(TrainingSettings):
         float | None,
         Field(
             gt=0,
+            le=MOST,
             description=f"passes over the training split; if not given {_EPOCHS:g}, or of few texts as many as "
             f"{_STEPS} steps take, at most {_MOST:g}",
         ),

@@ -23,8 +23,9 @@ from ...supernet.stored.labels import check_labels
 from ...supernet.stored.record import PICTURE, read_record
 from ...supernet.stored.replacing import check_replaceable
 from ...supernet.stored.storage import load_model, load_tokenizer
+from ...supernet.training.divergence import Diverged
 from ...supernet.training.recovery import recover as distil
-from ...supernet.training.settings import RecoverySettings
+from ...supernet.training.settings import MOST, RecoverySettings
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.teacher import Teacher
 from ...tasks import Task
@@ -105,19 +106,23 @@ def recovered(
         state: folder for resume points; the caller removes it.
 
     Raises:
-        InputError: neither steps nor minutes, or both.
+        InputError: a model with another head, or a training that diverged.
     """
     whole = load_supernet(folder.finetuned).model
     if head_of(whole) != head_of(model):
         raise InputError(f"the model is for {head_of(model)}, this run for {head_of(whole)}; give a model of this run")
-    with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
-        before = report_errors(model, task)
+    try:
+        with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
+            before = report_errors(model, task)
 
-        def report(step: Progress) -> None:
-            tick(step.done, step.total, f"loss {step.loss:.3f}")
+            def report(step: Progress) -> None:
+                tick(step.done, step.total, f"loss {step.loss:.3f}")
 
-        steps = distilled(whole, model, task, settings, folder.project.seed, state, report)
-        seconds = watch.seconds
+            steps = distilled(whole, model, task, settings, folder.project.seed, state, report)
+            seconds = watch.seconds
+    except Diverged:
+        shutil.rmtree(state, ignore_errors=True)  # the next try is another training
+        raise
     return Recovered(before, report_errors(model, task), steps, seconds)
 
 
@@ -159,7 +164,7 @@ def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySetting
     return RecoverySettings(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
-        epochs=steps / per_epoch,
+        epochs=min(MOST, steps / per_epoch),
         save_seconds=settings.save_seconds,
     )
 

@@ -99,7 +99,8 @@ def _make(
         return
     from ..project import open_task
     from ..scoring import Scorer
-    from .equal import recover_all, refit_all
+    from .diverging import ends_where_it_diverges
+    from .equal import STATE, recover_all, refit_all
     from .sources import Sources
 
     with folder.writing():
@@ -112,7 +113,8 @@ def _make(
         if epochs is None:
             return
         recovery = RecoverySettings(epochs=epochs)
-        with folder.stage("recover", recovery):
+        ending = ends_where_it_diverges(folder, "recover", folder.path / STATE, made=lambda: True)
+        with ending, folder.stage("recover", recovery):
             made = {row.model: row for row in archive.evaluations(split=SELECTION, weights=Weights.REFITTED)}
             begins = {(before.model, before.method): made[row.model] for before, row in refits}
             whole = Compared(folder, archive, budgets, cut).whole()  # it may be scored just now

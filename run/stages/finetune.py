@@ -15,6 +15,7 @@ from ..project import model_source, start_model
 from ..settings.training import FinetuneOptions
 from ..stopwatch import pace_of
 from ..telling import duration
+from .diverging import ends_where_it_diverges
 from .watching import tracking, watched
 
 _PROBED = 6  # steps that tell how long one takes, the first not counted
@@ -28,7 +29,7 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
         return
     state = folder.path / "finetuned.state"
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
-    with folder.stage("finetune", settings, trained=pretrained):
+    with ends_where_it_diverges(folder, "finetune", state), folder.stage("finetune", settings, trained=pretrained):
         model = start_model(folder, task)
         if pretrained:
             with watched(folder, "finetune", tracking(folder, "finetune", trackers, settings.model_dump())) as report:

@@ -45,6 +45,7 @@ from ..ship.recovery import distilled
 from ..ship.refit import whole_sums
 from ..stopwatch import Stopwatch
 from ..telling import Ticker, duration
+from .diverging import ends_where_it_diverges
 from .supernet import importance_scores
 from .watching import tracking
 
@@ -142,7 +143,8 @@ def ladder_stage(
             todo = [budget for budget in budgets if rungs.row(budget) is None]
             if todo:
                 rungs.check(todo)
-                with folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:
+                ending = ends_where_it_diverges(folder, STAGE, folder.path / STATE, made=rungs.any_made)
+                with ending, folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:
                     rungs.make(todo, tick, begin)
                 folder.tell.say(f"ladder: {duration(folder.seconds(STAGE))}, in {folder.ladder}")
             else:
@@ -206,6 +208,10 @@ class _Rungs:
     def row(self, budget: Budget, split: str = SELECTION) -> Evaluation | None:
         """Return the evaluation of the rung for a budget; None if it is not there."""
         return next((one for one in self._rows(split) if one.recipe == budget.recipe), None)
+
+    def any_made(self) -> bool:
+        """Tell whether there is a rung beside the whole model."""
+        return any(not one.mask.is_full for one in self._rows(SELECTION))
 
     def check(self, todo: Sequence[Budget]) -> None:
         """Refuse budgets that the smallest network exceeds, before anything is trained."""

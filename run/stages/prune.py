@@ -29,6 +29,7 @@ from ..scoring import Scorer
 from ..settings.parsing import parse_densities
 from ..settings.prune import PruneSettings
 from ..telling import duration
+from .diverging import ends_where_it_diverges
 from .trained_pruners import STATE, resumable
 from .watching import tracking
 
@@ -108,6 +109,9 @@ def _prune(
     shown = seen_by(task, settings.texts, seed)
     with (
         Archive(folder.archive) as archive,
+        ends_where_it_diverges(
+            folder, "prune", folder.path / STATE, made=lambda: True
+        ),  # each model has its own settings
         folder.stage("prune", settings),
         folder.tell.progress("prune") as tick,
     ):

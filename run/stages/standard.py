@@ -33,6 +33,7 @@ from ..report.report import write_report
 from ..settings.search import SearchSettings, StandardSettings
 from ..telling import duration
 from .candidate import CandidateTrainer, Trained
+from .diverging import ends_where_it_diverges
 from .report_split import front_models, rescore
 from .search_loop import pack, unpack
 
@@ -57,7 +58,10 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
         if _is_done(folder, archive, search):
             folder.tell.say(f"standard: complete, in {folder.archive}")
             return
-        with folder.stage(STAGE, standard, search=search.model_dump(mode="json")):
+        ending = ends_where_it_diverges(
+            folder, STAGE, folder.path / STATE, made=lambda: bool(archive.evaluations(weights=Weights.STANDARD))
+        )
+        with ending, folder.stage(STAGE, standard, search=search.model_dump(mode="json")):
             costs = {name: make(supernet, table).of for name, make in OBJECTIVES.items()}
             trainer = _load_trainer(folder, task, search, standard)
             _search(folder, archive, trainer, space, costs, search)

@@ -27,6 +27,7 @@ from ..folder import RunFolder
 from ..processes import first_process_first, is_first_process
 from ..project import load_supernet, make_space
 from ..telling import duration
+from .diverging import ends_where_it_diverges
 from .watching import tracking, watched
 
 UNSORTED = "none"
@@ -53,7 +54,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
         raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
     state = folder.path / "supernet.state"
     net = load_supernet(folder.finetuned)
-    with folder.stage("supernet", settings):
+    with ends_where_it_diverges(folder, "supernet", state), folder.stage("supernet", settings):
         space = prepared(folder, net, task, settings)
         with watched(folder, "supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
             train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)

@@ -33,8 +33,9 @@ from ..precision import resolve_precision
 from ..stored.labels import check_labels
 from ..stored.storage import quiet
 from .checkpoint import SaveClock, complete, damaged, publish
+from .divergence import check_loss, check_trained
 from .settings import FinetuneSettings
-from .supernet_training import Progress, batch_rows
+from .supernet_training import Progress, TrainingRows
 from .teacher import Teacher
 
 # What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
@@ -81,6 +82,7 @@ def finetune(
     Raises:
         ValueError: a teacher's outputs for other texts or labels.
         InputError: a model with labels other than the task's, or a resume point that cannot be read.
+        Diverged: a number that is not finite.
     """
     check_labels(model.config, task)
     model.config.problem_type = task.kind.problem_type
@@ -95,18 +97,28 @@ def finetune(
         fast_bfloat16 = arguments.device.type == "cpu" and precision == torch.bfloat16
         attention = model.config._attn_implementation
         with _left_as_it_was(model, fast_bfloat16=fast_bfloat16):
-            rows = [rows for _, rows in batch_rows(task, settings.batch_size, seed, 0, total)]
-            shares = _Shares(task, rows, arguments.world_size, known)
+            rows = TrainingRows(task, settings.batch_size, seed)
+            shares = _Shares(task, rows, total, arguments.world_size, known)
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.kind, trainer.precision = task.kind, precision
             trainer.teacher = teacher if isinstance(teacher, Teacher) else None
             trainer.remove_callback(PrinterCallback)
-            watch = _Watch(trainer, state, settings.save_seconds, report)
+            watch = _Watch(trainer, state, settings, report)
             trainer.add_callback(watch)
             if after_epoch:
                 per_epoch = math.ceil(len(task.train) / settings.batch_size)
                 trainer.add_callback(_Epochs(trainer, per_epoch, after_epoch, attention))
             _train(trainer, watch, state)
+        check_trained(model, _some_outputs(model, task, rows[total - 1]), total, settings.learning_rate)
+
+
+@torch.no_grad()
+def _some_outputs(model: PreTrainedModel, task: Task, rows: np.ndarray) -> Tensor:
+    """Return what a trained model makes of some training texts, dropout off."""
+    batch, training = collate(task.train, rows, task.pad_token_id).to(model.device), model.training
+    outputs = read_outputs(model.eval()(**batch.inputs), batch.attention_mask)
+    model.train(training)
+    return outputs
 
 
 def _arguments(folder: Path, settings: FinetuneSettings, seed: int, total: int) -> TrainingArguments:
@@ -229,14 +241,15 @@ class _Shares(Dataset[dict[str, Tensor]]):
     another order in each epoch after the first.
     """
 
-    def __init__(self, task: Task, rows: list[np.ndarray], processes: int, teacher: np.ndarray | None) -> None:
+    def __init__(self, task: Task, rows: TrainingRows, steps: int, processes: int, teacher: np.ndarray | None) -> None:
         self._task = task
         self._rows = rows
+        self._steps = steps
         self._processes = processes
         self._teacher = teacher
 
     def __len__(self) -> int:
-        return len(self._rows) * self._processes
+        return self._steps * self._processes
 
     def __getitem__(self, item: int) -> dict[str, Tensor]:
         step, process = divmod(item, self._processes)
@@ -265,16 +278,24 @@ def _only(items: list[dict[str, Tensor]]) -> dict[str, Tensor]:
 
 
 class _Watch(TrainerCallback):
-    """Reports each step, and saves by the clock; a checkpoint gets its final name when all of it is written."""
+    """Looks at each step's loss, reports it, and saves by the clock.
+
+    A checkpoint gets its final name when all of it is written.
+    """
 
     def __init__(
-        self, trainer: _Trainer, folder: Path | None, seconds: float, report: Callable[[Progress], None] | None
+        self,
+        trainer: _Trainer,
+        folder: Path | None,
+        settings: FinetuneSettings,
+        report: Callable[[Progress], None] | None,
     ) -> None:
         self.started = False
         self._rate = 0.0
         self._trainer = trainer
         self._folder = folder
-        self._clock = SaveClock(seconds)
+        self._peak = settings.learning_rate
+        self._clock = SaveClock(settings.save_seconds)
         self._report = report
 
     def on_step_begin(
@@ -284,9 +305,10 @@ class _Watch(TrainerCallback):
         self._rate = kwargs["optimizer"].param_groups[0]["lr"]
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        loss = float(self._trainer.loss)
+        check_loss(loss, state.global_step, state.max_steps, self._peak)
         if self._report:
             numbers = {"learning_rate": float(self._rate)}
-            loss = float(self._trainer.loss)
             self._report(Progress(state.global_step, state.max_steps, loss, numbers=numbers))
         if self._folder and state.global_step < state.max_steps and self._clock.due():
             control.should_save = True

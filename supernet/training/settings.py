@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+# Of passes, steps, minutes or texts: no training has as many, and numbers beyond any use overflow somewhere.
+MOST = 10**8
 Precision = Literal["auto", "float32", "bfloat16"]
 DropoutOn = Literal["all", "largest", "none"]
 
@@ -14,9 +16,9 @@ DropoutOn = Literal["all", "largest", "none"]
 class TrainingSettings(BaseModel):
     """What all trainings are told."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
 
-    batch_size: Annotated[int, Field(ge=1, description="texts per optimiser step, over all processes")] = 32
+    batch_size: Annotated[int, Field(ge=1, le=MOST, description="texts per optimiser step, over all processes")] = 32
     warmup: Annotated[float, Field(ge=0, le=1, description="share of the steps in which the rate rises")] = 0.06
     weight_decay: Annotated[float, Field(ge=0, description="AdamW's weight decay, biases and LayerNorms excluded")] = (
         0.01
@@ -28,22 +30,24 @@ class FinetuneSettings(TrainingSettings):
     """How a pre-trained model is fine-tuned."""
 
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split")] = 3.0
+    epochs: Annotated[float, Field(gt=0, le=MOST, description="passes over the training split")] = 3.0
 
 
 class RecoverySettings(FinetuneSettings):
     """How a pruned model is trained for a moment, every method's in the same way."""
 
-    epochs: Annotated[float, Field(gt=0, description="passes over the training split; may be a fraction")] = 1.0
+    epochs: Annotated[float, Field(gt=0, le=MOST, description="passes over the training split; may be a fraction")] = (
+        1.0
+    )
 
 
 class SupernetSettings(TrainingSettings):
     """How the supernet is trained."""
 
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 2e-4
-    steps: Annotated[int, Field(ge=1, description="optimiser steps, however many texts there are")] = 500
+    steps: Annotated[int, Field(ge=1, le=MOST, description="optimiser steps, however many texts there are")] = 500
     epochs: Annotated[
-        float | None, Field(gt=0, description="passes over the training split, in place of a number of steps")
+        float | None, Field(gt=0, le=MOST, description="passes over the training split, in place of a number of steps")
     ] = None
     strategy: Annotated[str, Field(description="which subnetworks a step trains, and on what")] = "distil"
     space: Annotated[str, Field(description="the search space")] = "small"
@@ -58,7 +62,7 @@ class SupernetSettings(TrainingSettings):
             "first ones, as in the paper"
         ),
     ] = "measured"
-    k: Annotated[int, Field(ge=1, description="random subnetworks per step")] = 2
+    k: Annotated[int, Field(ge=1, le=1000, description="random subnetworks per step")] = 2
     sampling: Annotated[
         Literal["size", "paper"],
         Field(description="draw subnetworks uniformly in size, or coordinate by coordinate as the paper does"),

@@ -22,6 +22,7 @@ from ..encoder import NO_DROPOUT
 from ..precision import resolve_precision
 from ..supernet import Subnet, Supernet
 from .checkpoint import Checkpoint, SaveClock
+from .divergence import check_loss, check_trained
 from .settings import SupernetSettings
 from .step import GradientStep
 from .strategies import FINETUNED_TEACHES, STRATEGIES, Pass, Step
@@ -78,12 +79,14 @@ def train_supernet(
 
     Raises:
         InputError: an unknown strategy, or a resume point that cannot be read.
+        Diverged: a number that is not finite.
     """
     loop = TrainingLoop(supernet, space, task, settings, seed=seed)
     checkpoint = Checkpoint(loop.accelerator, supernet, loop.optimizer, state)
     first, clock = checkpoint.load(), SaveClock(settings.save_seconds)
     for index, rows in batch_rows(task, settings.batch_size, seed, first, loop.total):
         loss = loop.step(index, rows)
+        check_loss(loss, index + 1, loop.total, settings.learning_rate)
         if report:
             rate = loop.optimizer.param_groups[0]["lr"]
             report(Progress(index + 1, loop.total, loss, numbers={"learning_rate": rate}))
@@ -91,6 +94,11 @@ def train_supernet(
             checkpoint.save(index + 1)
             clock.restart()
     loop.close()
+    batch = collate(task.train, np.arange(min(settings.batch_size, len(task.train))), task.pad_token_id)
+    whole = supernet.subnet(SubnetMask.full(supernet.shape))
+    batch = batch.to(supernet.device)
+    outputs = whole.outputs(batch.input_ids, batch.attention_mask, batch.token_type_ids)
+    check_trained(supernet.model, outputs, loop.total, settings.learning_rate)
 
 
 class TrainingLoop:
@@ -178,13 +186,33 @@ def learning_rate_factor(step: int, total: int, warmup: float) -> float:
 
 
 def batch_rows(task: Task, batch_size: int, seed: int, first: int, total: int) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield (step, positions of its texts) from step `first` to `total`; each epoch has an order of its own."""
-    per_epoch = math.ceil(len(task.train) / batch_size)
-    for epoch in range(first // per_epoch, math.ceil(total / per_epoch)):
-        order = training_order(task.train, batch_size=batch_size, rng=np.random.default_rng([seed, 0, epoch]))
-        for offset, rows in enumerate(order):
-            if first <= epoch * per_epoch + offset < total:
-                yield epoch * per_epoch + offset, rows
+    """Yield (step, positions of its texts) from step `first` to `total`."""
+    rows = TrainingRows(task, batch_size, seed)
+    return ((step, rows[step]) for step in range(first, total))
+
+
+class TrainingRows:
+    """Which texts each step of a training looks at: positions in the training split, by the step's number.
+
+    Each epoch has an order of its own, which the seed draws; only that of the last one asked for is held.
+
+    Args:
+        task: its training split.
+        batch_size: texts of a step.
+        seed: of the orders.
+    """
+
+    def __init__(self, task: Task, batch_size: int, seed: int) -> None:
+        self._task, self._batch_size, self._seed = task, batch_size, seed
+        self._per_epoch = math.ceil(len(task.train) / batch_size)
+        self._epoch, self._order = -1, list[np.ndarray]()
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        epoch, offset = divmod(step, self._per_epoch)
+        if epoch != self._epoch:
+            rng = np.random.default_rng([self._seed, 0, epoch])
+            self._epoch, self._order = epoch, training_order(self._task.train, batch_size=self._batch_size, rng=rng)
+        return self._order[offset]
 
 
 @dataclass(frozen=True)
