@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
-import json
 import platform
 import shutil
 from collections.abc import Iterator
@@ -15,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from .. import digests
+from ..digests import read_json, write_json
 from ..errors import InputError
 from ..evaluation.latency.target import machine_name
-from ..files import replace_text
 from .processes import is_first_process
 from .settings.project import ProjectSettings
 from .stopwatch import Stopwatch
@@ -121,15 +120,16 @@ class RunFolder:
         """
         if not (path / "run.json").is_file():
             raise InputError(f'{path} is no run folder (it has no run.json); `Run.create("{path}", ...)` makes one')
+        again = "put back a copy of it, or choose another `out` and run again"
+        record = read_json(path / "run.json", again)
         try:
-            folder = cls(path, json.loads((path / "run.json").read_text(encoding="utf-8")), tell)
+            folder = cls(path, record, tell)
             for stage in folder.record["stages"].values():
                 _ = stage["settings"], stage["complete"], stage["seconds"]
             _ = folder.record["facts"]["data"], folder.record["asked"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path / 'run.json'} is damaged ({type(error).__name__}); put back a copy of it, or choose another "
-                "`out` and run again"
+                f"{path / 'run.json'} is damaged ({type(error).__name__}); {again}"
             ) from error
         return folder
 
@@ -278,7 +278,7 @@ class RunFolder:
     def _write(self) -> None:
         if not is_first_process():
             return
-        replace_text(self.path / "run.json", json.dumps(self.record, indent=1) + "\n")
+        write_json(self.path / "run.json", self.record)
 
 
 def environment() -> dict[str, str]:
@@ -295,9 +295,8 @@ def environment() -> dict[str, str]:
 
 
 def file_digest(path: Path) -> str:
-    """Return the sha256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Return the sha256 of a file, which is read once per process until it changes."""
+    return digests.file_digest(path, "sha256")
 
 
 def _plain(value: Any) -> Any:

@@ -95,7 +95,7 @@ class Scorer:
         on_report = values | report_errors(model, task, self.dtype)
         path = weights_folder(self.folder, row)
         if path is not None:
-            save_model(model, load_tokenizer(self.folder.finetuned), path)
+            save_model(model, load_tokenizer(self.folder.finetuned), path, sealed=True)
         if latency:
             on_report |= quantised_error(model, task, self.table.target)
             on_report |= timed(model.cpu(), self.table.target)

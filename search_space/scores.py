@@ -64,9 +64,18 @@ class UnitScores:
 
     @classmethod
     def load(cls, path: Path) -> UnitScores:
-        """Read what :meth:`save` wrote."""
-        with np.load(path) as arrays:
-            return cls(arrays["heads"], arrays["neurons"], bool(arrays["comparable"]))
+        """Read what :meth:`save` wrote; members carry a checksum, so a flipped bit is noticed.
+
+        Raises:
+            ValueError: a damaged file.
+        """
+        try:  # opened here because np.load leaves a damaged file open
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return cls(arrays["heads"], arrays["neurons"], bool(arrays["comparable"]))
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged zip file fails in many ways
+            raise ValueError(f"{path} is damaged ({type(error).__name__})") from error
 
 
 def _descending(scores: FloatArray) -> NDArray[np.intp]:

@@ -6,13 +6,14 @@ of heads and of a feed-forward block with its number of neurons.
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
+from ...digests import read_json, write_json
 from ...errors import InputError
-from ...files import replace_text
 from ...search_space import SubnetMask
 from .target import LatencyTarget
 
@@ -100,7 +101,7 @@ class LatencyTable(LatencyParts):
 
     def save(self, path: Path) -> None:
         """Write the table as JSON."""
-        replace_text(path, self.model_dump_json(indent=1))
+        write_json(path, json.loads(self.model_dump_json()))
 
     @classmethod
     def load(cls, path: Path) -> LatencyTable:
@@ -109,7 +110,8 @@ class LatencyTable(LatencyParts):
         Raises:
             InputError: a damaged file.
         """
+        again = "delete it and it is measured again"
         try:
-            return cls.model_validate_json(path.read_text())
-        except (ValidationError, UnicodeDecodeError) as error:
-            raise InputError(f"the latency table {path} is damaged; delete it and it is measured again") from error
+            return cls.model_validate(read_json(path, again))
+        except ValueError as error:
+            raise InputError(f"the latency table {path} is damaged; {again}") from error

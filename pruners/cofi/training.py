@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +17,9 @@ from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.extraction import extract
 from ...supernet.precision import resolve_precision
-from ...supernet.training.checkpoint import SaveClock, complete, damaged, publish
+from ...supernet.training.checkpoint import SaveClock, damaged, last_checkpoint, publish
 from ...supernet.training.divergence import check_loss, check_trained
+from ...supernet.training.resume_files import load_optimizer, load_state, save_optimizer, save_state
 from ...supernet.training.step import GradientStep, Slices
 from ...supernet.training.supernet_training import Progress, batch_rows, learning_rate_factor, parameter_groups
 from ...tasks import Task
@@ -245,36 +245,41 @@ class CoFiTraining:
         others = {"multipliers": self._lagrangian.multipliers, "layer_map": self._layer_map}
         return masks | others | {f"student.{name}": p for name, p in self._student.parameters.items()}
 
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"weights": self._weights_optimizer, "others": self._others}
+
     def _save(self, state: Path, step: int) -> None:
         """Write the state after `step` steps, then remove the one before."""
         temporary = state / "incomplete"
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
-        optimizers = [optimizer.state_dict() for optimizer in (self._weights_optimizer, self._others)]
-        tensors = {name: tensor.detach() for name, tensor in self._learnt().items()}
-        best = None if self._best is None else (self._best.error, dict(self._best.tensors))
-        torch.save({"tensors": tensors, "optimizers": optimizers, "best": best}, temporary / "state.pt")
+        save_state(temporary / "learnt", self._learnt(), {})
+        for name, optimizer in self._optimizers().items():
+            save_optimizer(temporary / name, optimizer)
+        if self._best is not None:
+            save_state(temporary / "best", self._best.tensors, {"error": self._best.error})
         publish(temporary, state, step)
 
     def _load(self, state: Path | None) -> int:
         """Restore the last state and return its step; 0 where there is none."""
-        found = complete(state)
-        if not found:
+        last = last_checkpoint(state)
+        if last is None:
             return 0
-        step = int(found[-1].name.split("-")[1])
+        step = int(last.name.split("-")[1])
         try:
-            stored: dict[str, Any] = torch.load(found[-1] / "state.pt", map_location="cpu", weights_only=True)
+            learnt, _ = load_state(last / "learnt")
             with torch.no_grad():
                 for name, tensor in self._learnt().items():
-                    tensor.copy_(stored["tensors"][name])
-            for optimizer, values in zip((self._weights_optimizer, self._others), stored["optimizers"], strict=True):
-                optimizer.load_state_dict(values)
-            if stored["best"] is not None:
-                self._best = _Moment(*stored["best"])
+                    tensor.copy_(learnt[name])
+            for name, optimizer in self._optimizers().items():
+                load_optimizer(last / name, optimizer)
+            if (last / "best.json").is_file():
+                tensors, values = load_state(last / "best")
+                self._best = _Moment(values["error"], tensors)
         except MemoryError:
             raise
         except Exception as error:  # a damaged file fails in many ways
-            raise damaged(found[-1], error) from error
+            raise damaged(last, error) from error
         if step > self.schedule.pruned:
             self._final = final_values(self.logits, self._student.shape, self._density).kept()
         return step

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 from collections.abc import Callable
@@ -13,8 +12,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ...digests import read_json, write_json
 from ...evaluation.model_error import model_error
-from ...files import replace_text
 from ...search_space import SubnetMask
 from ...supernet.extraction import extract
 from ...supernet.stored.storage import save_model
@@ -72,7 +71,7 @@ class CandidateTrainer:
             if epoch > len(diary.errors):
                 error = self._error(candidate)
                 if diary.would_be_best(error):
-                    save_model(candidate, self.tokenizer, diary.weights(epoch))
+                    save_model(candidate, self.tokenizer, diary.weights(epoch), sealed=True)
                 diary.note(error, ended=not keep_going(epoch, error) or epoch >= self.settings.epochs)
             return epoch < len(diary.errors) or not diary.ended
 
@@ -103,7 +102,9 @@ class Diary:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self._path = folder, folder / "diary.json"
-        found: dict[str, Any] = json.loads(self._path.read_text()) if self._path.is_file() else {}
+        found: dict[str, Any] = {}
+        if self._path.is_file():
+            found = read_json(self._path, f"delete {folder} and the candidate under way is trained again")
         if found.get("key") != key:
             shutil.rmtree(folder, ignore_errors=True)
             found = {"key": key, "errors": [], "ended": False}
@@ -145,4 +146,4 @@ class Diary:
 
     def _write(self) -> None:
         found = {"key": self._key, "errors": self.errors, "ended": self.ended}
-        replace_text(self._path, json.dumps(found) + "\n")
+        write_json(self._path, found)

@@ -35,7 +35,7 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
             with watched(folder, "finetune", tracking(folder, "finetune", trackers, settings.model_dump())) as report:
                 train(model, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():
-            save_model(model, load_tokenizer(model_source(folder.project)), folder.finetuned)
+            save_model(model, load_tokenizer(model_source(folder.project)), folder.finetuned, sealed=True)
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     folder.tell.say(f"finetune: {duration(folder.seconds('finetune'))}, in {folder.finetuned}")

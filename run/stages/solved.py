@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from ...digests import seal
 from ...errors import InputError
 from ...pruners.block_errors import unit_scores
 from ...pruners.sensitivity import sensitivities
@@ -59,6 +60,7 @@ def _make(folder: RunFolder, task: Task) -> None:
             with replacing(folder.solved) as part:
                 save_products(solved.products, part / PRODUCTS)
                 write_model(net.model, load_tokenizer(folder.finetuned), part)
+                seal(part)
             tick(1, 1)
     folder.tell.say(f"solved: {duration(folder.seconds(STAGE))}, in {folder.solved}")
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...digests import read_json, write_json
 from ...errors import InputError, unknown_name
-from ...files import replace_text
 from ...pruners.calibration import calibration_batches
 from ...pruners.importance import IMPORTANCES
 from ...pruners.importance.width import width_scores
@@ -31,6 +31,7 @@ from .diverging import ends_where_it_diverges
 from .watching import tracking, watched
 
 UNSORTED = "none"
+_VALUES, _AGAIN = "values", "delete it, and the same command measures it again"
 _TEXTS = 256  # that the order of layers is measured on
 
 
@@ -59,7 +60,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
         with watched(folder, "supernet", tracking(folder, "supernet", trackers, settings.model_dump())) as report:
             train_supernet(net, space, task, settings, seed=folder.project.seed, state=state, report=report)
         if is_first_process():
-            save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet)
+            save_model(net.model, load_tokenizer(folder.finetuned), folder.supernet, sealed=True)
     if is_first_process():
         shutil.rmtree(state, ignore_errors=True)
     folder.tell.say(f"supernet: {duration(folder.seconds('supernet'))}, in {folder.supernet}")
@@ -93,7 +94,15 @@ def importance_scores(folder: RunFolder, net: Supernet, task: Task, name: str) -
             tick(0, 1)
             IMPORTANCES[name](net, task, np.random.default_rng([folder.project.seed, 4])).save(path)
             tick(1, 1)
-    return UnitScores.load(path)
+    try:
+        scores = UnitScores.load(path)
+    except ValueError as error:
+        raise InputError(f"{error}; {_AGAIN}") from error
+    if scores.heads.shape != (net.shape.num_layers, net.shape.num_heads) or scores.neurons.shape[1:] != (
+        net.shape.intermediate_size,
+    ):
+        raise InputError(f"{path} has the scores of another model; {_AGAIN}")
+    return scores
 
 
 def layer_order(folder: RunFolder, net: Supernet, task: Task) -> tuple[int, ...]:
@@ -105,7 +114,10 @@ def layer_order(folder: RunFolder, net: Supernet, task: Task) -> tuple[int, ...]
             tick(0, 1)
             _keep(path, measured_layer_order(net, list(texts), task.kind))
             tick(1, 1)
-    return tuple(json.loads(path.read_text()))
+    order = tuple(_kept(path))
+    if sorted(order) != list(range(net.shape.num_layers)):
+        raise InputError(f"{path} is no order of the model's {net.shape.num_layers} layers; {_AGAIN}")
+    return order
 
 
 def _width_scores(folder: RunFolder, net: Supernet, task: Task) -> NDArray[np.float64]:
@@ -116,9 +128,22 @@ def _width_scores(folder: RunFolder, net: Supernet, task: Task) -> NDArray[np.fl
             tick(0, 1)
             _keep(path, width_scores(net, task, np.random.default_rng([folder.project.seed, 7])).tolist())
             tick(1, 1)
-    return np.array(json.loads(path.read_text()))
+    scores = np.array(_kept(path))
+    if scores.shape != (net.shape.hidden_size,) or scores.dtype.kind not in "fi":
+        raise InputError(f"{path} has no score for each of the model's {net.shape.hidden_size} dimensions; {_AGAIN}")
+    return scores
 
 
 def _keep(path: Path, values: Sequence[float]) -> None:
     path.parent.mkdir(exist_ok=True)
-    replace_text(path, json.dumps(values))
+    write_json(path, {_VALUES: list(values)})
+
+
+def _kept(path: Path) -> list[Any]:
+    """Return what :func:`_keep` wrote, or a version before it, which had the list alone and no digest."""
+    found = read_json(path, _AGAIN)
+    if isinstance(found, list):
+        return found
+    if not isinstance(found.get(_VALUES), list):
+        raise InputError(f"{path} is damaged (no list of values); {_AGAIN}")
+    return found[_VALUES]

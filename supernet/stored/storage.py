@@ -19,6 +19,7 @@ from huggingface_hub import constants
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
+from ...digests import check_sealed, seal
 from ...errors import InputError
 from ..families import HeadPaths, ModelFamily, check_configuration, family_of
 from ..families.configuration import without_passing_settings
@@ -63,6 +64,7 @@ def load_model(
     """
     source = find_source(path_or_id)
     config = load_config(path_or_id)
+    _check_files(source, weights=True)
     family, own = known_family(config), stored_head(config)
     head = head or own or "sequence-classification"
     dropped = own not in (None, head)
@@ -101,6 +103,7 @@ def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
         InputError: none there, or a damaged one.
     """
     source = find_source(path_or_id)
+    _check_files(source, weights=False)
     with quiet(progress=not source.local), one_line_errors(source, what="tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
     # Without its files transformers makes an empty tokenizer of the model's kind, which maps all words to "unknown".
@@ -116,6 +119,7 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
         InputError: no such model, a damaged configuration, or another family.
     """
     source = find_source(path_or_id)
+    _check_files(source, weights=False)
     with quiet(progress=False), one_line_errors(source):
         # Said, for else transformers asks on the terminal whether to run what lies beside an unknown kind of model.
         register_extracted()  # those of families that were added since
@@ -125,7 +129,12 @@ def load_config(path_or_id: str | Path) -> PreTrainedConfig:
 
 
 def save_model(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str | None = None
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    card: str | None = None,
+    sealed: bool = False,
 ) -> None:
     """Write a model and its tokenizer so that `folder` is either complete or untouched; what was there is replaced.
 
@@ -134,6 +143,7 @@ def save_model(
         tokenizer: its own.
         folder: where to.
         card: the text of README.md, if it gets one.
+        sealed: write digests of its files beside them, which are checked whenever it is loaded: for a run's own models.
 
     Raises:
         InputError: a full disk, or a place that cannot be written.
@@ -142,6 +152,8 @@ def save_model(
         write_model(model, tokenizer, part)
         if card is not None:
             (part / CARD).write_text(card, encoding="utf-8")
+        if sealed:
+            seal(part)
 
 
 def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -243,6 +255,12 @@ def _reason(error: Exception) -> str:
         return "its weights have other sizes than config.json and the number of classes say"
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text if len(text) <= 200 else text[:200].rstrip() + '...'}"
+
+
+def _check_files(source: Source, *, weights: bool) -> None:
+    """Check a folder that a run wrote against the digests in it."""
+    if source.local:
+        check_sealed(Path(source.name), weights=weights)
 
 
 def known_family(config: PreTrainedConfig) -> ModelFamily:

@@ -10,16 +10,20 @@ import torch
 from accelerate import Accelerator, PartialState
 from accelerate.utils import broadcast
 
+from ...digests import DIGESTS, change_in, seal
 from ...errors import InputError
 from ...files import put
 from ..supernet import Supernet
+from .resume_files import load_optimizer, load_state, save_optimizer, save_state
+
+_MODEL, _OPTIMIZER = "model", "optimizer"
 
 
 class Checkpoint:
     """Saves and restores model, optimiser and step of the supernet's training.
 
     Args:
-        accelerator: writes the state; its own random states are not needed, since a step's number seeds all randomness.
+        accelerator: of the processes that train. Random states are not kept: a step's number seeds all randomness.
         supernet: whose parameters are saved.
         optimizer: whose moments are saved.
         folder: where; None switches checkpoints off.
@@ -28,28 +32,19 @@ class Checkpoint:
     def __init__(
         self, accelerator: Accelerator, supernet: Supernet, optimizer: torch.optim.Optimizer, folder: Path | None
     ) -> None:
-        self._accelerator = accelerator
-        self._folder = folder
-        self._step = _Counter()
-        if folder is not None:
-            # evaluation_mode: gradients are averaged once per step, so no distributed wrapper may hook every pass.
-            # No device_placement: from "cpu" to "cpu:0" it would copy, and views of the parameters would go stale.
-            accelerator.prepare_model(supernet.model, device_placement=False, evaluation_mode=True)
-            accelerator.prepare_optimizer(optimizer, device_placement=False)
-            accelerator.register_for_checkpointing(self._step)
+        self._accelerator, self._folder = accelerator, folder
+        self._parameters, self._optimizer = dict(supernet.model.named_parameters()), optimizer
 
     def save(self, step: int) -> None:
         """Write the state after `step` steps, then remove the one before."""
         if self._folder is None:
             return
-        self._step.value = step
-        accelerator = self._accelerator
         temporary = self._folder / "incomplete"
-        if accelerator.is_main_process:
+        if self._accelerator.is_main_process:  # all processes have the same, for they average their gradients
             shutil.rmtree(temporary, ignore_errors=True)
             temporary.mkdir(parents=True)
-        accelerator.wait_for_everyone()
-        accelerator.save_state(str(temporary), safe_serialization=True)
+            save_state(temporary / _MODEL, self._parameters, {"step": step})
+            save_optimizer(temporary / _OPTIMIZER, self._optimizer)
         publish(temporary, self._folder, step)
 
     def load(self) -> int:
@@ -58,16 +53,20 @@ class Checkpoint:
         Raises:
             InputError: the checkpoint is damaged.
         """
-        found = complete(self._folder)
-        if not found:
+        last = last_checkpoint(self._folder)
+        if last is None:
             return 0
         try:
-            self._accelerator.load_state(str(found[-1]))
+            tensors, values = load_state(last / _MODEL)
+            with torch.no_grad():  # in place: others hold views of the parameters
+                for name, parameter in self._parameters.items():
+                    parameter.copy_(tensors[name])
+            load_optimizer(last / _OPTIMIZER, self._optimizer)
+            return int(values["step"])
         except MemoryError:
             raise
         except Exception as error:  # each part of the state fails in its own way when damaged
-            raise damaged(found[-1], error) from error
-        return self._step.value
+            raise damaged(last, error) from error
 
 
 class SaveClock:
@@ -97,7 +96,27 @@ def complete(folder: Path | None) -> list[Path]:
     """Return the whole checkpoints in a folder, the last one last."""
     if folder is None or not folder.is_dir():
         return []
-    return sorted(folder.glob("step-*"), key=lambda path: int(path.name.split("-")[1]))
+    found = {path: path.name.removeprefix("step-") for path in folder.glob("step-*")}
+    return sorted((path for path, step in found.items() if step.isdecimal()), key=lambda path: int(found[path]))
+
+
+def last_checkpoint(folder: Path | None) -> Path | None:
+    """Return the last whole checkpoint in a folder, its files checked; None if there is none.
+
+    Raises:
+        InputError: a file of it has changed since it was written.
+    """
+    found = complete(folder)
+    if not found:
+        return None
+    last = found[-1]
+    try:
+        change = change_in(last) if (last / DIGESTS).is_file() else f"it has no {DIGESTS}"
+    except InputError as error:
+        raise damaged(last, error) from error
+    if change is not None:
+        raise damaged(last, InputError(change))
+    return last
 
 
 def publish(written: Path, folder: Path, step: int) -> None:
@@ -106,6 +125,7 @@ def publish(written: Path, folder: Path, step: int) -> None:
     processes.wait_for_everyone()
     if processes.is_main_process:
         earlier = complete(folder)
+        seal(written)
         put(written, folder / f"step-{step}")
         for path in earlier:
             shutil.rmtree(path, ignore_errors=True)
@@ -114,18 +134,7 @@ def publish(written: Path, folder: Path, step: int) -> None:
 
 def damaged(folder: Path, error: Exception) -> InputError:
     """Return the error for a checkpoint that cannot be read."""
+    reason = str(error) if isinstance(error, InputError) else type(error).__name__
     return InputError(
-        f"the checkpoint {folder} cannot be read ({type(error).__name__}); delete that folder and the training starts "
-        "again"
+        f"the checkpoint {folder} cannot be read ({reason}); delete that folder and the training starts again"
     )
-
-
-class _Counter:
-    def __init__(self) -> None:
-        self.value = 0
-
-    def state_dict(self) -> dict[str, int]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        self.value = int(state["value"])

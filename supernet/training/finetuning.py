@@ -18,7 +18,6 @@ from torch.utils.data import Dataset
 from transformers import (
     PreTrainedModel,
     PrinterCallback,
-    Trainer,
     TrainerCallback,
     TrainerControl,
     TrainerState,
@@ -32,14 +31,13 @@ from ..heads import read_outputs
 from ..precision import resolve_precision
 from ..stored.labels import check_labels
 from ..stored.storage import quiet
-from .checkpoint import SaveClock, complete, damaged, publish
+from .checkpoint import SaveClock, damaged, last_checkpoint, publish
 from .divergence import check_loss, check_trained
+from .safe_trainer import PARTS, SafeTrainer
 from .settings import FinetuneSettings
 from .supernet_training import Progress, TrainingRows
 from .teacher import Teacher
 
-# What a checkpoint of the Trainer must have; it would pass over a missing optimiser or random state without a word.
-_PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
 # With a teacher that is the same network fine-tuned on the same texts, its outputs are near certain: a temperature of 2
 # keeps what it knows beside the label, as in CoFi's recipe; labels count as much as the teacher.
 _TEMPERATURE, _LABEL_WEIGHT = 2.0, 1.0
@@ -153,21 +151,21 @@ def _train(trainer: _Trainer, watch: _Watch, state: Path | None) -> None:
     if state is not None and PartialState().is_main_process:
         for unfinished in state.glob("checkpoint-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
-    found = complete(state)
-    if not found:
+    last = last_checkpoint(state)
+    if last is None:
         trainer.train()
         return
     try:
-        for part in _PARTS:
-            if not any(found[-1].glob(part)):
+        for part in PARTS:
+            if not any(last.glob(part)):
                 raise FileNotFoundError(part)
-        trainer.train(resume_from_checkpoint=str(found[-1]))
+        trainer.train(resume_from_checkpoint=str(last))
     except MemoryError:
         raise
     except Exception as error:
         if watch.started:
             raise
-        raise damaged(found[-1], error) from error
+        raise damaged(last, error) from error
 
 
 @contextmanager
@@ -200,7 +198,7 @@ def _left_as_it_was(model: PreTrainedModel, *, fast_bfloat16: bool) -> Iterator[
             config.use_cache = cache
 
 
-class _Trainer(Trainer):
+class _Trainer(SafeTrainer):
     """The Trainer on our loss, which does not depend on the configuration's idea of the problem."""
 
     kind: Kind

@@ -157,5 +157,7 @@ def _unclocked(values: dict[str, float]) -> dict[str, float]:
 
 
 def record(run: Path) -> dict:
-    """Return what a run's run.json says."""
-    return json.loads((run / "run.json").read_text())
+    """Return what a run's run.json says, without its digest: it may be changed and written back."""
+    content = json.loads((run / "run.json").read_text())
+    content.pop("digest", None)
+    return content

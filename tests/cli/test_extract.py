@@ -64,9 +64,9 @@ def test_the_card_has_the_picture_and_the_parents_licence(call, finished, inputs
     (parent / "README.md").write_text("---\nlicense: mit\n---\n")
     for name, model in (("run", parent), ("next", tmp_path / "run" / "finetuned")):  # the second began with the first's
         run = shutil.copytree(finished, tmp_path / name)
-        record = json.loads((run / "run.json").read_bytes())
-        record["project"]["model"] = str(model)
-        (run / "run.json").write_text(json.dumps(record))
+        content = record(run)
+        content["project"]["model"] = str(model)
+        (run / "run.json").write_text(json.dumps(content))
     assert call("extract", tmp_path / "next", "--key", whole, "--to", tmp_path / "model").code == 0
     text = " ".join((tmp_path / "model" / "README.md").read_text().split())
     assert "license: mit" in text

@@ -35,7 +35,7 @@ def test_a_supernet_is_sorted_by_default_and_its_scores_are_kept(finished):
 
 def test_layers_are_kept_in_the_order_that_was_measured(finished):
     """It is stored with the supernet, searched by, and not handed on to what is cut out."""
-    order = json.loads((finished / "importance" / "layers.json").read_text())
+    order = json.loads((finished / "importance" / "layers.json").read_text())["values"]
     assert sorted(order) == [0, 1, 2]
     supernet = load_supernet(finished / "supernet")
     assert supernet.layer_order == tuple(order)

@@ -263,9 +263,10 @@ def test_a_half_written_checkpoint_is_passed_over(stage, tmp_path):
     assert_same_weights(resumed, toy.train(stage, None))
 
 
-DAMAGES = [("supernet", "model.safetensors"), ("supernet", "optimizer.bin"), ("supernet", "custom_checkpoint_0.pkl")]
-DAMAGES += [("finetune", "model.safetensors"), ("finetune", "optimizer.pt"), ("finetune", "rng_state.pth")]
-DAMAGES += [("finetune", "scheduler.pt"), ("finetune", "trainer_state.json")]
+DAMAGES = [("supernet", "model.safetensors"), ("supernet", "optimizer.safetensors"), ("supernet", "model.json")]
+DAMAGES += [("supernet", "optimizer.json"), ("supernet", "digests.json"), ("finetune", "rng_state.json")]
+DAMAGES += [("finetune", name) for name in ("model.safetensors", "optimizer.safetensors", "rng_state.safetensors")]
+DAMAGES += [("finetune", name) for name in ("optimizer.json", "scheduler.json", "trainer_state.json")]
 
 
 @pytest.mark.parametrize("how", ["cut", "removed"])
@@ -329,9 +330,9 @@ def test_two_processes_are_as_good_as_one(tmp_path):
 
     saved = {str(path.relative_to(tmp_path / "state of two")) for path in (tmp_path / "state of two").glob("*/*")}
     assert saved == {f"{kind} {stage}/step-4" for kind in toy.TOGETHER for stage in STAGES}
-    assert {path.name for path in (tmp_path / "state of two/classification finetune/step-4").glob("rng*")} == {
-        "rng_state_0.pth",
-        "rng_state_1.pth",
+    assert {path.name for path in (tmp_path / "state of two/classification finetune/step-4").glob("rng*.json")} == {
+        "rng_state_0.json",
+        "rng_state_1.json",
     }
 
     # Keys' biases have no effect: their gradients are rounding errors, which AdamW turns into steps of full size.

@@ -158,7 +158,7 @@ def test_a_training_that_was_killed_goes_on(tmp_path, whole, steps):
 
 def test_a_damaged_checkpoint(tmp_path):
     (tmp_path / "step-5").mkdir()
-    (tmp_path / "step-5" / "state.pt").write_bytes(b"not a checkpoint")
+    (tmp_path / "step-5" / "learnt.safetensors").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"the checkpoint .*step-5 cannot be read .* delete that folder"):
         pruned_by(CoFi(QUICK, state=tmp_path))
 
