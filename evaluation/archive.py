@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
-import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from ..search_space import SubnetMask
+from ..search_space import EncoderShape
+from . import archive_rows
+from .archive_rows import Damaged, Numbers, Row, amounts, in_order, pack
 from .data_frame import data_frame
 from .evaluation import Evaluation, canonical
 from .pareto import hypervolume, is_front
@@ -25,19 +24,27 @@ from .weights import ONE_PER_MASK
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no digests; it is read as it is, and gets them with the first addition
 _SCHEMA = """
 CREATE TABLE masks (key TEXT PRIMARY KEY, mask BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE evaluations (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, x BLOB, space TEXT NOT NULL, method TEXT NOT NULL, seed INTEGER NOT NULL,
     split TEXT NOT NULL, seconds REAL, asked INTEGER NOT NULL, weights TEXT NOT NULL, recipe TEXT NOT NULL,
+    digest BLOB,
     UNIQUE (key, weights, split, method, seed, recipe)
 );
 CREATE TABLE objective_values (
     evaluation INTEGER NOT NULL, name TEXT NOT NULL, value REAL, PRIMARY KEY (evaluation, name)
 ) WITHOUT ROWID;
-CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE searcher_states (name TEXT PRIMARY KEY, state BLOB NOT NULL, digest BLOB) WITHOUT ROWID;
 """
+
+_MIGRATION = """
+ALTER TABLE evaluations ADD COLUMN digest BLOB;
+ALTER TABLE searcher_states ADD COLUMN digest BLOB;
+"""
+_COLUMNS = ", ".join(Row._fields)
+_SHOWN = 5  # damaged rows that are named one by one
 
 Kinds = str | Collection[str]  # of weights: one, or several
 
@@ -49,6 +56,13 @@ class Archive:
     half of another. The writer keeps SQLite's write lock from its first addition until it closes, so that a second
     search on the same run stops at once rather than mixing with the first.
 
+    Each row has a digest, which is checked when it is read: one that has changed since, or that says nothing possible,
+    is left out of all answers and named by :attr:`damaged`; the others are as they were.
+
+    Args:
+        path: the file, which is made if it is not there.
+        shape: of the encoder that it is of: rows of another are damaged, as are those without an error. None takes all.
+
     Raises:
         InputError: here and in every method: a file that is damaged, not ours, of another version, locked or read-only.
 
@@ -58,11 +72,15 @@ class Archive:
         ...     archive.best("error", latency_ms=10.0)
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, shape: EncoderShape | None = None) -> None:
         self.path = Path(path)
-        # What was read, by the question, and the state of the file that it is true of: a page asks a dozen times.
-        self._known: dict[tuple[str, ...], list[Evaluation]] = {}
+        self._shape = shape
+        # What was read, and the state of the file that it is true of: a page asks a dozen times.
         self._state: tuple[int, int] | None = None
+        self._read: list[Evaluation] = []
+        self._damage: list[str] = []
+        self._rows: dict[int, tuple[tuple[Any, ...], Evaluation | Damaged]] = {}  # by id: as stored, what it is
+        self._structure: str | None = None
         with self._explained():
             # Transactions are ours (isolation_level None). A reader's short lock is waited for, a second writer is not.
             self._db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
@@ -75,17 +93,26 @@ class Archive:
 
     def _open(self) -> None:
         self._db.execute("PRAGMA synchronous = FULL")
+        self._db.text_factory = lambda text: text.decode(errors="replace")
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         tables = {name for (name,) in self._db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         if version == 0 and not tables:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version != SCHEMA_VERSION or "evaluations" not in tables:
+        elif not 1 <= version <= SCHEMA_VERSION:
             raise InputError(
-                f"{self.path} is of archive version {version}, this Secateur reads version {SCHEMA_VERSION}; open it "
-                "with the Secateur that wrote it, or move it away and the search starts again"
+                f"{self.path} is of archive version {version}, this Secateur reads version {SCHEMA_VERSION} and "
+                "before; open it with the Secateur that wrote it, or move it away and the search starts again"
             )
+        elif missing := {"masks", "evaluations", "objective_values", "searcher_states"} - tables:
+            raise self._unusable(f"it has no table {min(missing)}")
         elif (found := self._db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise self._damaged(" ".join(found.split()))
+            self._structure = " ".join(found.split())
+            self._everything()  # what can be read in spite of that can be used
+
+    @property
+    def _has_digests(self) -> bool:
+        """Another process may give them to an archive of version 1 meanwhile."""
+        return any(column[1] == "digest" for column in self._db.execute("PRAGMA table_info(evaluations)"))
 
     def __enter__(self) -> Archive:
         return self
@@ -114,13 +141,20 @@ class Archive:
             searcher_state: a name and `searcher.state()`; replaces the state of that name.
         """
         with self._explained():
+            if self._structure is not None:
+                raise self._unusable(self._structure)
             try:
                 if not self._db.in_transaction:
                     self._db.execute("BEGIN IMMEDIATE")
+                if not self._has_digests:
+                    self._migrate()
                 for evaluation in evaluations:
                     self._insert(evaluation)
                 if searcher_state is not None:
-                    self._db.execute("INSERT OR REPLACE INTO searcher_states VALUES (?, ?)", searcher_state)
+                    row = (*searcher_state, archive_rows.state_digest(*searcher_state))
+                    self._db.execute(
+                        "INSERT OR REPLACE INTO searcher_states (name, state, digest) VALUES (?, ?, ?)", row
+                    )
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
@@ -130,32 +164,86 @@ class Archive:
             with suppress(sqlite3.OperationalError):
                 self._db.execute("BEGIN IMMEDIATE")
 
+    def _migrate(self) -> None:
+        """Give an archive of version 1 the digests that its rows have now."""
+        for statement in _MIGRATION.strip().splitlines():
+            self._db.execute(statement)
+        for (identity,) in self._db.execute("SELECT id FROM evaluations").fetchall():
+            self._sign(identity)
+        for name, state in self._db.execute("SELECT name, state FROM searcher_states").fetchall():
+            self._db.execute(
+                "UPDATE searcher_states SET digest = ? WHERE name = ?", (archive_rows.state_digest(name, state), name)
+            )
+        self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
     def _insert(self, evaluation: Evaluation) -> None:
-        e = evaluation
-        self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?)", (e.key, _pack(e.mask.to_json())))
-        x = None if e.x is None else _pack([int(value) for value in e.x])
+        e, packed = evaluation, pack(evaluation.mask.to_json())
+        x = None if e.x is None else pack([int(value) for value in e.x])
         recipe = canonical(e.recipe)
         row = (e.key, x, e.space, e.method, int(e.seed), e.split, float(e.seconds), bool(e.asked), e.weights, recipe)
-        cursor = self._db.execute(
-            "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked, weights, recipe) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            row,
-        )
-        if cursor.rowcount:
-            values = [(cursor.lastrowid, name, _finite(value)) for name, value in e.values.items()]
+        self._db.execute("INSERT OR IGNORE INTO masks VALUES (?, ?)", (e.key, packed))
+        there = self._db.execute(
+            "SELECT id FROM evaluations WHERE key = ? AND weights = ? AND split = ? AND method = ? AND seed = ? "
+            "AND recipe = ?",
+            (e.key, e.weights, e.split, e.method, int(e.seed), recipe),
+        ).fetchone()
+        if there is not None and isinstance(self._stored(there[0]), Damaged):  # as it is now, it is what it was
+            self._db.execute("UPDATE masks SET mask = ? WHERE key = ?", (packed, e.key))
+            self._db.execute("DELETE FROM objective_values WHERE evaluation = ?", there)
+            self._db.execute("DELETE FROM evaluations WHERE id = ?", there)
+            there = None
+        if there is None:
+            cursor = self._db.execute(
+                "INSERT INTO evaluations (key, x, space, method, seed, split, seconds, asked, weights, recipe) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            assert cursor.lastrowid is not None
+            identity = cursor.lastrowid
+            values = [(identity, name, value) for name, value in amounts(e.values)]
             self._db.executemany("INSERT INTO objective_values VALUES (?, ?, ?)", values)
         elif e.asked:
-            self._db.execute(
-                "UPDATE evaluations SET asked = 1, x = coalesce(x, ?) "
-                "WHERE key = ? AND weights = ? AND split = ? AND method = ? AND seed = ? AND recipe = ?",
-                (x, e.key, e.weights, e.split, e.method, int(e.seed), recipe),
-            )
+            (identity,) = there
+            self._db.execute("UPDATE evaluations SET asked = 1, x = coalesce(x, ?) WHERE id = ?", (x, identity))
+        else:
+            return
+        self._sign(identity)
+
+    def _sign(self, identity: int) -> None:
+        """Write the digest of a row as SQLite has it now."""
+        row = Row(*self._db.execute(f"SELECT {_COLUMNS} FROM evaluations WHERE id = ?", (identity,)).fetchone())
+        with suppress(Damaged):  # one of version 1, which is named whenever it is read
+            digest = archive_rows.digest(row, self._numbers(identity))
+            self._db.execute("UPDATE evaluations SET digest = ? WHERE id = ?", (digest, identity))
+
+    def _numbers(self, identity: int) -> Numbers:
+        sql = "SELECT name, value FROM objective_values WHERE evaluation = ?"
+        return in_order(self._db.execute(sql, (identity,)).fetchall())
+
+    def _stored(self, identity: int) -> Evaluation | Damaged:
+        """Return what a row says now."""
+        columns = f"{_COLUMNS}, digest, mask"
+        sql = f"SELECT {columns} FROM evaluations LEFT JOIN masks USING (key) WHERE id = ?"
+        *row, digest, mask = self._db.execute(sql, (identity,)).fetchone()
+        return self._decoded(Row(*row), self._numbers(identity), mask, digest, signed=True)
 
     def searcher_state(self, name: str) -> bytes | None:
-        """Return the state stored under that name with the last addition that carried one."""
+        """Return the state stored under that name with the last addition that carried one.
+
+        Raises:
+            InputError: also if the state has changed since, or that of a name that cannot be read any more.
+        """
         with self._explained():
-            row = self._db.execute("SELECT state FROM searcher_states WHERE name = ?", (name,)).fetchone()
-        return None if row is None else row[0]
+            signed = self._has_digests
+            digest = "digest" if signed else "NULL"
+            rows = self._db.execute(f"SELECT name, state, {digest} FROM searcher_states").fetchall()
+        for stored, state, known in rows:
+            if not isinstance(state, bytes) or (signed and known != archive_rows.state_digest(stored, state)):
+                raise InputError(
+                    f"the archive {self.path} is damaged in the state of the search {stored!r}; put back a copy of it, "
+                    "or move it away and the search starts again"
+                )
+        return next((state for stored, state, _ in rows if stored == name), None)
 
     def evaluations(
         self, *, split: str | None = None, method: str | None = None, weights: Kinds | None = None
@@ -244,33 +332,71 @@ class Archive:
         has = " and ".join(f"{name} {nearest.values[name]:.6g}" for name in budgets)
         raise InputError(f"no subnetwork within {wanted}; the nearest has {has} (key {nearest.key})")
 
+    @property
+    def damaged(self) -> list[str]:
+        """What is damaged, a line each; nothing of it is in any answer."""
+        self._everything()
+        structure = [] if self._structure is None else [f"its structure, so rows may be missing ({self._structure})"]
+        found = [*structure, *self._damage[:_SHOWN]]
+        left = len(self._damage) - _SHOWN
+        return [*found, f"{left} rows more"] if left > 0 else found
+
     def _select(self, conditions: Mapping[str, Kinds | None]) -> list[Evaluation]:
-        lists = {name: [v] if isinstance(v, str) else list(v) for name, v in conditions.items() if v is not None}
-        where = " AND ".join(f"{name} IN ({', '.join('?' * len(values))})" for name, values in lists.items()) or "1"
-        given = [value for values in lists.values() for value in values]
+        given = {name: {v} if isinstance(v, str) else {*v} for name, v in conditions.items() if v is not None}
+        return [one for one in self._everything() if all(getattr(one, name) in v for name, v in given.items())]
+
+    def _everything(self) -> list[Evaluation]:
+        """Return all rows that are not damaged; the file is read again once it has changed.
+
+        Tables are read from end to end, never by an index: one that is damaged would leave rows out without a word.
+        """
         with self._explained():
             others = self._db.execute("PRAGMA data_version").fetchone()[0]  # what other connections have changed
             if self._state != (state := (others, self._db.total_changes)):
-                self._state, self._known = state, {}
-            if (question := (where, *given)) not in self._known:
-                self._known[question] = self._read(where, given)
-            return list(self._known[question])
+                self._read, self._damage = self._all_rows()
+                self._state = state
+        return self._read
 
-    def _read(self, where: str, given: Sequence[str]) -> list[Evaluation]:
-        self._db.execute("SAVEPOINT reading")  # both queries see the same additions
+    def _all_rows(self) -> tuple[list[Evaluation], list[str]]:
+        self._db.execute("SAVEPOINT reading")  # all queries see the same additions
         try:
-            rows = self._db.execute(
-                "SELECT id, key, x, space, method, seed, split, seconds, asked, weights, recipe, mask "
-                f"FROM evaluations JOIN masks USING (key) WHERE {where} ORDER BY id",
-                given,
-            ).fetchall()
-            numbers = self._db.execute(
-                f"SELECT id, name, value FROM objective_values JOIN evaluations ON id = evaluation WHERE {where}",
-                given,
-            ).fetchall()
+            signed = self._has_digests
+            digest = "digest" if signed else "NULL"
+            rows = self._db.execute(f"SELECT {_COLUMNS}, {digest} FROM evaluations NOT INDEXED").fetchall()
+            masks = dict(self._db.execute("SELECT key, mask FROM masks").fetchall())
+            numbers: dict[int, list[tuple[str, float | None]]] = {row[0]: [] for row in rows}
+            lost = 0
+            for identity, name, value in self._db.execute("SELECT evaluation, name, value FROM objective_values"):
+                if identity in numbers:
+                    numbers[identity].append((name, value))
+                else:
+                    lost += 1
         finally:
             self._db.execute("RELEASE reading")
-        return _decoded(rows, numbers)
+        read: list[Evaluation] = []
+        damage = [f"{lost} values of rows that are not there"] if lost else []
+        before, self._rows = self._rows, {}
+        for *columns, known in rows:
+            row = Row(*columns)
+            made_of = (row, in_order(numbers[row.id]), masks.get(row.key), known)
+            same = before.get(row.id)
+            found = same[1] if same is not None and same[0] == made_of else self._decoded(*made_of, signed=signed)
+            self._rows[row.id] = made_of, found
+            if isinstance(found, Damaged):
+                damage.append(f"row {row.id} ({row.key}, {row.method}, {row.split}): {found}")
+            else:
+                read.append(found)
+        return read, damage
+
+    def _decoded(
+        self, row: Row, numbers: Numbers, mask: bytes | None, known: bytes | None, *, signed: bool
+    ) -> Evaluation | Damaged:
+        try:
+            if known is None and signed:
+                raise Damaged("it has no digest")
+            return archive_rows.evaluation(row, numbers, mask, known, self._shape)
+        except Damaged as damage:
+            return damage
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -279,8 +405,8 @@ class Archive:
             yield
         except sqlite3.ProgrammingError:
             raise  # a closed archive or a wrong thread: a mistake in the program, not in its input
-        except (zlib.error, json.JSONDecodeError, KeyError) as error:
-            raise self._damaged(str(error)) from error
+        except (UnicodeDecodeError, TypeError) as error:
+            raise self._unusable(str(error)) from error
         except sqlite3.Error as error:
             # Python 3.11 gives extended codes; the low byte is the kind of error.
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -291,58 +417,16 @@ class Archive:
             elif code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR):
                 what = f"{error}; check that the folder exists and that it and the file may be written"
             else:
-                raise self._damaged(str(error)) from error
+                raise self._unusable(str(error)) from error
             raise InputError(f"cannot use the archive {self.path}: {what}") from error
 
-    def _damaged(self, what: str) -> InputError:
+    def _unusable(self, what: str) -> InputError:
         return InputError(
             f"the archive {self.path} is damaged or is no archive ({what}); move it away and the search starts again"
         )
-
-
-def _decoded(rows: list[tuple[Any, ...]], numbers: list[tuple[int, str, float | None]]) -> list[Evaluation]:
-    values: dict[int, dict[str, float]] = {row[0]: {} for row in rows}
-    for identity, name, value in numbers:
-        values[identity][name] = math.nan if value is None else value
-    return [
-        Evaluation(
-            key=key,
-            mask=_mask(packed),
-            x=None if x is None else tuple(_unpack(x)),
-            space=space,
-            method=method,
-            seed=seed,
-            split=split,
-            values=values[identity],
-            seconds=math.nan if seconds is None else seconds,
-            asked=bool(asked),
-            weights=weights,
-            recipe=json.loads(recipe),
-        )
-        for identity, key, x, space, method, seed, split, seconds, asked, weights, recipe, packed in rows
-    ]
 
 
 def _matrix(evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> np.ndarray:
     """Return `(n, m)`, NaN where an evaluation lacks an objective."""
     rows = [[evaluation.values.get(name, math.nan) for name in objectives] for evaluation in evaluations]
     return np.array(rows, dtype=float).reshape(len(rows), len(objectives))
-
-
-@lru_cache(4096)
-def _mask(packed: bytes) -> SubnetMask:
-    """Read a mask; a page or a table asks for the same ones a dozen times."""
-    return SubnetMask.from_json(_unpack(packed))
-
-
-def _pack(data: Any) -> bytes:
-    return zlib.compress(json.dumps(data, separators=(",", ":")).encode())
-
-
-def _unpack(blob: bytes) -> Any:
-    return json.loads(zlib.decompress(blob))
-
-
-def _finite(value: float) -> float | None:
-    # SQLite has no NaN: it stores NULL.
-    return float(value) if math.isfinite(value) else None

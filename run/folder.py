@@ -128,9 +128,7 @@ class RunFolder:
                 _ = stage["settings"], stage["complete"], stage["seconds"]
             _ = folder.record["facts"]["data"], folder.record["asked"]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path / 'run.json'} is damaged ({type(error).__name__}); {again}"
-            ) from error
+            raise InputError(f"{path / 'run.json'} is damaged ({type(error).__name__}); {again}") from error
         return folder
 
     @property
@@ -186,6 +184,24 @@ class RunFolder:
         """Tell whether a stage has ended and what it wrote is still there."""
         output = {"finetune": self.finetuned, "supernet": self.supernet, "solved": self.solved}.get(stage, self.archive)
         return self.record["stages"].get(stage, {}).get("complete", False) and output.exists()
+
+    def check_complete(self, stage: str) -> None:
+        """Check that a stage has ended and that what it wrote is still there.
+
+        Raises:
+            InputError: it has not, or that is gone: says what, and what makes it again.
+        """
+        if self.complete(stage):
+            return
+        verb = _VERBS.get(stage, stage)
+        if self.record["stages"].get(stage, {}).get("complete", False):
+            output = {"finetune": self.finetuned, "supernet": self.supernet, "solved": self.solved}[stage]
+            told = " --weights solved" if stage == "solved" else ""
+            raise InputError(
+                f"{output} is gone; put it back, or run `secateur {verb} {self.path}{told}` again, which makes the "
+                "same from the same seed"
+            )
+        raise InputError(f"{self.path} has no complete {stage} stage; run `secateur {verb}` on it first")
 
     def seconds(self, stage: str) -> float:
         """Return what a stage has taken so far, over all its attempts."""

@@ -6,11 +6,13 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..digests import check_sealed
 from ..errors import InputError
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import REPORT, SCALED, SELECTION, Evaluation
 from ..evaluation.objectives import ERROR
 from ..evaluation.weights import ONE_PER_MASK, Weights
+from .basis import Basis, digest
 from .folder import RunFolder
 from .telling import call_of
 
@@ -97,16 +99,42 @@ def origin_of(folder: RunFolder, supernet: Supernet, weights: Weights) -> Supern
         folder: the run.
         supernet: the trained one, which is not loaded.
         weights: whose.
+
+    Raises:
+        InputError: that model is gone, or is not the one that the archive's numbers are of.
     """
     from ..supernet import Supernet  # here: who reads numbers only needs no torch
     from ..supernet.stored.storage import load_model
     from .project import load_solved
 
+    check_origin(folder, weights)
     if weights.origin == "supernet":
         return supernet
     if weights.origin == "solved":
         return load_solved(folder.solved, supernet.device)
     return Supernet(load_model(folder.finetuned).to(supernet.device))  # pyright: ignore[reportArgumentType]
+
+
+_STAGES = {"supernet": "supernet", "solved": "solved"}  # of origins; all others are the fine-tuned model
+
+
+def check_origin(folder: RunFolder, weights: Weights) -> None:
+    """Check that what models with such weights are cut from is there, and is what the archive's numbers are of.
+
+    Raises:
+        InputError: it is gone: says what, and what to run; or it is another one.
+    """
+    stage = _STAGES.get(str(weights.origin), "finetune")
+    folder.check_complete(stage)
+    basis = Basis.of(folder)
+    there = {"supernet": folder.supernet, "solved": folder.solved}.get(stage)
+    known = None if basis is None else {"supernet": basis.supernet, "solved": basis.solved}.get(stage)
+    if there is not None and known is not None and digest(there) != known:
+        check_sealed(there)  # which names the file, if one was damaged
+        raise InputError(
+            f"{there} is not the one that the numbers in {folder.archive} are of; put that back, or move the archive "
+            "away and search again"
+        )
 
 
 def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -> PreTrainedModel:
@@ -126,6 +154,8 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
         who = "standard NAS keeps" if evaluation.weights.one_per_mask else "kept are"
         raise InputError(
             f"the weights of {evaluation.key} are not in {path}; {who} those of the models on a front, "
-            f"which {call_of(folder.path, 'front', weights=evaluation.weights)} lists"
+            f"which {call_of(folder.path, 'front', weights=evaluation.weights)} lists; if it is one of them, "
+            f"put its folder back, or move {folder.archive} away and run "
+            f"{call_of(folder.path, evaluation.weights.verb, **evaluation.weights.options)} again"
         )
     return load_model(path).to(supernet.device)  # pyright: ignore[reportArgumentType]

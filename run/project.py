@@ -159,8 +159,7 @@ def open_supernet(folder: RunFolder) -> tuple[Supernet, SearchSpace]:
         InputError: the stage has not been run, or its checkpoint is damaged.
     """
     settings = folder.settings("supernet")
-    if not folder.complete("supernet"):
-        raise InputError(f"the supernet of {folder.path} is not trained to the end; run `secateur supernet` again")
+    folder.check_complete("supernet")
     supernet = on_device(load_supernet(folder.supernet))
     return supernet, make_space(settings["space"], supernet, elastic_hidden=settings["elastic_hidden"])
 
@@ -173,8 +172,7 @@ def open_encoder(folder: RunFolder) -> Supernet:
     """
     if "supernet" in folder.record["stages"]:
         return open_supernet(folder)[0]
-    if not folder.complete("finetune"):
-        raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+    folder.check_complete("finetune")
     return on_device(load_supernet(folder.finetuned))
 
 

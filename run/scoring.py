@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 import torch
 from transformers import PreTrainedModel
 
-from ..errors import InputError
 from ..evaluation.archive import Archive
 from ..evaluation.evaluation import NONZERO, REPORT, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
@@ -67,8 +66,7 @@ class Scorer:
             InputError: nothing is fine-tuned yet, or the archive's numbers belong to another target, machine or
                 precision.
         """
-        if not folder.complete("finetune"):
-            raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+        folder.check_complete("finetune")
         supernet, before = on_device(load_supernet(folder.finetuned)), Basis.of(folder)
         latency = latency or (LatencySettings() if before is None else before.latency)
         target = latency_target(supernet.model.config, latency)

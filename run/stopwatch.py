@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
+from ..digests import digest_of
 from ..errors import InputError
 from ..files import replace_text
 from .processes import is_first_process
@@ -33,7 +34,7 @@ class Stopwatch:
 
     def __init__(self, path: Path, before: float = 0.0) -> None:
         self._path = path
-        self.before = max(before, float(path.read_text()) if path.is_file() else 0.0)
+        self.before = max(before, _stored(path) if path.is_file() else 0.0)
         self._begin = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._note, daemon=True)
@@ -58,7 +59,21 @@ class Stopwatch:
         while not ended:
             ended = self._ended.wait(_EVERY)
             with suppress(InputError):  # a full disk, of which the job itself will tell
-                replace_text(self._path, repr(self.seconds))
+                seconds = self.seconds
+                replace_text(self._path, f"{seconds!r} {digest_of(seconds)}")
+
+
+def _stored(path: Path) -> float:
+    """Return the seconds that a stopwatch has left; alone, without their digest, as versions before did."""
+    try:
+        seconds, _, digest = path.read_text().partition(" ")
+        if digest and digest != digest_of(float(seconds)):
+            raise ValueError("its digest differs")
+        return float(seconds)
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged; delete it, and the time of the attempts before this one is not counted"
+        ) from error
 
 
 def pace_of(train: Callable[[Callable[[object], None]], None]) -> float:

@@ -187,10 +187,17 @@ class SubnetMask:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SubnetMask:
-        """Rebuild a mask from :meth:`to_json`'s description."""
+        """Rebuild a mask from :meth:`to_json`'s description.
+
+        Raises:
+            ValueError, TypeError, KeyError: another description.
+        """
 
         def bits(text: str, size: int) -> BoolArray:
-            return np.unpackbits(np.frombuffer(bytes.fromhex(text), np.uint8), count=size).astype(bool)
+            packed = np.frombuffer(bytes.fromhex(text), np.uint8)
+            if len(packed) != -(-size // 8):  # NumPy would fill up what is missing, to any size
+                raise ValueError(f"a mask's row of {size} bits has {len(packed)} bytes")
+            return np.unpackbits(packed, count=size).astype(bool)
 
         return cls(
             np.array([bits(row, data["num_heads"]) for row in data["heads"]]),

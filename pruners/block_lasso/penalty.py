@@ -7,13 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from ...files import replace_file
 from ...supernet.packed.slabs import Slabs
+from ...supernet.training.resume_files import load_tensors, save_tensors
 
 _SMALLEST = 1e-20  # a norm to divide by
 
@@ -90,9 +89,8 @@ class GroupPenalty:
 
     def save(self, path: Path) -> None:
         """Write every g, at once or not at all."""
-        with replace_file(path) as part:
-            save_file({name: one.contiguous() for name, one in self._reweights.items()}, part)
+        save_tensors(path, self._reweights)
 
     def load(self, path: Path) -> None:
         """Read what :meth:`save` wrote."""
-        self._reweights = load_file(path)
+        self._reweights = load_tensors(path)

@@ -10,14 +10,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...errors import InputError
 from ...evaluation.latency import LatencyTarget
 from ...evaluation.model_error import model_outputs
-from ...files import replace_file
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...supernet.packed.packed import mark_slabs
@@ -25,6 +23,7 @@ from ...supernet.packed.packed_storage import compression
 from ...supernet.packed.slabs import Slabs
 from ...supernet.precision import resolve_precision
 from ...supernet.training.checkpoint import damaged
+from ...supernet.training.resume_files import load_tensors, save_tensors
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
 from ..base import Cost, Outcome, TrainedPruner
@@ -179,7 +178,7 @@ class BlockLasso(TrainedPruner):
         kept = None if self.state is None else self.state / _REWEIGHTED
         if kept is not None and kept.is_file():
             try:
-                return load_file(kept), teacher
+                return load_tensors(kept), teacher
             except Exception as error:
                 raise damaged(kept, error) from error
         made = copy.deepcopy(model)
@@ -191,6 +190,5 @@ class BlockLasso(TrainedPruner):
         """Write the parameters down, so that neither a kill nor another density trains them again."""
         if self.state is None or (self.state / _REWEIGHTED).is_file():
             return
-        with replace_file(self.state / _REWEIGHTED) as part:
-            save_file(trained, part)
+        save_tensors(self.state / _REWEIGHTED, trained)
         shutil.rmtree(self.state / "reweighting", ignore_errors=True)

@@ -16,6 +16,7 @@ from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.model import Home, Model, model_of
 from ...evaluation.objectives import ERROR
 from ...evaluation.weights import ONE_PER_MASK, Weights
+from ..archives import archive_of
 from ..folder import RunFolder
 from ..model import on_report
 from ..telling import call_of
@@ -133,7 +134,7 @@ def open_archive(folder: RunFolder) -> Archive:
     """
     if not folder.archive.exists():
         raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
-    return Archive(folder.archive)
+    return archive_of(folder)
 
 
 def front_models(

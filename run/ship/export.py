@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import tempfile
@@ -15,16 +14,16 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from ...digests import read_json, seal, write_json
 from ...errors import InputError
 from ...evaluation.archive import Archive
-from ...evaluation.evaluation import Evaluation
+from ...evaluation.evaluation import SELECTION, Evaluation
 from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
 from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
 from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
-from ...files import replace_text
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
@@ -32,7 +31,7 @@ from ...supernet.shipping.model_card import CardFacts, markdown_table
 from ...supernet.shipping.needed import needed
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.session import OnnxModel
-from ...supernet.stored.replacing import check_replaceable
+from ...supernet.stored.replacing import check_replaceable, replacing
 from ...supernet.stored.storage import load_model, quiet
 from ...tasks import Task
 from ..choice.columns import Column
@@ -40,7 +39,7 @@ from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import latency_table_here
-from ..model import evaluations_of, open_subnet
+from ..model import on_report, open_subnet
 from ..project import load_supernet, open_encoder, open_task
 from ..recipes import can_refit
 from ..scores import onnx_errors, report_errors
@@ -48,7 +47,9 @@ from ..settings.ship import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 from .refit import refit_line, refitted
+from .request import Request
 
+_LATER = {"to", "onnx", "int8", "form", "push", "private"}  # of the settings: what is done with a model that is made
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, REFITTED, RECOVERED = "whole model", "cut out", "refitted", "recovered"
 
@@ -111,10 +112,11 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     """
     to = settings.to
     _check(settings)
-    state = to.absolute().with_name(f".{to.name}.export")
+    request = Request.of(folder, "export", to, settings.model_dump(mode="json", exclude=_LATER))
+    state = request.state
     target = latency_table_here(folder, settings.runtime).target
     with open_archive(folder) as archive:
-        selection, report = _chosen(folder, archive, settings, state)
+        selection, report = _chosen(folder, archive, settings, request)
         supernet = open_encoder(folder)
     recovers = settings.recover is not None or settings.recover_minutes is not None
     if recovers and selection.values.get("nonzero", 1.0) < 1:
@@ -168,18 +170,21 @@ def _check(settings: ExportSettings) -> None:
 
 
 def _chosen(
-    folder: RunFolder, archive: Archive, settings: ExportSettings, state: Path
+    folder: RunFolder, archive: Archive, settings: ExportSettings, request: Request
 ) -> tuple[Evaluation, Evaluation | None]:
     """Return the model that is asked for, as it was scored on the two splits.
 
     What budgets choose is measured, so an attempt that was killed has written down its choice.
     """
-    path = state / "choice.json"
-    if path.is_file() and settings.key is None:
-        choice = json.loads(path.read_text())
-        return evaluations_of(archive, choice["key"], choice["weights"])
+    path = request.state / "choice.json"
+    if request.is_begun and path.is_file() and settings.key is None:
+        chosen = read_json(path, f"delete {request.state}").get("model")
+        found = next((one for one in archive.evaluations(split=SELECTION) if list(one.model) == chosen), None)
+        if found is not None:
+            return found, on_report(archive, found)
     found, report = chosen_evaluations(folder, archive, settings, settings.runtime)
-    replace_text(path, json.dumps({"key": found.key, "weights": found.weights}))
+    request.begin()
+    write_json(path, {"model": found.model})
     return found, report
 
 
@@ -187,13 +192,14 @@ def _recovered(
     folder: RunFolder, task: Task, model: PreTrainedModel, settings: ExportSettings, state: Path
 ) -> tuple[PreTrainedModel, str]:
     """Recover a model, or load what an attempt that was killed later had recovered; also say what it brought."""
-    done, note = state / "recovered", state / "recovered.md"
+    done, note = state / "recovered", state / "recovered.json"
     if not note.is_file():
         found = recovered(folder, task, model, settings.recovery, state / "recover")
-        with quiet(progress=False):
-            model.save_pretrained(done)
-        replace_text(note, recovery_line(folder, found))
-    return load_model(done), note.read_text()
+        with quiet(progress=False), replacing(done) as part:
+            model.save_pretrained(part)
+            seal(part)
+        write_json(note, {"line": recovery_line(folder, found)})
+    return load_model(done), str(read_json(note, f"delete {state}")["line"])
 
 
 @torch.inference_mode()

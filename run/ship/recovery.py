@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from ...digests import file_digest, read_json, write_json
 from ...errors import InputError
 from ...evaluation.objectives import ERROR
-from ...files import replace_text
 from ...supernet.heads import head_of
 from ...supernet.shipping.checkpoint import card_of, write_checkpoint
 from ...supernet.stored.labels import check_labels
@@ -30,12 +30,14 @@ from ...supernet.training.supernet_training import Progress
 from ...supernet.training.teacher import Teacher
 from ...tasks import Task
 from ...tasks.batches import collate
+from ..basis import digest
 from ..constant import constant_note
 from ..folder import RunFolder
 from ..project import load_supernet, open_task
 from ..scores import report_errors
 from ..settings.recovery import RecoverOptions
 from ..stopwatch import Stopwatch, pace_of
+from .request import Request
 
 _PROBED = 4  # steps that tell how long one takes, the first not counted
 _FITTED = 256  # texts that the maps of narrower states are fitted on
@@ -75,8 +77,11 @@ def recover_checkpoint(folder: RunFolder, checkpoint: Path, to: Path, settings: 
     facts = card_of(checkpoint)
     model, tokenizer, task = load_model(checkpoint), load_tokenizer(checkpoint), open_task(folder)
     check_labels(model.config, task)
-    state = to.absolute().with_name(f".{to.name}.recover")
-    done = recovered(folder, task, model, settings, state)
+    config = file_digest(checkpoint / "config.json")
+    told = {"model": [digest(checkpoint), config], **settings.model_dump(mode="json", exclude={"save_seconds"})}
+    request = Request.of(folder, "recover", to, told)
+    request.begin()
+    done = recovered(folder, task, model, settings, request.state)
     line = recovery_line(folder, done)
     facts = replace(
         facts,
@@ -89,7 +94,7 @@ def recover_checkpoint(folder: RunFolder, checkpoint: Path, to: Path, settings: 
     picture, record = checkpoint / PICTURE, read_record(checkpoint)
     form = "auto" if record is None or record.form == "packed" else record.form
     write_checkpoint(model, tokenizer, to, facts, form=form, picture=picture if picture.is_file() else None)
-    shutil.rmtree(state, ignore_errors=True)
+    shutil.rmtree(request.state, ignore_errors=True)
     return line
 
 
@@ -178,8 +183,8 @@ def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) 
         begin = time.monotonic()
         seconds = pace(_PROBED)
         steps = max(1, int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds))
-        replace_text(path, str(steps))
-    return int(path.read_text())
+        write_json(path, {"steps": steps})
+    return int(read_json(path, f"delete {state}")["steps"])
 
 
 def _pace(model: PreTrainedModel, task: Task, teacher: Teacher, settings: RecoverOptions, count: int) -> float:

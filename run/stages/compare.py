@@ -11,6 +11,7 @@ from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import SEVERAL_PER_MASK, Weights
 from ...supernet.training.settings import RecoverySettings
+from ..archives import archive_of
 from ..comparison import Budgets, Compared, Equal, budgets_of, comparison
 from ..data_facts import data_facts
 from ..folder import RunFolder
@@ -45,7 +46,7 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         trackers = parse_trackers(settings.report_to)
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
-    with Archive(folder.archive) as archive:
+    with archive_of(folder) as archive:
         budgets = budgets_of(archive, densities)
         if not len(archive):
             raise InputError(_nothing(folder))

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...digests import file_digest, read_json, write_json
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import Evaluation
 from ...evaluation.model_error import model_outputs
@@ -85,10 +86,13 @@ def recover_all(
 def _teacher(scorer: Scorer) -> np.ndarray:
     """Return what the fine-tuned model says on the training split, kept as long as there is something to recover."""
     path = scorer.folder.path / STATE / "teacher.npy"
-    if not path.is_file():
+    mark = path.with_suffix(".json")
+    if not (path.is_file() and mark.is_file()) or read_json(mark, f"delete {mark}").get("outputs") != file_digest(path):
+        mark.unlink(missing_ok=True)
         outputs = model_outputs(
             scorer.supernet.model, scorer.task.train, pad_token_id=scorer.task.pad_token_id, dtype=scorer.dtype
         )
         with replace_file(path) as part, part.open("wb") as file:
             np.save(file, outputs)
-    return np.load(path)
+        write_json(mark, {"outputs": file_digest(path)})
+    return np.load(path, allow_pickle=False)

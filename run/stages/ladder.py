@@ -30,6 +30,7 @@ from ...supernet.refit import WholeSums, refit
 from ...supernet.stored.storage import load_model
 from ...supernet.training.supernet_training import Progress
 from ...tasks import Task
+from ..archives import archive_of
 from ..choice.ladder import Ladder
 from ..constant import judged, notes_of
 from ..data_facts import data_facts
@@ -136,7 +137,7 @@ def ladder_stage(
         costs = {name: make(scorer.supernet, scorer.table).of for name, make in OBJECTIVES.items()}
         budgets = _budgets(settings, costs, scorer.supernet)
         _check_same_recipe(folder, settings)
-        with Archive(folder.archive) as archive:
+        with archive_of(folder) as archive:
             rungs = _Rungs(scorer, archive, settings, costs, trackers)
             if settings.shares is None and settings.latency_ms is None:
                 budgets = [budget for budget in budgets if rungs.floor(budget.cost) <= budget.limit]

@@ -20,6 +20,7 @@ from ...pruners.base import TrainedPruner
 from ...search_space import SubnetMask
 from ...supernet import Supernet
 from ...tasks import Task
+from ..archives import archive_of
 from ..folder import RunFolder
 from ..model import model_name
 from ..processes import check_alone
@@ -108,7 +109,7 @@ def _prune(
         check_labels_are_there(job.pruner, task)
     shown = seen_by(task, settings.texts, seed)
     with (
-        Archive(folder.archive) as archive,
+        archive_of(folder) as archive,
         ends_where_it_diverges(
             folder, "prune", folder.path / STATE, made=lambda: True
         ),  # each model has its own settings

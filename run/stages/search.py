@@ -18,6 +18,7 @@ from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
 from ...supernet import Supernet
 from ...tasks import Task
+from ..archives import archive_of
 from ..basis import Basis
 from ..evaluators import make_evaluator
 from ..folder import RunFolder
@@ -76,7 +77,7 @@ def search_stage(
         basis = Basis.join(folder, target, settings.precision)
         settings = settings.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
         table = open_latency_table(folder, supernet, target, cluster.on_machine)
-        with Archive(folder.archive) as archive:
+        with archive_of(folder) as archive:
             if _is_done(folder, archive, settings):
                 folder.tell.say(f"search: complete, in {folder.archive}")
                 return

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 
 from ...digests import seal
-from ...errors import InputError
 from ...pruners.block_errors import unit_scores
 from ...pruners.sensitivity import sensitivities
 from ...search_space import SearchSpace
@@ -48,8 +47,7 @@ def open_solved(folder: RunFolder, task: Task, space: str | None) -> tuple[Solve
 
 
 def _make(folder: RunFolder, task: Task) -> None:
-    if not folder.complete("finetune"):
-        raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+    folder.check_complete("finetune")
     net = on_device(load_supernet(folder.finetuned))
     settings = RefitSettings()
     with folder.stage(STAGE, settings):

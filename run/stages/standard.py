@@ -25,6 +25,7 @@ from ...supernet.precision import resolve_precision
 from ...supernet.stored.storage import load_tokenizer
 from ...supernet.training.settings import FinetuneSettings
 from ...tasks import Task
+from ..archives import archive_of
 from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
@@ -54,7 +55,7 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
     basis = Basis.join(folder, target, search.precision)
     search = search.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
     table = open_latency_table(folder, supernet, target)
-    with Archive(folder.archive) as archive:
+    with archive_of(folder) as archive:
         if _is_done(folder, archive, search):
             folder.tell.say(f"standard: complete, in {folder.archive}")
             return

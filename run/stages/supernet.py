@@ -51,8 +51,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
     if folder.stage_is_done("supernet", settings):
         folder.tell.say(f"supernet: complete, in {folder.supernet}")
         return
-    if not folder.complete("finetune"):
-        raise InputError(f"{folder.path} has no complete finetune stage; run `secateur finetune` on it first")
+    folder.check_complete("finetune")
     state = folder.path / "supernet.state"
     net = load_supernet(folder.finetuned)
     with ends_where_it_diverges(folder, "supernet", state), folder.stage("supernet", settings):

@@ -101,7 +101,7 @@ def test_an_export_killed_after_its_recovery_does_not_recover_again(finished, ex
     to = tmp_path / "small"
     command = ["export", finished, "--key", front_key(finished), "--to", to, "--recover", 6, "--json"]
     state = tmp_path / ".small.export"
-    code = launcher.run([str(part) for part in command], (state / "recovered.md").is_file)
+    code = launcher.run([str(part) for part in command], (state / "recovered.json").is_file)
     assert code == -signal.SIGKILL, launcher.log.read_text()
     begun = (state / "recovered" / "model.safetensors").stat().st_mtime_ns
     assert not to.exists()

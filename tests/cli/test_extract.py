@@ -11,6 +11,8 @@ from secateur.supernet.stored.record import read_record
 from secateur.supernet.stored.storage import load_model
 from transformers import AutoModelForSequenceClassification
 
+from .conftest import record
+
 
 @pytest.fixture
 def whole(finished) -> str:

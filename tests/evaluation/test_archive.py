@@ -1,9 +1,11 @@
+import json
 import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -283,11 +285,227 @@ def test_a_damaged_page(path):
 
 def test_a_damaged_mask(path):
     with Archive(path) as archive:
+        archive.add([evaluation(1), evaluation(2)])
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE masks SET mask = x'00' WHERE key = ?", (evaluation(1).key,))
+    db.close()
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(2)]
+        (damage,) = archive.damaged
+        assert damage.startswith(
+            f"row 1 ({evaluation(1).key}, nsga2, selection): a mask or a point that is too large or cut short"
+        )
+        archive.add([evaluation(1)])  # evaluated again
+        assert archive.evaluations() == [evaluation(2), evaluation(1)]
+        assert not archive.damaged
+
+
+CHANGES = {
+    "a number": "UPDATE objective_values SET value = value + 1e-12 WHERE evaluation = 1 AND name = 'error'",
+    "a number that is gone": "DELETE FROM objective_values WHERE evaluation = 1 AND name = 'error'",
+    "a number more": "INSERT INTO objective_values VALUES (1, 'macs', 3.0)",
+    "a name": "UPDATE objective_values SET name = 'errar' WHERE evaluation = 1 AND name = 'error'",
+    "a text for a number": "UPDATE objective_values SET value = 'low' WHERE evaluation = 1 AND name = 'error'",
+    "the method": "UPDATE evaluations SET method = 'nsga3' WHERE id = 1",
+    "the seed": "UPDATE evaluations SET seed = 4 WHERE id = 1",
+    "the split": "UPDATE evaluations SET split = 'report' WHERE id = 1",
+    "the seconds": "UPDATE evaluations SET seconds = NULL WHERE id = 1",
+    "who asked": "UPDATE evaluations SET asked = 0 WHERE id = 1",
+    "the point": "UPDATE evaluations SET x = NULL WHERE id = 1",
+    "the weights": "UPDATE evaluations SET weights = 'solved' WHERE id = 1",
+    "unknown weights": "UPDATE evaluations SET weights = 'none' WHERE id = 1",
+    "the recipe": "UPDATE evaluations SET recipe = '{\"density\":0.5}' WHERE id = 1",
+    "the key": "UPDATE evaluations SET key = (SELECT key FROM evaluations WHERE id = 2) WHERE id = 1",
+    "a key of nothing": "UPDATE evaluations SET key = 'nothing' WHERE id = 1",
+    "the digest": "UPDATE evaluations SET digest = NULL WHERE id = 1",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_row_is_named_and_the_others_are_usable(path, change):
+    with Archive(path) as archive:
+        archive.add([evaluation(1), evaluation(2, method="kcm")])
+    with sqlite3.connect(path) as db:
+        assert db.execute(CHANGES[change]).rowcount == 1
+    db.close()
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(2, method="kcm")]
+        (damage,) = archive.damaged
+        assert damage.startswith("row 1 (")
+
+
+def test_values_of_a_lost_row_are_named(path):
+    with Archive(path) as archive:
+        archive.add([evaluation(1), evaluation(2)])
+    with sqlite3.connect(path) as db:
+        db.execute("DELETE FROM evaluations WHERE id = 1")
+    db.close()
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(2)]
+        assert archive.damaged == ["2 values of rows that are not there"]
+
+
+@pytest.mark.parametrize("change", ["SET state = x'01'", "SET name = 'nsga3'"])
+def test_a_changed_state_is_named(path, change):
+    with Archive(path) as archive:
+        archive.add([evaluation(1)], searcher_state=("nsga2", b"state"))
+    with sqlite3.connect(path) as db:
+        db.execute(f"UPDATE searcher_states {change}")
+    db.close()
+    with Archive(path) as archive:
+        with pytest.raises(InputError, match=r"damaged in the state of the search 'nsga[23]'; put back a copy of it"):
+            archive.searcher_state("nsga2")
+        assert archive.evaluations() == [evaluation(1)]
+
+
+def as_version_1(path):
+    """Make an archive what the version before wrote."""
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE evaluations DROP COLUMN digest")
+        db.execute("ALTER TABLE searcher_states DROP COLUMN digest")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+def test_an_archive_without_digests_is_read_and_gets_them_when_it_is_written(path):
+    with Archive(path) as archive:
+        archive.add([evaluation(1)], searcher_state=("nsga2", b"state"))
+    as_version_1(path)
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(1)]
+        assert archive.searcher_state("nsga2") == b"state"
+        assert not archive.damaged
+    assert sqlite3.connect(path).execute("PRAGMA user_version").fetchone() == (1,)
+    with Archive(path) as archive:
+        archive.add([evaluation(2)])
+        assert archive.evaluations() == [evaluation(1), evaluation(2)]
+        assert archive.searcher_state("nsga2") == b"state"
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE evaluations SET seed = 9 WHERE id = 1")
+    db.close()
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(2)]
+
+
+def test_an_index_that_is_damaged_hides_nothing(path):
+    """Nothing is looked up by it, so a row is found whatever it says."""
+    rows = [evaluation(i) for i in range(1, 30)]
+    with Archive(path) as archive:
+        archive.add(rows)
+    content = bytearray(path.read_bytes())
+    with sqlite3.connect(path) as db:
+        size = db.execute("PRAGMA page_size").fetchone()[0]
+        sql = "SELECT rootpage FROM sqlite_master WHERE type = 'index' AND tbl_name = 'evaluations'"
+        page = db.execute(sql).fetchone()[0]
+    db.close()
+    at = content.index(rows[3].key.encode(), (page - 1) * size, page * size)
+    content[at] ^= 1
+    path.write_bytes(content)
+    with Archive(path) as archive:
+        assert archive.evaluations() == rows
+        assert archive.lookup(rows[3].key, "selection") == rows[3]
+
+
+def test_every_flipped_bit_is_seen_or_changes_nothing(path):
+    rows = [evaluation(i, method="kcm" if i % 2 else "nsga2") for i in range(1, 6)]
+    with Archive(path) as archive:
+        archive.add(rows, searcher_state=("nsga2", b"state"))
+    content = path.read_bytes()
+    draw, outcomes = np.random.default_rng(0), {"refused": 0, "named": 0, "as it was": 0}
+    for place in draw.integers(len(content) * 8, size=400):
+        changed = bytearray(content)
+        changed[place // 8] ^= 1 << (place % 8)
+        path.write_bytes(changed)
+        try:
+            with Archive(path) as archive:
+                found, damage, state = archive.evaluations(), archive.damaged, archive.searcher_state("nsga2")
+        except InputError:
+            outcomes["refused"] += 1
+            continue
+        assert all(one in rows for one in found)
+        assert state == b"state"
+        assert damage or found == rows
+        outcomes["named" if damage else "as it was"] += 1
+    assert outcomes["named"] > 5
+    assert outcomes["as it was"] > 100  # most of a small file is empty pages
+
+
+def crafted(path, sql, *values):
+    """Write into an archive what Secateur would not, and with a digest that says nothing of it."""
+    with Archive(path) as archive:
+        archive.add([evaluation(1), evaluation(2)])
+    as_version_1(path)
+    with sqlite3.connect(path) as db:
+        db.execute(sql, values)
+    db.close()
+
+
+BOMB = zlib.compress(bytes(2**28), 9)
+WIDE = zlib.compress(json.dumps({**evaluation(1).mask.to_json(), "num_heads": 10**12}).encode())
+OTHER = zlib.compress(json.dumps(SubnetMask.full(EncoderShape(2, 2, 8, 16, 8)).to_json()).encode())
+CRAFTED = {
+    "a mask that unpacks to all of the memory": ("UPDATE masks SET mask = ? WHERE key = ?", BOMB),
+    "a mask of a million million heads": ("UPDATE masks SET mask = ? WHERE key = ?", WIDE),
+    "another mask": ("UPDATE masks SET mask = ? WHERE key = ?", OTHER),
+    "a text for a mask": ("UPDATE masks SET mask = ? WHERE key = ?", "mask"),
+    "a mask of a list": ("UPDATE masks SET mask = ? WHERE key = ?", zlib.compress(b"[1, 2]")),
+    "a deep mask": ("UPDATE masks SET mask = ? WHERE key = ?", zlib.compress(b"[" * 100_000)),
+    "a recipe of a list": ("UPDATE evaluations SET recipe = ? WHERE key = ?", "[1]"),
+    "a recipe of a list within": ("UPDATE evaluations SET recipe = ? WHERE key = ?", '{"density": [0.5]}'),
+    "a recipe without numbers": ("UPDATE evaluations SET recipe = ? WHERE key = ?", '{"density": "half"}'),
+    "a point of texts": ("UPDATE evaluations SET x = ? WHERE key = ?", zlib.compress(b'["1"]')),
+    "a point that is no list": ("UPDATE evaluations SET x = ? WHERE key = ?", zlib.compress(b"7")),
+    "a seed that is none": ("UPDATE evaluations SET seed = ? WHERE key = ?", "first"),
+    "weights that are none": ("UPDATE evaluations SET weights = ? WHERE key = ?", "borrowed"),
+    "a split of bytes": ("UPDATE evaluations SET split = ? WHERE key = ?", b"\xff"),
+    "infinite seconds": ("UPDATE evaluations SET seconds = ? WHERE key = ?", math.inf),
+}
+
+
+@pytest.mark.parametrize("change", CRAFTED)
+def test_a_crafted_row_is_named(path, change):
+    sql, value = CRAFTED[change]
+    crafted(path, sql, value, evaluation(1).key)
+    with Archive(path) as archive:
+        assert archive.evaluations() == [evaluation(2)]
+        assert len(archive.damaged) == 1
+
+
+def test_rows_that_a_run_cannot_use_are_named(path):
+    """Of another encoder, or without an error."""
+    whole = {"error": 0.1, "encoder_parameters": 7.0}
+    with Archive(path) as archive:
+        archive.add([evaluation(1, whole), evaluation(2), evaluation(3, {"macs": 1.0})])
+    with Archive(path, SHAPE) as archive:
+        assert archive.evaluations() == [evaluation(1, whole)]
+        assert [line.partition(": ")[2] for line in archive.damaged] == [
+            "it has no encoder_parameters",
+            "it has no error",
+        ]
+    with Archive(path, replace(SHAPE, num_layers=4)) as archive:
+        assert not archive.evaluations()
+        assert archive.damaged[0].endswith("its mask is one of another encoder")
+
+
+@pytest.mark.parametrize("table", ["masks", "objective_values", "searcher_states", "evaluations"])
+def test_a_table_that_is_missing(path, table):
+    with Archive(path) as archive:
         archive.add([evaluation(1)])
     with sqlite3.connect(path) as db:
-        db.execute("UPDATE masks SET mask = x'00'")
+        db.execute(f"DROP TABLE {table}")
     db.close()
-    with Archive(path) as archive, pytest.raises(InputError, match="is damaged"):
+    with pytest.raises(InputError, match=rf"is no archive \(it has no table {table}\); move it away"):
+        Archive(path)
+
+
+@pytest.mark.parametrize(("table", "column"), [("evaluations", "seconds"), ("objective_values", "value")])
+def test_a_column_that_is_missing(path, table, column):
+    with Archive(path) as archive:
+        archive.add([evaluation(1)])
+    with sqlite3.connect(path) as db:
+        db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    db.close()
+    with pytest.raises(InputError, match="is no archive"), Archive(path) as archive:
         archive.evaluations()
 
 
@@ -296,7 +514,7 @@ def test_another_version(path):
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 1; open it with"):
+    with pytest.raises(InputError, match="is of archive version 99, this Secateur reads version 2 and before; open it"):
         Archive(path)
 
 
