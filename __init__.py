@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .registration import register
-from .registry import importer
+from . import starting
+
+starting.listen()  # before what takes a moment to import
+
+from .registration import register  # noqa: E402
+from .registry import importer  # noqa: E402
 
 if TYPE_CHECKING:
     from .evaluation.archive import Archive

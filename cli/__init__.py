@@ -8,6 +8,7 @@ import os
 import sys
 from itertools import pairwise
 
+from ..starting import INTERRUPTED
 from . import interrupts
 
 
@@ -67,7 +68,7 @@ def run_command(arguments: list[str]) -> int:
 
 def _interrupted() -> int:
     interrupts.heard()
-    print("secateur: interrupted; the same command goes on from here", file=sys.stderr)
+    print(INTERRUPTED, file=sys.stderr)
     return 130
 
 

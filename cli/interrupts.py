@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
+from .. import starting
+
 _AGAIN_SECONDS = 5.0
 
 
@@ -21,7 +23,7 @@ _asked = False
 
 def listen() -> None:
     """Raise :class:`Interrupted` on Ctrl-C from now on; a process that ignores it (`nohup`) goes on to."""
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, starting.end):
         signal.signal(signal.SIGINT, _interrupt)
 
 

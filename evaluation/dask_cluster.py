@@ -32,6 +32,8 @@ from ..errors import InputError
 # How often a caller who waits for a tagged machine looks whether one is there, and how often it may find none.
 _LOOK_SECONDS, _LOOKS = 5.0, 6
 
+_HERE = "127.0.0.1"  # whoever reaches a scheduler or a worker can run code there
+
 T = TypeVar("T")
 
 
@@ -46,14 +48,19 @@ def local_cluster(workers: int, threads: int) -> Iterator[Client]:
     with (
         _quiet(),
         _script_not_run_again(),
+        dask.config.set({"distributed.scheduler.http.routes": [], "distributed.worker.http.routes": []}),
         LocalCluster(
             n_workers=workers,
             threads_per_worker=threads,
             processes=True,
-            dashboard_address=":0",  # None would take Dask's usual port
+            host=_HERE,
+            # Dask has no way to start no HTTP server at all. These have no dashboard and no routes, on a port of their
+            # own choice that only this machine reaches; None would take Dask's usual port, on all interfaces.
+            dashboard_address=f"{_HERE}:0",
+            worker_dashboard_address=f"{_HERE}:0",
             memory_limit=0,  # Dask's default, the machine's share, would end processes that the machine has room for
             silence_logs=logging.CRITICAL,
-            scheduler_kwargs={"allowed_failures": 0},  # the farm counts
+            scheduler_kwargs={"allowed_failures": 0, "dashboard": False},  # the farm counts
         ) as cluster,
         Client(cluster, set_as_default=False) as client,
     ):

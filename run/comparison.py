@@ -17,7 +17,7 @@ from ..supernet.training.settings import RecoverySettings
 from .basis import Basis
 from .data_facts import DataFacts, data_facts
 from .folder import RunFolder
-from .recipes import REFIT_TEXTS, SHARED, can_refit, is_own, label
+from .recipes import REFIT_TEXTS, SHARED, can_refit, is_own, is_pruned, label
 
 _DENSITIES = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)  # if nothing was pruned
 _TOLD = ("learning_rate", "batch_size", "warmup", "weight_decay")  # of a recovery
@@ -71,8 +71,8 @@ def budgets_of(archive: Archive, asked: tuple[float, ...] | None = None) -> Budg
     recipes = [
         one.recipe for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK) if "density" in one.recipe
     ]
-    kept = {recipe["density"] for recipe in recipes if recipe["cost"] != NONZERO}
-    nonzero = {recipe["density"] for recipe in recipes if recipe["cost"] == NONZERO}
+    kept = {recipe["density"] for recipe in recipes if recipe.get("cost") != NONZERO}
+    nonzero = {recipe["density"] for recipe in recipes if recipe.get("cost") == NONZERO}
     return Budgets(tuple(sorted(kept or _DENSITIES, reverse=True)), tuple(sorted(nonzero, reverse=True)))
 
 
@@ -201,8 +201,8 @@ class Compared:
                     if row.method != WHOLE and not solved_again:
                         yield self._point(one, budget)
         made = [one for one in self._of(*after, Weights.NATIVE) if self._is_asked(one)]
-        order = list(PRUNERS)
-        for one in sorted([*self.pruned(), *made], key=lambda one: order.index(one.selection.method)):
+        order = {name: place for place, name in enumerate(PRUNERS)}  # those of a plug-in that is not here come last
+        for one in sorted([*self.pruned(), *made], key=lambda one: order.get(one.selection.method, len(order))):
             yield self._point(one, one.selection.recipe["density"])
 
     def wholes(self) -> dict[Layer, ComparedPoint]:
@@ -260,10 +260,11 @@ class Compared:
         if row.weights is Weights.RECOVERED:
             trained = min(train, round(row.recipe["epochs"] * train))
             texts, labels = max(trained, texts), max(trained, labels)
-        if row.method not in PRUNERS and row.method != WHOLE:  # trains on the training split, searches on the selection
+        if not is_pruned(row) and row.method != WHOLE:  # trains on the training split, searches on the selection
             everything = train + self._data.selection
-            made_by = row.weights if row.weights.one_per_mask else Weights(row.recipe["from"])
-            return shared + sum(seconds(stage) for stage in made_by.stages), everything, everything
+            origin = row.weights if row.weights.one_per_mask else row.recipe.get("from")
+            stages = Weights(origin).stages if origin in list(Weights) else ()
+            return shared + sum(seconds(stage) for stage in stages), everything, everything
         if row.recipe.get("from") == "supernet":
             return shared + seconds("supernet"), train, train
         return shared, texts, labels

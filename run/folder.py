@@ -20,7 +20,7 @@ from ..evaluation.latency.target import machine_name
 from .processes import is_first_process
 from .settings.project import ProjectSettings
 from .stopwatch import Stopwatch
-from .telling import SILENT, Teller
+from .telling import SILENT, Teller, call_of
 
 if TYPE_CHECKING:
     from ..tasks import Task
@@ -35,6 +35,7 @@ _FACTS = {
     "metric": "the data have",
 }
 _VERBS = {"standard": "search", "solved": "search", "solved_search": "search"}  # of stages that have another's name
+_CALLS = {"supernet": "train_supernet", "solved": "search"}  # of stages: the verb of a run that makes them
 _LOCK = "run.lock"  # stays there; whether it is held is known to the operating system, which forgets it with its holder
 DATA = "data"  # a copy of data that were handed in
 _FIRST = (_LOCK, ".run.json.*.part", DATA)  # all that a run that was killed in its first moment leaves
@@ -120,7 +121,10 @@ class RunFolder:
         """
         if not (path / "run.json").is_file():
             raise InputError(f'{path} is no run folder (it has no run.json); `Run.create("{path}", ...)` makes one')
-        again = "put back a copy of it, or choose another `out` and run again"
+        again = (
+            "put back a copy of it, or choose another `out` and run again (what you changed yourself is taken without "
+            "the `digest` in it)"
+        )
         record = read_json(path / "run.json", again)
         try:
             folder = cls(path, record, tell)
@@ -195,11 +199,10 @@ class RunFolder:
             return
         verb = _VERBS.get(stage, stage)
         if self.record["stages"].get(stage, {}).get("complete", False):
+            call = call_of(self.path, _CALLS.get(stage, stage), **({"weights": stage} if stage == "solved" else {}))
             output = {"finetune": self.finetuned, "supernet": self.supernet, "solved": self.solved}[stage]
-            told = " --weights solved" if stage == "solved" else ""
             raise InputError(
-                f"{output} is gone; put it back, or run `secateur {verb} {self.path}{told}` again, which makes the "
-                "same from the same seed"
+                f"{output} is gone; put it back, or run {call} again, which makes the same from the same seed"
             )
         raise InputError(f"{self.path} has no complete {stage} stage; run `secateur {verb}` on it first")
 

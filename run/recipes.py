@@ -78,12 +78,17 @@ def is_own(row: Evaluation) -> bool:
     return not row.weights.one_per_mask
 
 
+def is_pruned(row: Evaluation) -> bool:
+    """Tell whether a pruner made a row's model, be it one of a plug-in that is not here."""
+    return row.method in PRUNERS or "density" in row.recipe
+
+
 _WAYS = {Weights.STANDARD.value: "standard nas", Weights.SOLVED.value: "solved nas"}  # what searches are called
 
 
 def label(row: Evaluation) -> str:
     """Name a method as people call it, with what was asked for beyond the usual."""
-    if row.method not in PRUNERS:
+    if not is_pruned(row):
         if row.method == WHOLE:
             return WHOLE
         if row.weights is Weights.LADDER:
@@ -91,10 +96,11 @@ def label(row: Evaluation) -> str:
         origin = row.weights if row.weights.one_per_mask else row.recipe.get("from")
         return f"{_WAYS.get(str(origin), 'nas')} ({row.method})"
     changes = []
-    if row.recipe["cost"] not in (ENCODER, NONZERO):
-        changes.append(f"of {row.recipe['cost']}")
-    if row.recipe["from"] != "finetuned":
-        changes.append(f"from {row.recipe['from']}")
+    cost, origin = row.recipe.get("cost", ENCODER), row.recipe.get("from", "finetuned")
+    if cost not in (ENCODER, NONZERO):
+        changes.append(f"of {cost}")
+    if origin != "finetuned":
+        changes.append(f"from {origin}")
     if "texts" in row.recipe:
         changes.append(f"{row.recipe['texts']:,} texts")
     changes += [f"{name} {value}" for name, value in own_options(row.method, row.recipe).items()]

@@ -329,7 +329,10 @@ def test_stages_before_their_predecessors(fails, call, inputs, out):
     shutil.rmtree(out / "finetuned")
     for command in (["supernet"], ["prune", "--method", "kcm", "--density", "0.9"]):
         message = fails(*command, out)
-        assert message == f"{out} has no complete finetune stage; run `secateur finetune` on it first"
+        assert message == (
+            f"{out / 'finetuned'} is gone; put it back, or run `secateur finetune {out}` again, which makes the same "
+            "from the same seed"
+        )
     assert not (out / "archive.db").exists()
 
 
@@ -371,7 +374,7 @@ def test_a_damaged_checkpoint(fails, call, inputs, finished, copied, stage):
     arguments = inputs.run(copied)
     before = snapshot(copied)
     message = fails(*arguments)
-    assert f"cannot load the model '{copied / stage}': its files are damaged" in message
+    assert f"{copied / stage / 'model.safetensors'} is damaged: it is not the file that was written" in message
     assert f"or delete {copied / stage}, and the same `secateur run` makes it again" in message
     after = snapshot(copied)
     assert {name: after[name] for name in before if name != "run.json"} == {
@@ -420,7 +423,7 @@ def test_a_damaged_resume_point(fails, call, inputs, out, capsys, stage):
     for path in next(folder.glob("step-*")).iterdir():
         cut(path)
     message = fails(*command)
-    assert re.match(rf"the checkpoint {folder}/step-\d+ cannot be read \(\w+\); delete that folder and", message)
+    assert re.match(rf"the checkpoint {folder}/step-\d+ cannot be read \(.+\); delete that folder and", message)
 
 
 @pytest.mark.parametrize("damage", ["garbage", "half"])
@@ -505,7 +508,7 @@ def no_file_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.parametrize("size", [100, 10_000, 45_000, 100_000])
+@pytest.mark.parametrize("size", [100, 10_000, 45_000, 60_000])
 def test_a_full_disk(call, inputs, out, size):
     """Whatever is written first beyond that size fails: run.json, a model, an optimiser's state."""
     command = ["finetune", *inputs.project(out), "--finetune-save-seconds", "0", "--finetune-epochs", "1"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +50,42 @@ def test_it_is_one_line_and_130(tmp_path, moment):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=50)
     assert done.returncode == 130, done.stderr
     assert done.stderr == "secateur: interrupted; the same command goes on from here\n"
+
+
+SLOW = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+time.sleep(30)
+"""
+
+
+@pytest.mark.parametrize("library", ["wrapt", "typer"])
+@pytest.mark.parametrize("program", ["module", "script"])
+def test_it_is_one_line_and_130_while_libraries_are_imported(tmp_path, library, program):
+    """The first is imported by the package itself, before the command line is there."""
+    (tmp_path / f"{library}.py").write_text(SLOW)
+    script = Path(sys.executable).with_name("secateur")
+    command = [sys.executable, "-m", "secateur"] if program == "module" else [sys.executable, str(script)]
+    done = subprocess.run(
+        [*command, "front", "runs/one"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job may ignore it
+    )
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == "secateur: interrupted; the same command goes on from here\n"
+
+
+def test_who_imports_the_package_keeps_the_handler():
+    script = "import signal, secateur; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert done.stdout == "True\n"

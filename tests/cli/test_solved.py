@@ -8,6 +8,7 @@ import pytest
 import torch
 from secateur import Run
 from secateur.cli import run_command
+from secateur.digests import seal
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.evaluation import REPORT, SELECTION
 from secateur.evaluation.evaluator import Pass
@@ -164,8 +165,12 @@ def test_what_cannot_be_searched(alone, both, fails, tmp_path):
         next(changed.parameters()).add_(1)
     changed.save_pretrained(run / "solved")
     message = fails("search", run, *SOLVED[:2], "--budget", "9")
+    assert message.startswith(f"{run / 'solved' / 'config.json'} is damaged: it is not the file that was written")
+    seal(run / "solved")
+    message = fails("search", run, *SOLVED[:2], "--budget", "9")
     assert "holds evaluations of other solved weights than those of" in message
     (run / "solved" / "products.safetensors").write_bytes(b"damaged")
+    seal(run / "solved")
     assert "cannot read the products of units in" in fails("search", run, *SOLVED[:2], "--budget", "9")
 
 

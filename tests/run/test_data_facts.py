@@ -9,7 +9,7 @@ from secateur.run.folder import RunFolder
 from secateur.run.project import open_task
 from secateur.supernet import Supernet
 from secateur.supernet.stored.storage import load_model
-from secateur.tests.cli.conftest import call, copied, fails, finished, inputs  # noqa: F401 (fixtures)
+from secateur.tests.cli.conftest import call, copied, fails, finished, inputs, record  # noqa: F401 (fixtures)
 
 
 def test_facts_are_those_of_task_and_model(finished):  # noqa: F811
@@ -30,7 +30,7 @@ def test_facts_are_those_of_task_and_model(finished):  # noqa: F811
 
 def test_a_record_is_mended_by_opening_the_project(copied, inputs, call, fails):  # noqa: F811
     path = copied / "run.json"
-    before = json.loads(path.read_text())
+    before = record(copied)
     path.write_text(json.dumps({name: value for name, value in before.items() if name != "data"}))
     with pytest.raises(InputError, match="does not say what the run's data are; begin the run once more"):
         data_facts(RunFolder.open(copied))

@@ -6,6 +6,7 @@ import signal
 
 import pytest
 import secateur
+from secateur.digests import seal
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTable
 from secateur.run.memory import given, merged
@@ -76,6 +77,9 @@ def test_another_supernet_is_refused(copied):  # noqa: F811
     content = bytearray(weights.read_bytes())
     content[-1] ^= 1
     weights.write_bytes(content)
+    with pytest.raises(InputError, match=r"model.safetensors is damaged: it is not the file that was written"):
+        secateur.Run(copied).search(budget=20)
+    seal(copied / "supernet")
     for stage in (lambda run: run.search(budget=20), lambda run: run.prune("rank_magnitude", density=0.8)):
         with pytest.raises(InputError, match=r"holds evaluations of another supernet than .*; move the archive away"):
             stage(secateur.Run(copied))

@@ -8,7 +8,7 @@ import pytest
 import secateur
 from secateur.errors import InputError
 from secateur.evaluation.archive import Archive
-from secateur.tests.cli.conftest import call, copied, fails, finished, inputs  # noqa: F401 (fixtures)
+from secateur.tests.cli.conftest import call, copied, fails, finished, inputs, record  # noqa: F401 (fixtures)
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +59,20 @@ def test_a_front_is_a_sequence_that_notebooks_can_show(finished, call):  # noqa:
 def test_what_says_nothing_is_not_on_the_front(copied, call):  # noqa: F811
     """Held against a constant answer that is as good as its smallest model; and one that is better than all."""
     path = copied / "run.json"
-    record = json.loads(path.read_text())
-    held = record["data"]["yardstick"]
+    content = record(copied)
+    held = content["data"]["yardstick"]
     held |= {"constant": 2.0, "constant_report": 2.0}
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(content))
     every = secateur.Run(copied).front()
     assert len(every) > 1
     held["constant"] = every[-1].error_selection
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(content))
     better = secateur.Run(copied).front()
     assert [model.key for model in better] == [model.key for model in every if model.error_selection < held["constant"]]
     assert f"left out of {len(every)} models of this front: {len(every) - len(better)}, no better" in better.notes[-1]
     assert "left out" in call("front", copied).out
     held["constant"] = 0.0
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(content))
     assert len(secateur.Run(copied).front()) == len(every)
 
 
