@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from .offsets import mended
 from .passages import Passages
 from .split import Split
 from .tokenisation import check_offsets
@@ -175,8 +176,9 @@ def _encoded(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[_
             return_offsets_mapping=True,
             verbose=False,  # no word about texts that are too long: they become windows
         )
-        for ids, spans in zip(chunk["input_ids"], chunk["offset_mapping"], strict=True):
-            found.append(_Encoded(np.array(ids, np.int32), np.array(spans, np.int32).reshape(-1, 2)))
+        part = texts[start : start + _CHUNK]
+        for text, ids, spans in zip(part, chunk["input_ids"], chunk["offset_mapping"], strict=True):
+            found.append(_Encoded(np.array(ids, np.int32), mended(text, np.array(spans, np.int32).reshape(-1, 2))))
     return found
 
 

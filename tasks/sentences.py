@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .kinds import UNLABELLED
+from .offsets import mended
 from .split import Split
 from .tokenisation import check_offsets
 
@@ -73,18 +74,21 @@ class Sentences:
         for start in range(0, len(self), _CHUNK):
             words, tags = self.words[start : start + _CHUNK], self.tags[start : start + _CHUNK]
             # One text, not a list of words: so every tokenizer sees words as it does in any text, after a space.
-            chunk = tokenizer([" ".join(line) for line in words], truncation=True, max_length=max_length)
+            texts = [" ".join(line) for line in words]
+            chunk = tokenizer(texts, truncation=True, max_length=max_length)
             for i, (line, known) in enumerate(zip(words, tags, strict=True)):
                 found = chunk[i]
                 ids.append(np.array(found.ids, np.int32))
                 types.append(np.array(found.type_ids, np.int32))
-                labels.append(_labels(line, known, np.array(found.offsets), np.array(found.special_tokens_mask, bool)))
+                spans, special = np.array(found.offsets, np.int32), np.array(found.special_tokens_mask, bool)
+                spans[~special] = mended(texts[i], spans[~special])
+                labels.append(_labels(line, known, spans, special))
                 cut += bool(found.overflowing)
         return Split(ids, types if has_types else None, labels, per_token=True, tags=self.names), cut
 
 
 def _labels(
-    words: list[str], tags: NDArray[np.int64], spans: NDArray[np.int64], special: NDArray[np.bool_]
+    words: list[str], tags: NDArray[np.int64], spans: NDArray[np.int32], special: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
     """Return the labels `(tokens,)`, given the characters `(tokens, 2)` of the words joined by spaces."""
     begins = np.array([0, *accumulate(len(word) + 1 for word in words)])[:-1]
