@@ -1,14 +1,15 @@
-"""Published data sets, from the Hugging Face hub or from a folder of parquet files."""
+"""Published data sets, from the Hugging Face hub or from a folder of files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from .tables import Table, read_table
+from .contents import with_packed
+from .tables import READERS, Reader, Table, read_table
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,22 @@ class Published:
         hub: its name on the hub.
         config: which of several data sets of that name; None for the only one.
         folder: the folder of its files, inside the data folder or that folder itself.
+        readers: what reads its files, by their ending.
     """
 
     title: str
     hub: str
     config: str | None
     folder: str
+    readers: Mapping[str, Reader] = field(default_factory=lambda: READERS, compare=False)
 
     def tables(self, splits: Mapping[str, tuple[str, ...]], data: Path | None) -> dict[str, tuple[Table, object]]:
         """Return the table of each split, and what messages call it.
 
         Args:
             splits: of each the names its file may have, the first there is counts.
-            data: a folder with a file `NAME.parquet` for each split; None downloads them from the hub, once.
+            data: a folder with a file for each split, `NAME.parquet` or of another type of its readers; None downloads
+                them from the hub, once.
 
         Raises:
             InputError: a missing folder or file, or no network.
@@ -47,14 +51,21 @@ class Published:
         folder = data / self.folder if (data / self.folder).is_dir() else data
         tables: dict[str, tuple[Table, object]] = {}
         for split, names in splits.items():
-            path = next((path for name in names if (path := folder / f"{name}.parquet").is_file()), None)
-            if path is None:
+            paths = next(filter(None, (self._files(folder, name) for name in names)), [])
+            if len(paths) > 1:
+                raise InputError(f"{folder} holds {', '.join(path.name for path in paths)}; keep one of them")
+            if not paths:
                 held = ", ".join(sorted(item.name for item in folder.iterdir())) or "nothing"
+                others = ", ".join(sorted(ending for ending in self.readers if ending != ".parquet"))
                 raise InputError(
-                    f"{folder} lacks {names[0]}.parquet, which {self.title} needs; the folder holds: {held}"
+                    f"{folder} lacks {names[0]}.parquet, which {self.title} needs; the folder holds: {held} (a file "
+                    f"may also end in {others}, or be packed by gzip)"
                 )
-            tables[split] = read_table(path), path
+            tables[split] = read_table(paths[0], self.readers), paths[0]
         return tables
+
+    def _files(self, folder: Path, name: str) -> list[Path]:
+        return [path for ending in with_packed(self.readers) if (path := folder / f"{name}{ending}").is_file()]
 
     def _from_hub(self, splits: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[Table, object]]:
         import datasets  # a second, and only the hub needs it

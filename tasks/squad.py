@@ -1,4 +1,4 @@
-"""SQuAD 1.1 and 2.0, from the Hugging Face hub or from a folder of parquet files.
+"""SQuAD 1.1 and 2.0, from the Hugging Face hub or from a folder of files.
 
 Source: Rajpurkar et al., EMNLP 2016, and Rajpurkar et al., ACL 2018, whose questions may have no answer.
 """
@@ -15,13 +15,20 @@ from .metrics import metric_name
 from .published import Published
 from .questions import Questions
 from .rows import TaskTexts
-from .tables import Table, column, text_column
+from .squad_json import read_articles
+from .tables import READERS, Table, column, text_column
 
+_READERS = {ending: READERS[ending] for ending in (".parquet", ".arrow", ".jsonl")} | {".json": read_articles}
 SQUAD = {
-    "squad": Published("SQuAD 1.1", "rajpurkar/squad", None, "squad"),
-    "squad_v2": Published("SQuAD 2.0", "rajpurkar/squad_v2", None, "squad_v2"),
+    "squad": Published("SQuAD 1.1", "rajpurkar/squad", None, "squad", _READERS),
+    "squad_v2": Published("SQuAD 2.0", "rajpurkar/squad_v2", None, "squad_v2", _READERS),
 }
-_FILES = {"train": ("train", "train_partial"), "validation": ("validation",)}
+_VERSION = {"squad": "v1.1", "squad_v2": "v2.0"}  # in the names of the published files
+
+
+def _files(name: str) -> dict[str, tuple[str, ...]]:
+    train, dev = f"train-{_VERSION[name]}", f"dev-{_VERSION[name]}"
+    return {"train": ("train", train, "train_partial"), "validation": ("validation", "dev", dev)}
 
 
 def load_squad(name: str, data: Path | None, metric: str | None) -> TaskTexts:
@@ -30,14 +37,15 @@ def load_squad(name: str, data: Path | None, metric: str | None) -> TaskTexts:
     Args:
         name: a name of SQUAD.
         data: a folder that holds `<name>/train.parquet` (or train_partial.parquet, a part of it) and
-            `<name>/validation.parquet`, or holds these files itself; None downloads them from the hub, once.
+            `<name>/validation.parquet`, or holds these files itself; or the published `train-v1.1.json` and
+            `dev-v1.1.json`; None downloads them from the hub, once.
         metric: squad_f1, the default, or exact_match.
 
     Raises:
         InputError: a missing folder, file or column, contents that are not this task, or no network.
     """
-    tables = SQUAD[name].tables(_FILES, data)
-    parts = {split: _questions(*tables[split], unanswerable=name == "squad_v2") for split in _FILES}
+    tables = SQUAD[name].tables(_files(name), data)
+    parts = {split: _questions(*found, unanswerable=name == "squad_v2") for split, found in tables.items()}
     judged = metric_name(metric, "question-answering", "squad_f1")
     return TaskTexts(
         "question-answering", ("start", "end"), judged, parts["train"], {"validation": parts["validation"]}
@@ -64,14 +72,17 @@ def _questions(table: Table, where: object, *, unanswerable: bool) -> Questions:
 
 
 def _answers(found: Any, row: int, where: object) -> tuple[tuple[str, ...], list[int]]:
+    """Return the texts of a question's answers and where they begin; an empty text is none, wherever it may stand."""
     try:
-        texts, starts = tuple(found["text"]), list(found["answer_start"])
-        fits = len(texts) == len(starts) and all(isinstance(t, str) for t in texts) and all(int(s) >= 0 for s in starts)
+        if isinstance(found, list):  # as in the published files, an object for each answer
+            found = {"text": [one["text"] for one in found], "answer_start": [one["answer_start"] for one in found]}
+        both = list(zip(found["text"], found["answer_start"], strict=True))
+        fits = all(isinstance(text, str) and (text == "" or int(start) >= 0) for text, start in both)
     except (TypeError, KeyError, ValueError):
-        fits, texts, starts = False, (), []
+        fits, both = False, []
     if not fits:
         raise InputError(
             f"row {row} of {where} must hold {{'text': [...], 'answer_start': [...]}} as its answers, both of one "
-            f"length, got {str(found)[:60]}"
+            f"length, or empty where there is no answer, got {str(found)[:60]}"
         )
-    return texts, starts
+    return tuple(text for text, _ in both if text), [int(start) for text, start in both if text]

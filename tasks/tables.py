@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -11,19 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .arrow import class_names, read_arrow, read_parquet
+from .cells import read_csv, read_tsv
+from .contents import ending_of, with_packed
+from .json_rows import read_json, read_jsonl
+
+__all__ = ["READERS", "Table", "class_names", "column", "find_files", "read_labels", "read_table", "text_column"]
 
 Table = dict[str, list[Any]]  # a column per name, all of one length
+Reader = Callable[[Path], Table]
 NO_NUMBER = ("", "nan", "na", "n/a", "null", "none")  # what an empty cell of a column of numbers looks like in CSV
 
 
-def read_table(path: Path, readers: Mapping[str, Callable[[Path], Table]] | None = None) -> Table:
-    """Read a .csv (with a header line), .jsonl or .parquet file; a value that is not there is None.
+def read_table(path: Path, readers: Mapping[str, Reader] | None = None) -> Table:
+    """Read a file of one of the types of READERS, packed by gzip (`.csv.gz`) or not; a value that is not there is None.
 
     Cells of a CSV file stay strings, so that a text "007" keeps its zeros; labels are turned into numbers later.
 
     Args:
         path: the file.
-        readers: what reads files of each ending; None for these three.
+        readers: what reads files of each ending; None for READERS.
 
     Raises:
         InputError: no such file, another ending, contents that cannot be read, or no rows.
@@ -31,15 +36,19 @@ def read_table(path: Path, readers: Mapping[str, Callable[[Path], Table]] | None
     readers = READERS if readers is None else readers
     if not path.is_file():
         raise InputError(f"{path} does not exist; give the path of a {_listed(readers)} file")
-    if path.suffix not in readers:
-        raise InputError(f"{path.name} ends in {path.suffix or 'nothing'!r}; known file types: {_listed(readers)}")
+    ending = ending_of(path)
+    if ending not in readers:
+        raise InputError(
+            f"{path.name} ends in {path.suffix or 'nothing'!r}; known file types: {_listed(readers)}, each packed by "
+            "gzip (.gz) or not"
+        )
     try:
-        table = readers[path.suffix](path)
+        table = readers[ending](path)
     except InputError:
         raise
-    except (OSError, ValueError, csv.Error) as error:  # pyarrow's and json's errors are ValueErrors
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} cannot be read as {path.suffix[1:]} ({reason}); write the file again") from None
+        raise InputError(f"{path} cannot be read as {ending[1:]} ({reason}); write the file again") from None
     if not table or not len(next(iter(table.values()))):
         raise InputError(f"{path} holds no rows; a data set needs at least a text and its label per row")
     return table
@@ -53,7 +62,8 @@ def find_files(folder: Path, splits: Iterable[str], endings: Collection[str]) ->
     """
     found = {}
     for split in splits:
-        paths = [path for path in (folder / f"{split}{ending}" for ending in endings) if path.is_file()]
+        names = [f"{split}{ending}" for ending in with_packed(endings)]
+        paths = [path for path in map(folder.joinpath, names) if path.is_file()]
         if len(paths) > 1:
             raise InputError(f"{folder} holds {', '.join(path.name for path in paths)}; keep one {split} file")
         if not paths:
@@ -64,62 +74,14 @@ def find_files(folder: Path, splits: Iterable[str], endings: Collection[str]) ->
     return found
 
 
-def class_names(path: Path, name: str) -> tuple[str, ...]:
-    """Return the names of a column's class numbers where a parquet file keeps them as `datasets` does, else nothing."""
-    if path.suffix != ".parquet":
-        return ()
-    import pyarrow.parquet
-
-    kept = (pyarrow.parquet.read_schema(path).metadata or {}).get(b"huggingface", b"{}")
-    feature = json.loads(kept).get("info", {}).get("features", {}).get(name, {})
-    feature = feature.get("feature", feature)  # of a list, that of its items
-    return tuple(feature.get("names", ()))
-
-
-def _read_csv(path: Path) -> Table:
-    with path.open(newline="", encoding="utf-8-sig") as file:  # -sig: spreadsheet programs put a byte-order mark first
-        rows = csv.reader(file, strict=True)
-        names = next(rows, [])
-        if len(set(names)) < len(names):
-            twice = next(name for name in names if names.count(name) > 1)
-            raise InputError(f"{path} names the column {twice!r} twice; rename one of them")
-        cells = []
-        for row in rows:
-            if not row:
-                continue  # an empty line
-            if len(row) != len(names):
-                raise InputError(
-                    f"line {rows.line_num} of {path} has {len(row)} cells, but the header names {len(names)} columns; "
-                    "put cells that hold commas in double quotes"
-                )
-            cells.append(row)
-    return {name: [row[i] for row in cells] for i, name in enumerate(names)}
-
-
-def _read_jsonl(path: Path) -> Table:
-    rows: list[dict[str, Any]] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise InputError(f"line {number} of {path} is not JSON ({error}); write one object per line") from None
-            if not isinstance(row, dict):
-                raise InputError(f"line {number} of {path} holds a {type(row).__name__}; write one object per line")
-            rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _read_parquet(path: Path) -> Table:
-    import pyarrow.parquet  # comes with datasets; a third of a second that CSV users are spared
-
-    return pyarrow.parquet.read_table(path).to_pydict()
-
-
-READERS: dict[str, Callable[[Path], Table]] = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+READERS: dict[str, Reader] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
+    ".json": read_json,
+    ".jsonl": read_jsonl,
+    ".parquet": read_parquet,
+    ".arrow": read_arrow,
+}
 
 
 def column(table: Table, name: str, where: object) -> list[Any]:

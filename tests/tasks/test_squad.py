@@ -1,3 +1,6 @@
+import gzip
+import json
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -50,6 +53,64 @@ def test_a_folder_of_parquet_files(tmp_path, tokenizer, name, file):
     questions = load_squad(name, tmp_path, None).train
     assert questions.questions[:3] == ["who?", "which town?", "a cat?"]
     assert load(tmp_path, tokenizer, name, columns=Columns(metric="exact_match")).metric.name == "exact_match"
+
+
+def published(answerable):
+    """The rows of `table` as SQuAD is published: articles of paragraphs."""
+    asked = {}
+    for i, (question, context, told) in enumerate(zip(*table(answerable=answerable).values(), strict=True)):
+        found = [{"text": t, "answer_start": s} for t, s in zip(told["text"], told["answer_start"], strict=True)]
+        more = (
+            {} if answerable else {"is_impossible": not found, "plausible_answers": [{"text": "x", "answer_start": 0}]}
+        )
+        asked.setdefault(context, []).append({"id": str(i), "question": question, "answers": found} | more)
+    paragraphs = [{"context": context, "qas": qas} for context, qas in asked.items()]
+    return {"version": "x", "data": [{"title": "towns", "paragraphs": paragraphs}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "train", "dev"),
+    [
+        ("squad", "train-v1.1.json", "dev-v1.1.json"),
+        ("squad_v2", "train-v2.0.json", "dev-v2.0.json.gz"),
+        ("squad", "train.json.gz", "validation.json"),
+        ("squad_v2", "train.jsonl", "validation.jsonl.gz"),
+    ],
+)
+def test_the_published_files_and_rows_of_json_are_the_same_task(tmp_path, tokenizer, name, train, dev):
+    answerable = name == "squad"
+    expected = load(write(tmp_path / "parquet", answerable=answerable), tokenizer, name)
+    (tmp_path / "json").mkdir()
+    for file in (train, dev):
+        rows = table(answerable=answerable)
+        lines = "\n".join(json.dumps(dict(zip(rows, row, strict=True))) for row in zip(*rows.values(), strict=True))
+        content = (lines if "jsonl" in file else json.dumps(published(answerable))).encode()
+        (tmp_path / "json" / file).write_bytes(gzip.compress(content) if file.endswith(".gz") else content)
+    assert load(tmp_path / "json", tokenizer, name).fingerprint == expected.fingerprint
+
+
+def test_an_empty_text_is_no_answer(tmp_path, tokenizer):
+    told = table(answerable=False)["answers"]
+    expected = load(write(tmp_path / "none", answers=told), tokenizer, "squad_v2").fingerprint
+    for start in (0, -1):
+        empty = [one if one["text"] else {"text": [""], "answer_start": [start]} for one in told]
+        write(tmp_path / "empty", answers=empty)
+        assert load(tmp_path / "empty", tokenizer, "squad_v2").fingerprint == expected
+    with pytest.raises(InputError, match=r"row 3 of .*train.parquet has no answer, which only SQuAD 2.0 allows; take"):
+        load(tmp_path / "empty", tokenizer)
+
+
+def test_articles_that_lack_something(tmp_path):
+    write(tmp_path)
+    (tmp_path / "train.parquet").unlink()
+    found = published(answerable=True)
+    del found["data"][0]["paragraphs"][1]["context"]
+    (tmp_path / "train.json").write_text(json.dumps(found))
+    with pytest.raises(InputError, match=r"article 1 of .*train.json lacks 'context' or has it in another form; expec"):
+        load_squad("squad", tmp_path, None)
+    (tmp_path / "train.json.gz").touch()
+    with pytest.raises(InputError, match=r"holds train.json, train.json.gz; keep one of them"):
+        load_squad("squad", tmp_path, None)
 
 
 def test_what_labels_say_is_what_is_decoded(tmp_path, tokenizer):
@@ -140,7 +201,7 @@ def test_bad_input(tmp_path):
     match = r"row 3 of .*train.parquet: the answer 'dog' is not at character 24 of its context; mend answer_start"
     failing(tmp_path, match, answers=moved)
     failing(tmp_path, match, "squad_v2", answers=moved)
-    match = r"row 1 of .* must hold {'text': \[...\], 'answer_start': \[...\]} as its answers, both of one length, got"
+    match = r"row 1 of .* must hold {'text': \[...\], 'answer_start': \[...\]} as its answers, both of one length, or"
     failing(tmp_path, match, answers=["s"] * 24)
     failing(tmp_path, match, answers=[{"text": ["s"], "answer_start": []}] * 24)
     failing(tmp_path, match, answers=[{"text": ["s"], "answer_start": [-1]}] * 24)
