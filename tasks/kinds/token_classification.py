@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..batches import Batch
 from ..split import Split
-from .entities import are_entity_tags, entities
+from .entities import entities, entity_tags
 from .kind import UNLABELLED, Kind, class_loss, soft_class_loss
 
 
@@ -47,13 +47,13 @@ class TokenClassification(Kind):
         if outputs.shape[1] != len(split.tags):
             raise ValueError(f"{len(split.tags)} tags need as many outputs for each token, got outputs {outputs.shape}")
         predicted = np.split(outputs.argmax(axis=1), np.cumsum(split.output_counts)[:-1])
-        of_entities = are_entity_tags(split.tags)
+        of_entities = entity_tags(split.tags)
         counts = np.zeros((len(split), 5), np.int64)
         for i, (labels, classes) in enumerate(zip(split.labels, predicted, strict=True)):
             told = labels != UNLABELLED
             right, given = labels[told], classes[told]
-            if of_entities:
-                gold, found = (entities(tuple(split.tags[j] for j in known)) for known in (right, given))
+            if of_entities is not None:
+                gold, found = (entities(tuple(of_entities[j] for j in known)) for known in (right, given))
                 counts[i, :3] = len(gold & found), len(found), len(gold)
             counts[i, 3:] = (right == given).sum(), len(right)
         return counts, np.empty((len(split), 0))
