@@ -18,9 +18,10 @@ from ..supernet.families import family_of
 from ..supernet.heads import stored_head
 from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
-from ..supernet.stored.labels import check_labels, head_labels
+from ..supernet.stored.labels import check_labels, class_names, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from ..tasks.class_order import in_order_of
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
 from .settings.project import ProjectSettings
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 OWN = "own"  # the name of a task that was handed in
+_OF_CLASSES = ("classification", "token-classification")
+_NAMED = 12  # classes, of more the first
 
 
 def model_source(project: ProjectSettings) -> str | Path:
@@ -90,6 +93,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
+        task = in_order_of(task, class_names(config))
         check_labels(config, task)
     if not (project.out / "run.json").is_file():
         check_texts(config, task)
@@ -100,7 +104,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         "taken_for": "pre-trained" if labels is None else "fine-tuned",
         "weights": file_digest(weights) if weights.is_file() else None,
         "data": task.fingerprint,
-        "metric": task.metric.name,
+        # Of local files the class that F1 is of is part of what is measured; of published tasks it is known.
+        "metric": task.metric_title if project.task == "local" else task.metric.name,
     }
     shape = family_of(config).shape(config)
     folder = RunFolder.create(project, facts, collect(task, shape), tell)
@@ -129,10 +134,12 @@ def open_task(folder: RunFolder) -> Task:
             raise InputError(f"{folder.path} is about a task of its user's making; hand it in: Run(path, task=...)")
         task = folder.own_task
     else:
-        source = folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
+        source = _source(folder)
         tokenizer = load_tokenizer(source)
         length = _max_length(load_config(source), tokenizer)
         task = _load_task(folder.project, tokenizer, length, cache=folder.path / "tokens")
+    if folder.record["facts"]["taken_for"] == "fine-tuned":
+        task = in_order_of(task, class_names(load_config(_source(folder))))
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
@@ -141,14 +148,20 @@ def open_task(folder: RunFolder) -> Task:
     return task
 
 
+def _source(folder: RunFolder) -> str | Path:
+    return folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
+
+
 def describe(task: Task) -> str:
-    """Say what a task is made of."""
+    """Say what a task is, what it is judged by, and what it is made of."""
     report = ", ".join(f"{split.examples} {name}" for name, split in task.report.items())
     cut = f"; {task.truncated} texts were longer than the model's positions and are cut" if task.truncated else ""
     alike = f"; {task.likeness}" if task.likeness else ""
+    names = ", ".join(task.label_names[:_NAMED]) + (", ..." if task.num_labels > _NAMED else "")
+    classes = f" of {task.num_labels} classes ({names})" if task.kind.name in _OF_CLASSES else ""
     return (
-        f"{task.name}: {task.train.examples} train, {task.selection.examples} selection, {report} (report split){cut}"
-        f"{alike}"
+        f"{task.name}: {task.kind.name}{classes}, judged by {task.metric_title}; {task.train.examples} train, "
+        f"{task.selection.examples} selection, {report} (report split: {task.report_origin}){cut}{alike}"
     )
 
 
@@ -240,6 +253,7 @@ def _load_task(
         label=project.label_column,
         kind=project.kind,
         metric=project.metric,
+        positive=project.positive,
     )
     sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
     asked = project.window_length, project.window_stride

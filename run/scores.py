@@ -65,7 +65,7 @@ def report_values(task: Task, answers: Answers) -> dict[str, float]:
     values = {ERROR: answers.error()}
     if len(task.report) > 1:
         values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
-    for metric in companions(task.metric, task.num_labels):
+    for metric in companions(task.metric, task.num_labels, task.positive):
         values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
     return values
 

@@ -18,7 +18,7 @@ from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
-from .metrics import METRICS, Metric
+from .metrics import METRICS, Metric, f1_of
 from .rows import Columns, TaskTexts
 from .split import Split
 from .splitting import Sizes, split_off_selection
@@ -104,6 +104,10 @@ def load_task(
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     columns, sizes, windows = columns or Columns(), sizes or Sizes(), windows or Windows()
+    if columns.positive is not None and name != "local":
+        raise InputError(
+            f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
+        )
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
     pad_token_id = check_tokenizer(tokenizer, max_length, loaded.train.is_pair)
     if windows != Windows() and loaded.kind != "question-answering":
@@ -129,7 +133,7 @@ def load_task(
         name=name,
         kind=KINDS[loaded.kind],
         label_names=loaded.label_names,
-        metric=METRICS[loaded.metric],
+        metric=f1_of(loaded.positive) if loaded.metric == "f1" else METRICS[loaded.metric],
         train=splits["train"],
         selection=splits["selection"],
         report={split: splits[split] for split in loaded.report},
@@ -140,4 +144,5 @@ def load_task(
         report_origin=loaded.report_origin,
         alike=divided.alike,
         left_out=divided.left_out,
+        positive=loaded.positive,
     )

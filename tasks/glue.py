@@ -1,4 +1,4 @@
-"""The nine tasks of GLUE, from the Hugging Face hub or from a folder of parquet files.
+"""The nine tasks of GLUE, from the Hugging Face hub or from a folder of files.
 
 Source: Wang et al., ICLR 2019, table 1, for the metrics; STS-B by Spearman's, MRPC and QQP by F1 alone.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
 from .published import Published
-from .rows import Rows, TaskTexts, check_two_classes, class_labels
-from .tables import Table, read_labels, text_column
+from .rows import Rows, TaskTexts, check_two_classes, class_labels, with_names
+from .tables import Table, class_names, read_labels, text_column
 from .texts import Texts
 
 HUB_NAME = "nyu-mll/glue"
@@ -79,9 +80,19 @@ def _texts(task: GlueTask, table: Table, where: object) -> Texts:
     columns = [text_column(table, name, where) for name in task.columns]
     values = read_labels(table, "label", where)
     if task.label_names != ("score",):
-        labels = class_labels(values, task.label_names, where)
+        labels = class_labels(_published(values, task.label_names, where), task.label_names, where)
     elif isinstance(values[0], str):
         raise InputError(f"{where} must hold numbers as labels, but holds {values[0]!r}; take STS-B's own files")
     else:
         labels = np.asarray(values, np.float32)
     return Texts(columns[0], columns[1] if len(columns) == 2 else None, labels)
+
+
+def _published(values: list[Any], names: tuple[str, ...], where: object) -> list[Any]:
+    """Return labels as the published numbers: from names, and from a file's own numbers if it names them otherwise."""
+    own = class_names(where, "label") if isinstance(where, Path) else ()
+    if sorted(own) == sorted(names):
+        values = with_names(values, own, where)
+    if set(values) <= set(names):
+        return [names.index(value) for value in values]
+    return values

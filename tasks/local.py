@@ -6,22 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, unknown_name
 from .kinds import KindName
 from .metrics import metric_name
-from .rows import Columns, Rows, TaskTexts, check_two_classes
+from .rows import Columns, Rows, TaskTexts, check_two_classes, with_names
 from .splitting import REPORT_FRACTION, divide, report_origin
-from .tables import READERS, find_files, read_labels, read_table, text_column
+from .tables import READERS, class_names, find_files, read_labels, read_table, text_column
 from .texts import Texts
 
 Labels = list[str] | list[int] | list[float]
 
 
 def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    """Load a task from CSV, JSONL or parquet files.
+    """Load a task from files of the types of READERS.
 
     Args:
-        data: a folder that holds `train` and `validation` with one of these endings each; or one file, of which a
+        data: a folder that holds `train` and `validation` with one of their endings each; or one file, of which a
             fifth, stratified and drawn by ``seed``, becomes the report split.
         columns: what its columns mean.
         seed: decides which rows of a single file are reported on.
@@ -34,24 +34,49 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     paths = find_files(data, ("train", "validation"), READERS) if data.is_dir() else {"train": data}
     read: dict[str, tuple[list[str], list[str] | None]] = {}
     labels: dict[str, Labels] = {}
+    named: dict[str, tuple[str, ...]] = {}
     for split, path in paths.items():
         table = read_table(path)
         second = None if columns.pair is None else text_column(table, columns.pair, path)
         read[split] = text_column(table, columns.text or "text", path), second
         labels[split] = read_labels(table, columns.label or "label", path)
+        named[split] = class_names(path, columns.label or "label")
     kind = columns.kind or _kind_of(labels["train"])
-    names, encoded = _encode(kind, labels, paths, columns.label or "label")
+    if kind == "classification":
+        labels = {split: with_names(values, named[split], paths[split]) for split, values in labels.items()}
+    names, encoded = _encode(kind, labels, paths, columns.label or "label", named["train"])
     check_two_classes(encoded["train"], paths["train"])
     texts = {split: Texts(*read[split], encoded[split]) for split in paths}
+    metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
+    positive = _positive(columns.positive, metric, kind, names, encoded["train"])
     if "validation" not in texts:
         everything = texts["train"]
         divided = divide(everything, REPORT_FRACTION, None, np.random.default_rng(seed))
         texts = {"train": everything.take(divided.kept), "validation": everything.take(divided.held_out)}
-    metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
-    if metric == "f1" and len(names) != 2:
-        raise InputError(f"the metric f1 needs 2 classes, but the labels have {len(names)}; use accuracy or matthews")
     report: dict[str, Rows] = {"validation": texts["validation"]}
-    return TaskTexts(kind, names, metric, texts["train"], report, report_origin(paths))
+    return TaskTexts(kind, names, metric, texts["train"], report, report_origin(paths), positive)
+
+
+def _positive(asked: str | None, metric: str, kind: KindName, names: tuple[str, ...], labels: np.ndarray) -> int:
+    """Return the class whose F1 is told: the one that is asked for, or the rarer of two, the second if none is."""
+    if asked is not None and (kind != "classification" or (metric != "f1" and len(names) != 2)):
+        raise InputError(
+            f"`positive` names the class whose F1 is told, but the metric of this {kind} is {metric}; set it to f1, or "
+            "leave `positive` out"
+        )
+    if asked is not None:
+        spelt = {name.casefold(): name for name in names}
+        name = asked if asked in names else spelt.get(asked.casefold())
+        if name is None:
+            raise unknown_name("class", asked, names)
+        return names.index(name)
+    if metric == "f1" and len(names) != 2:
+        raise InputError(
+            f"the metric f1 needs 2 classes, but the labels have {len(names)}; say by `positive` whose F1 is meant, "
+            "or use accuracy or matthews"
+        )
+    rows = np.bincount(labels, minlength=2) if kind == "classification" else np.ones(2)
+    return int(rows[0] >= rows[1])
 
 
 def _kind_of(labels: Labels) -> KindName:
@@ -60,9 +85,12 @@ def _kind_of(labels: Labels) -> KindName:
 
 
 def _encode(
-    kind: KindName, labels: dict[str, Labels], paths: dict[str, Path], column: str
+    kind: KindName, labels: dict[str, Labels], paths: dict[str, Path], column: str, named: tuple[str, ...]
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
-    """Return the label names and the labels of each split as numbers; classes are numbered in sorted order."""
+    """Return the label names and the labels of each split as numbers.
+
+    Classes are numbered as in `named`, the names that train's file keeps, else in sorted order.
+    """
     for split, values in labels.items():
         if kind == "regression" and isinstance(values[0], str | bool):
             raise InputError(
@@ -82,7 +110,7 @@ def _encode(
         return str(int(value) if isinstance(value, float) else value)
 
     classes = {split: [name(value) for value in values] for split, values in labels.items()}
-    known = [name(value) for value in sorted(set(labels["train"]))]
+    known = list(named) if set(classes["train"]) <= set(named) else [name(v) for v in sorted(set(labels["train"]))]
     number = {name: i for i, name in enumerate(known)}
     for split, values in classes.items():
         unseen = sorted(set(values) - set(number))

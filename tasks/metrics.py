@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +23,14 @@ class Metric:
         kind: which tasks it can judge; decides what is compared.
         of_compared: from answers and references, `(m, ...)` each as `kind.compared` returns them, to the score.
         is_mean: the score is the mean of one number from 0 to 1 for each text or question, apart from the others.
+        positive: the number of the class whose score it is; None for a score of all classes.
     """
 
     name: str
     kind: Kind
     of_compared: Callable[[np.ndarray, np.ndarray], float]
     is_mean: bool = False
+    positive: int | None = None
 
     def score(self, outputs: np.ndarray, split: Split) -> float:
         """Return the score of outputs `(R, C)` of a split.
@@ -51,10 +54,10 @@ def _accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(predictions == labels))
 
 
-def _f1(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """F1 of class 1, as GLUE scores MRPC and QQP; 0 when class 1 neither occurs nor is predicted."""
-    hits = np.sum((predictions == 1) & (labels == 1))
-    total = np.sum(predictions == 1) + np.sum(labels == 1)
+def _f1(predictions: np.ndarray, labels: np.ndarray, positive: int) -> float:
+    """F1 of one class against all others; 0 when it neither occurs nor is predicted."""
+    hits = np.sum((predictions == positive) & (labels == positive))
+    total = np.sum(predictions == positive) + np.sum(labels == positive)
     return float(2 * hits / total) if total else 0.0
 
 
@@ -120,7 +123,8 @@ METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
         Metric("accuracy", KINDS["classification"], _accuracy, is_mean=True),
-        Metric("f1", KINDS["classification"], _f1),
+        # As GLUE scores MRPC and QQP; see `f1_of`.
+        Metric("f1", KINDS["classification"], partial(_f1, positive=1), positive=1),
         Metric("matthews", KINDS["classification"], _matthews),
         Metric("pearson", KINDS["regression"], _pearson),
         Metric("spearman", KINDS["regression"], _spearman),
@@ -132,9 +136,15 @@ METRICS: dict[str, Metric] = {
 }
 
 
-def companions(metric: Metric, num_labels: int) -> tuple[Metric, ...]:
-    """Return the other metrics that can judge the same task."""
+def f1_of(positive: int) -> Metric:
+    """Return the F1 of a class, given its number."""
+    return replace(METRICS["f1"], of_compared=partial(_f1, positive=positive), positive=positive)
+
+
+def companions(metric: Metric, num_labels: int, positive: int = 1) -> tuple[Metric, ...]:
+    """Return the other metrics that can judge the same task; F1, of two classes, is that of the positive one."""
     fitting = (one for one in METRICS.values() if one.kind is metric.kind and one.name != metric.name)
+    fitting = (f1_of(positive) if one.name == "f1" else one for one in fitting)
     return tuple(one for one in fitting if one.name != "f1" or num_labels == 2)
 
 

@@ -31,6 +31,8 @@ class Columns:
         label: the label, or the tags of a sentence's words; None takes "label" or "ner_tags".
         kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
         metric: a name of METRICS; None takes the one that is usual for the task.
+        positive: the class whose F1 is told; None takes, of two, the one that train has fewer rows of, for F1 is asked
+            for where that is what is looked for: of the other class, the model that never finds it has nearly 1.
     """
 
     text: str | None = None
@@ -38,6 +40,7 @@ class Columns:
     label: str | None = None
     kind: KindName | None = None
     metric: str | None = None
+    positive: str | None = None
 
 
 class Rows(Protocol):
@@ -83,7 +86,7 @@ class Rows(Protocol):
 class TaskTexts:
     """A data set before tokenisation: the rows of `train` and of every report split by name.
 
-    `report_origin` says where the latter come from, in words.
+    `report_origin` says where the latter come from, in words; `positive` is the class whose F1 is told.
     """
 
     kind: KindName
@@ -92,6 +95,7 @@ class TaskTexts:
     train: Rows
     report: dict[str, Rows]
     report_origin: str = PUBLISHED
+    positive: int = 1
 
 
 def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:
@@ -108,6 +112,23 @@ def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> ND
             "take a split with published labels"
         )
     return labels.astype(np.int64)
+
+
+def with_names(values: list[Any], names: tuple[str, ...], where: object) -> list[Any]:
+    """Return class numbers as the names that a file keeps of them; what is no number, or has no names, as it is.
+
+    Raises:
+        InputError: a number without a name.
+    """
+    if not names or not all(isinstance(value, int) for value in values):
+        return values
+    for row, value in enumerate(values, 1):
+        if not 0 <= value < len(names):
+            raise InputError(
+                f"row {row} of {where} holds the label {value}, but the file names those from 0 to {len(names) - 1} "
+                f"({', '.join(names[:10])}); drop this row or label it"
+            )
+    return [names[value] for value in values]
 
 
 def check_two_classes(labels: np.ndarray, where: object) -> None:

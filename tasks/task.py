@@ -33,6 +33,7 @@ class Task:
         alike: share of the rows that train and selection were drawn from that are equal to another one, or part of it;
             they are on one side each, with what they are part of.
         left_out: how many of these are on neither side, since they are part of rows on both.
+        positive: of two classes, the one whose F1 is told beside the metric.
     """
 
     name: str
@@ -49,6 +50,13 @@ class Task:
     report_origin: str = PUBLISHED
     alike: float = 0.0
     left_out: int = 0
+    positive: int = 1
+
+    @property
+    def metric_title(self) -> str:
+        """The metric, with the class that it is of: "f1 of fraud"."""
+        positive = self.metric.positive
+        return self.metric.name if positive is None else f"{self.metric.name} of {self.label_names[positive]}"
 
     @property
     def likeness(self) -> str:

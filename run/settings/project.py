@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from .base import LARGEST_SEED, Settings
+from .base import LARGEST_SEED, Settings, as_text
 
 
 class ProjectSettings(Settings):
@@ -43,6 +43,11 @@ class ProjectSettings(Settings):
             description="not the usual one: accuracy, f1, matthews, pearson, spearman for local files; squad_f1, "
             "exact_match; entity_f1, token_accuracy"
         ),
+    ] = None
+    positive: Annotated[
+        str | None,
+        BeforeValidator(as_text),
+        Field(description="local files: the class that f1 is the F1 of; the rarer of two if not given"),
     ] = None
     window_length: Annotated[
         int | None, Field(ge=1, description="tokens of a question with a piece of its context; 384 if not given")

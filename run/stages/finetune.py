@@ -9,6 +9,7 @@ from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.finetuning import finetune as train
 from ...tasks import Task
 from ..data_facts import data_facts
+from ..first_look import first_look
 from ..folder import RunFolder
 from ..processes import is_first_process
 from ..project import model_source, start_model
@@ -34,6 +35,8 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
         if pretrained:
             with watched(folder, "finetune", tracking(folder, "finetune", trackers, settings.model_dump())) as report:
                 train(model, task, settings, seed=folder.project.seed, state=state, report=report)
+        elif is_first_process():
+            first_look(folder, model, task)
         if is_first_process():
             save_model(model, load_tokenizer(model_source(folder.project)), folder.finetuned, sealed=True)
     if is_first_process():

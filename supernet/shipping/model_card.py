@@ -109,7 +109,7 @@ def model_card(facts: CardFacts, form: Written, *, picture: str | None = None) -
             dataset_type=facts.task,
             dataset_name=facts.task,
             dataset_split=split,
-            metric_type=facts.metric,
+            metric_type=facts.metric.split()[0],  # without the class that it is of
             metric_value=round(value, 6),
         )
         for split, value in {"selection": facts.selection, **facts.report}.items()

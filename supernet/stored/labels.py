@@ -18,13 +18,18 @@ from ..heads import stored_head
 from .storage import find_source, known_family, one_line_errors, quiet
 
 
+def class_names(config: PreTrainedConfig) -> tuple[str, ...]:
+    """Return the names of a model's classes, in the order of its outputs."""
+    return tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
+
+
 def check_labels(config: PreTrainedConfig, task: Task) -> None:
     """Check that a model's outputs are the task's labels, in the task's order, as far as their names tell.
 
     Raises:
         InputError: another number of labels, or the same names in another order.
     """
-    names = [str(name).casefold() for _, name in sorted((config.id2label or {}).items())]
+    names = [name.casefold() for name in class_names(config)]
     expected = [name.casefold() for name in task.label_names]
     if len(names) != len(expected):
         raise InputError(

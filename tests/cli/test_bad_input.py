@@ -160,9 +160,11 @@ def test_labels_that_do_not_fit_the_model(fails, inputs, out, tiny_tokenizer, tm
     assert (
         "the model has a head for 3 labels, but the task 'local' has 2 (neg, pos); give a model fine-tuned" in message
     )
-    model = fine_tuned(inputs, tiny_tokenizer, tmp_path / "swapped", ["pos", "neg"])
+    model = fine_tuned(inputs, tiny_tokenizer, tmp_path / "other", ["pos", "bad"])
     message = fails(*inputs.run(out, model=model))
-    assert "the model's labels are pos, neg, in this order, but those of the task 'local' are neg, pos" in message
+    assert (
+        "the model's classes are pos, bad, and 'neg' of the task 'local' is none of them, though others are" in message
+    )
     assert not out.exists()
 
 
@@ -181,9 +183,11 @@ def test_missing_data(fails, inputs, out, tmp_path):
     at = arguments.index("--data")
     assert "the task 'local' needs --data" in fails(*arguments[:at], *arguments[at + 2 :])
     assert "nothing.csv does not exist" in fails(*inputs.run(out, data=tmp_path / "nothing.csv"))
-    assert "validation.csv" in fails(*inputs.run(out, data=inputs.data, task="sst2"))
+    assert "train.csv has no column 'sentence'" in fails(*inputs.run(out, data=inputs.data, task="sst2"))
     (tmp_path / "data").mkdir()
-    assert "lacks train.csv, train.jsonl or train.parquet" in fails(*inputs.run(out, data=tmp_path / "data"))
+    assert "lacks train.csv, train.tsv, train.json, train.jsonl, train.parquet or train.arrow" in fails(
+        *inputs.run(out, data=tmp_path / "data")
+    )
 
 
 def test_an_empty_data_set(fails, inputs, out, tmp_path):

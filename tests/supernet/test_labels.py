@@ -6,7 +6,7 @@ from secateur.errors import InputError
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import ENDINGS, head_of
-from secateur.supernet.stored.labels import check_labels, head_labels
+from secateur.supernet.stored.labels import check_labels, class_names, head_labels
 from secateur.supernet.supernet import Supernet
 from secateur.supernet.training.finetuning import finetune
 from secateur.tests.supernet import toy
@@ -101,3 +101,8 @@ def test_labels_of_other_heads():
     check_labels(named("O", "b-x", "i-X"), tags)
     with pytest.raises(InputError, match="labels are b-x, o, i-x, in this order, but those of the task 'toy' are"):
         check_labels(named("B-X", "O", "I-X"), tags)
+
+
+def test_names_of_classes():
+    assert class_names(named("pos", "neg")) == ("pos", "neg")
+    assert class_names(tiny_config(num_labels=12)) == tuple(f"LABEL_{i}" for i in range(12))

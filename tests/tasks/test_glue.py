@@ -146,3 +146,20 @@ def test_no_network_is_one_line_that_names_data(tmp_path):
     assert done.stdout.endswith("); give a folder that holds rte/train.parquet with `data`, or go online once\n")
     assert "Traceback" not in done.stderr
     assert "Retry" not in done.stderr
+
+
+def test_labels_may_be_names_and_a_files_own_order_of_them_counts(tmp_path):
+    import datasets
+
+    expected = [1, 0, 0, 1]
+    names = ["positive", "negative"]  # the published order is the other one
+    features = datasets.Features({"sentence": datasets.Value("string"), "label": datasets.ClassLabel(names=names)})
+    own = {"sentence": list("abcd"), "label": [1 - label for label in expected]}
+    for split in ("train", "validation"):
+        datasets.Dataset.from_dict(own, features=features).to_parquet(tmp_path / f"{split}.parquet")
+    assert load_glue("sst2", tmp_path).train.labels.tolist() == expected
+    rows = [f"{text}\t{('negative', 'positive')[label]}" for text, label in zip("abcd", expected, strict=True)]
+    for split in ("train", "validation"):
+        (tmp_path / f"{split}.parquet").unlink()
+        (tmp_path / f"{split}.tsv").write_text("\n".join(["sentence\tlabel", *rows]))
+    assert load_glue("sst2", tmp_path).train.labels.tolist() == expected

@@ -1,11 +1,14 @@
+import gzip
 import json
+import shutil
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from secateur.errors import InputError
-from secateur.tasks import Columns
+from secateur.tasks import Columns, load_task
 from secateur.tasks.local import load_local
 
 TEXTS = ["one, two", 'he said "no"', "three\nlines", "ünï", "007", "", "seven", "eight", "nine", "ten"]
@@ -181,7 +184,7 @@ def test_metrics_that_do_not_fit(tmp_path):
     )
     match = "the metric spearman judges a regression, but the labels are a classification; use accuracy, f1, matthews"
     failing(tmp_path, Columns(metric="spearman"), match=match, text=TEXTS, label=CLASSES)
-    match = "the metric f1 needs 2 classes, but the labels have 5; use accuracy or matthews"
+    match = "the metric f1 needs 2 classes, but the labels have 5; say by `positive` whose F1 is meant, or"
     failing(tmp_path, Columns(metric="f1"), match=match, text=TEXTS, label=[0, 1, 2, 3, 4] * 2)
 
 
@@ -217,3 +220,82 @@ def test_it_is_said_where_the_report_split_comes_from(tmp_path):
     assert load_local(path, Columns(), seed=0).report_origin == "a fifth of the file train.csv, drawn by the seed"
     write(tmp_path / "validation.jsonl", text=TEXTS, label=CLASSES)
     assert load_local(tmp_path, Columns(), seed=0).report_origin == "the file validation.jsonl"
+
+
+def labelled(tmp_path, labels, **columns):
+    texts = [f"text {i}" for i in range(len(labels))]
+    return load_local(write(tmp_path / "all.csv", text=texts, label=labels), Columns(**columns), seed=0)
+
+
+def test_f1_is_of_the_rarer_class_or_of_the_one_that_is_named(tmp_path):
+    labels = ["fraud", *["ok"] * 9] * 10
+    for columns, name in (
+        ({"metric": "f1"}, "fraud"),
+        ({}, "fraud"),  # told beside accuracy
+        ({"metric": "f1", "positive": "ok"}, "ok"),
+        ({"metric": "f1", "positive": "OK"}, "ok"),
+    ):
+        task = labelled(tmp_path, labels, **columns)
+        assert task.label_names[task.positive] == name
+    assert labelled(tmp_path, [1, 1, 1, 0] * 10, metric="f1").positive == 0
+    assert labelled(tmp_path, [1, 0] * 10, metric="f1").positive == 1  # none is rarer: the second
+    task = labelled(tmp_path, list("abc") * 10, metric="f1", positive="a")
+    assert (task.metric, task.positive) == ("f1", 0)
+
+
+def test_a_detector_that_never_finds_a_fraud_has_no_f1(tmp_path, tokenizer):
+    labels = ["fraud", *["ok"] * 9] * 10
+    texts = [f"text {i}" for i in range(100)]
+    path = write(tmp_path / "all.csv", text=texts, label=labels)
+
+    def score(answer, **columns):
+        task = load_task("local", tokenizer, seed=0, max_length=32, data=path, columns=Columns(metric="f1", **columns))
+        outputs = np.eye(2)[[task.label_names.index(answer)] * 20]
+        return task.metric.score(outputs, task.report["validation"]), task.metric_title
+
+    # 2 of 20 rows are frauds: of "ok" all rows, precision is 18/20 and recall 1; of "fraud", 2/20 and 1.
+    assert score("ok") == (0.0, "f1 of fraud")
+    assert score("fraud") == (pytest.approx(2 * 0.1 / 1.1), "f1 of fraud")
+    assert score("ok", positive="ok") == (pytest.approx(2 * 0.9 / 1.9), "f1 of ok")
+
+
+def test_a_positive_class_that_is_none(tmp_path, tokenizer):
+    labels = ["a", "b"] * 10
+    with pytest.raises(InputError, match=r"unknown class 'c'; known: a, b$"):
+        labelled(tmp_path, labels, metric="f1", positive="c")
+    with pytest.raises(InputError, match=r"`positive` names the class .* of this regression is spearman; set it"):
+        labelled(tmp_path, [0.5, 1.5] * 10, positive="0.5")
+    with pytest.raises(InputError, match=r"`positive` names the class .* of this classification is accuracy; set it"):
+        labelled(tmp_path, list("abc") * 10, positive="a")
+    with pytest.raises(InputError, match=r"`positive` names the class .* but the task is demo; leave it out"):
+        load_task("demo", tokenizer, seed=0, max_length=32, columns=Columns(positive="positive"))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow", "parquet.gz"])
+def test_names_of_classes_are_kept_in_the_files_order(tmp_path, ending):
+    names = {"train": ["terrible", "great", "never"], "validation": ["never", "great", "terrible"]}
+    for split, own in names.items():
+        features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=own)})
+        labels = [own.index("terrible"), own.index("great")] * 5
+        made = datasets.Dataset.from_dict({"text": TEXTS, "label": labels}, features=features)
+        if ending == "arrow":
+            made.save_to_disk(tmp_path / "saved")
+            next((tmp_path / "saved").glob("*.arrow")).rename(tmp_path / f"{split}.arrow")
+            shutil.rmtree(tmp_path / "saved")
+        else:
+            made.to_parquet(tmp_path / f"{split}.parquet")
+    if ending.endswith("gz"):
+        for path in tmp_path.glob("*.parquet"):
+            (tmp_path / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+            path.unlink()
+    task = load_local(tmp_path, Columns(), seed=0)
+    assert task.label_names == ("terrible", "great", "never")
+    assert task.train.labels.tolist() == task.report["validation"].labels.tolist() == [0, 1] * 5
+
+
+def test_a_class_number_without_a_name(tmp_path):
+    features = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["a", "b"])})
+    made = datasets.Dataset.from_dict({"text": TEXTS, "label": [0, 1, -1, *[0] * 7]}, features=features)
+    made.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(InputError, match=r"row 3 of .*a.parquet holds the label -1, but the file names those from"):
+        load_local(tmp_path / "a.parquet", Columns(), seed=0)

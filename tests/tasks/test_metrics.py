@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 from secateur.tasks import METRICS, Split
+from secateur.tasks.metrics import companions, f1_of
 from sklearn.metrics import f1_score, matthews_corrcoef
 
 NUMBERS = [name for name, metric in METRICS.items() if metric.kind.head == "sequence-classification"]
@@ -28,6 +29,24 @@ def test_accuracy_by_hand():
 def test_f1_by_hand():
     # 2 hits, 1 false alarm, 1 miss: 2 * 2 / (2 * 2 + 1 + 1)
     assert score("f1", logits([1, 1, 0, 0, 1]), np.array([1, 0, 1, 0, 1])) == pytest.approx(4 / 6)
+
+
+@pytest.mark.parametrize("positive", [0, 1, 2])
+def test_f1_of_a_class_is_that_of_scikit_learn(positive):
+    rng = np.random.default_rng(0)
+    truth, found = rng.integers(0, 3, 50), rng.integers(0, 3, 50)
+    expected = f1_score(truth == positive, found == positive)
+    assert 0 < f1_of(positive).of_compared(found, truth) == pytest.approx(expected)
+    assert f1_of(positive).positive == positive
+
+
+def test_f1_beside_another_metric_is_of_the_positive_class():
+    truth = np.array([0, 0, 0, 1])
+    (f1,) = (one for one in companions(METRICS["accuracy"], 2, positive=1) if one.name == "f1")
+    assert f1.of_compared(np.zeros(4, int), truth) == 0.0
+    (f1,) = (one for one in companions(METRICS["accuracy"], 2, positive=0) if one.name == "f1")
+    assert f1.of_compared(np.zeros(4, int), truth) == pytest.approx(6 / 7)
+    assert "f1" not in {one.name for one in companions(METRICS["accuracy"], 3)}
 
 
 def test_f1_without_any_positive_is_zero():
