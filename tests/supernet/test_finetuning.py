@@ -89,7 +89,7 @@ def test_only_the_weights_change(model, training, capfd):
         warnings.simplefilter("error")
         finetune(model, toy.toy_task(), QUICK, seed=0)
     assert all(not torch.equal(before[name], p) for name, p in model.named_parameters() if "key" not in name)
-    assert model.config.to_dict() == config
+    assert model.config.to_dict() == config | {"problem_type": "single_label_classification"}
     assert set(vars(model)) == names
     assert model.config._attn_implementation == attention
     assert model.training == training
