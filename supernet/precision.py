@@ -8,10 +8,10 @@ import torch
 
 # oneDNN, which multiplies matrices in bfloat16 on a CPU, compiles a kernel for each shape it meets: 1 to 3 ms where
 # running it takes 0.2 ms. It keeps the last 1024, too few for a supernet with its many widths and batch lengths even
-# where they are rounded; with 4096 a training found nearly all of them there after some hundred steps, and a step took two
-# thirds of the time, but long work grew to 5 GB. A kernel takes 0.67 MB: after products of 5472 shapes (up to 640 rows of
-# a MiniLM's) a process had grown by 3.1 GB with 4096 kept, by 2.0 GB with 2048, by 1.4 GB with 1024 and by 1.1 GB with
-# 512, all in the same time. Read when the first kernel is compiled; what the environment says counts.
+# where they are rounded. With 4096 a training found nearly all of them there after some hundred steps, and a step took
+# two thirds of the time, but long work grew to 5 GB. A kernel takes 0.67 MB: after products of 5472 shapes (up to 640
+# rows of a MiniLM's) a process had grown by 3.1 GB with 4096 kept, by 2.0 GB with 2048, by 1.4 GB with 1024 and by
+# 1.1 GB with 512, all in the same time. Read when the first kernel is compiled; what the environment says counts.
 KEPT_KERNELS = 2048
 os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KEPT_KERNELS))
 
