@@ -1,0 +1,120 @@
+"""Random masks over families, heads, spaces and widths: slices = extracted = reloaded = ONNX.
+
+    python -m secateur.tests.stress.masks --count 10000 --seed 0
+
+float32 within 1e-5 (ONNX 1e-4); slices in bfloat16 and extracted models in bfloat16 within 6 % of the largest output.
+Rounds are independent of each other: `--first N` leaves the ones before out.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import transformers
+import typer
+from secateur.search_space import SPACES, EncoderShape, SubnetMask
+from secateur.supernet import Supernet
+from secateur.supernet.extraction import extract
+from secateur.supernet.heads import auto_class, head_of, read_outputs
+from secateur.supernet.shipping.onnx import export_onnx
+from secateur.supernet.shipping.session import OnnxModel
+from secateur.tasks.batches import Batch
+from secateur.tests.tiny import VOCABULARY, tiny_model
+from transformers import PreTrainedModel
+
+from .common import Summary
+
+SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
+FAMILIES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+HEADS = ("sequence-classification", "question-answering", "token-classification")
+TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-4
+BFLOAT16 = 8 * 2.0**-7  # of the largest output: eight steps of a number with 8 bits, over three layers
+
+
+def main(
+    count: Annotated[int, typer.Option(help="masks")] = 10_000,
+    seed: Annotated[int, typer.Option(help="of the masks and texts")] = 0,
+    first: Annotated[int, typer.Option(help="the number of the first mask")] = 0,
+    onnx: Annotated[bool, typer.Option(help="compare ONNX files too, which takes most of the time")] = True,
+) -> None:
+    """Compare all ways to run a subnetwork."""
+    models = {(family, head): tiny_model(family, head) for family in FAMILIES for head in HEADS}
+    nets = {name: Supernet(model) for name, model in models.items()}
+    summary, worst = Summary("masks", count), dict.fromkeys(("slices", "reloaded", "onnx", "bfloat16"), 0.0)
+    for number in range(first, first + count):
+        rng = np.random.default_rng([seed, number])
+        name = (FAMILIES[number % len(FAMILIES)], HEADS[number // len(FAMILIES) % len(HEADS)])
+        kind, mask = random_mask(rng)
+        found = differences(models[name], nets[name], mask, random_batch(models[name], rng), onnx=onnx)
+        limits = {"slices": TOLERANCE, "reloaded": TOLERANCE, "onnx": ONNX_TOLERANCE, "bfloat16": BFLOAT16}
+        over = [f"{way} {value:.3g}" for way, value in found.items() if not value <= limits[way]]
+        summary.add(kind, f"mask {number}, {' '.join(name)}, {mask}: {', '.join(over)}" if over else None)
+        worst = {way: max(value, found.get(way, 0.0)) for way, value in worst.items()}
+    raise typer.Exit(summary.close(", ".join(f"largest of {way} {value:.2g}" for way, value in worst.items())))
+
+
+def random_mask(rng: np.random.Generator) -> tuple[str, SubnetMask]:
+    """Return a point of a space, or scattered units of any width."""
+    names = list(SPACES)
+    draw = int(rng.integers(len(names) + 1))
+    if draw == len(names):
+        keep = rng.uniform(0.0, 1.0, 3)
+        hidden = rng.random(16) < max(0.1, keep[2])
+        hidden[rng.integers(16)] = True
+        return "scattered", SubnetMask(rng.random((3, 4)) < keep[0], rng.random((3, 24)) < keep[1], hidden)
+    space = SPACES[names[draw]](SHAPE, elastic_hidden=bool(rng.integers(2)))
+    points = (space.sample if rng.integers(2) else space.sample_by_size)(1, rng)
+    return names[draw], space.mask(points[0])
+
+
+def random_batch(model: PreTrainedModel, rng: np.random.Generator) -> Batch:
+    """Draw texts of several lengths, padded on the right."""
+    texts, tokens = int(rng.integers(1, 6)), int(rng.integers(1, 21))
+    real = np.arange(tokens) < rng.integers(1, tokens + 1, (texts, 1))
+    ids = np.where(real, rng.integers(4, VOCABULARY, real.shape), model.config.pad_token_id)
+    types = rng.integers(0, 2, real.shape) if getattr(model.config, "type_vocab_size", 0) > 1 else None
+    tensors = (torch.from_numpy(ids), None if types is None else torch.from_numpy(types), torch.from_numpy(real))
+    return Batch(*tensors, torch.zeros(texts), np.arange(texts))
+
+
+@torch.inference_mode()
+def differences(
+    model: PreTrainedModel, net: Supernet, mask: SubnetMask, batch: Batch, *, onnx: bool
+) -> dict[str, float]:
+    """Return by how much each way differs from the extracted model."""
+    inputs = batch.input_ids, batch.attention_mask, batch.token_type_ids
+    extracted = extract(model, mask)
+    expected = outputs(extracted, batch)
+    found = {"slices": gap(net.subnet(mask).outputs(*inputs), expected)}
+    with tempfile.TemporaryDirectory() as folder:
+        extracted.save_pretrained(folder)
+        auto = getattr(transformers, auto_class(head_of(extracted)))
+        found["reloaded"] = gap(outputs(auto.from_pretrained(folder), batch), expected)
+        if onnx:
+            path = Path(folder) / "model.onnx"
+            export_onnx(extracted, path)
+            found["onnx"] = float(np.abs(OnnxModel(path).outputs(batch) - expected.numpy()).max(initial=0.0))
+    short = outputs(extract(model, mask).to(torch.bfloat16), batch).float()
+    sliced = net.subnet(mask, torch.bfloat16).outputs(*inputs).float()
+    found["bfloat16"] = gap(sliced, short) / max(1.0, float(short.abs().max()))
+    return found
+
+
+def outputs(model: PreTrainedModel, batch: Batch) -> torch.Tensor:
+    """Return a model's outputs without padding."""
+    return read_outputs(model(**batch.inputs), batch.attention_mask)
+
+
+def gap(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Return the largest difference; infinite where one is no number."""
+    difference = float((one.float() - other.float()).abs().max()) if one.numel() else 0.0
+    return difference if np.isfinite(difference) else float("inf")
+
+
+if __name__ == "__main__":
+    sys.exit(typer.run(main))
