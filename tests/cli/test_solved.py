@@ -165,7 +165,7 @@ def test_what_cannot_be_searched(alone, both, fails, tmp_path):
         next(changed.parameters()).add_(1)
     changed.save_pretrained(run / "solved")
     message = fails("search", run, *SOLVED[:2], "--budget", "9")
-    assert message.startswith(f"{run / 'solved' / 'config.json'} is damaged: it is not the file that was written")
+    assert message.startswith(f"{run / 'solved' / 'model.safetensors'} is damaged: it is not the file that was written")
     seal(run / "solved")
     message = fails("search", run, *SOLVED[:2], "--budget", "9")
     assert "holds evaluations of other solved weights than those of" in message
