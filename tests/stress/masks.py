@@ -2,7 +2,9 @@
 
     python -m secateur.tests.stress.masks --count 10000 --seed 0
 
-float32 within 1e-5 (ONNX 1e-4); slices in bfloat16 and extracted models in bfloat16 within 6 % of the largest output.
+float32 within 1e-5 (ONNX 1e-4). In bfloat16, slices and the extracted model round at other places, so that they are not
+compared with each other: slices must not be further from float32 than three times as far as transformers' own forward
+pass of the extracted model, and four steps of a number with 8 bits more.
 Rounds are independent of each other: `--first N` leaves the ones before out.
 """
 
@@ -33,7 +35,7 @@ SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, int
 FAMILIES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
 HEADS = ("sequence-classification", "question-answering", "token-classification")
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-4
-BFLOAT16 = 8 * 2.0**-7  # of the largest output: eight steps of a number with 8 bits, over three layers
+FURTHER, STEPS = 3.0, 4 * 2.0**-7  # than the extracted model in bfloat16; of the largest output
 
 
 def main(
@@ -51,7 +53,7 @@ def main(
         name = (FAMILIES[number % len(FAMILIES)], HEADS[number // len(FAMILIES) % len(HEADS)])
         kind, mask = random_mask(rng)
         found = differences(models[name], nets[name], mask, random_batch(models[name], rng), onnx=onnx)
-        limits = {"slices": TOLERANCE, "reloaded": TOLERANCE, "onnx": ONNX_TOLERANCE, "bfloat16": BFLOAT16}
+        limits = {"slices": TOLERANCE, "reloaded": TOLERANCE, "onnx": ONNX_TOLERANCE, "bfloat16": 1.0}
         over = [f"{way} {value:.3g}" for way, value in found.items() if not value <= limits[way]]
         summary.add(kind, f"mask {number}, {' '.join(name)}, {mask}: {', '.join(over)}" if over else None)
         worst = {way: max(value, found.get(way, 0.0)) for way, value in worst.items()}
@@ -101,7 +103,8 @@ def differences(
             found["onnx"] = float(np.abs(OnnxModel(path).outputs(batch) - expected.numpy()).max(initial=0.0))
     short = outputs(extract(model, mask).to(torch.bfloat16), batch).float()
     sliced = net.subnet(mask, torch.bfloat16).outputs(*inputs).float()
-    found["bfloat16"] = gap(sliced, short) / max(1.0, float(short.abs().max()))
+    allowed = FURTHER * gap(short, expected) + STEPS * max(1.0, float(expected.abs().max()))
+    found["bfloat16"] = gap(sliced, expected) / allowed
     return found
 
 
