@@ -87,7 +87,7 @@ def test_unknown_names_of_a_stage(fails, finished, arguments, expected):
         (["--search-latency-threads", "0"], r"--search-latency-threads: .*greater than or equal to 1, got 0"),
         (["--search-precision", "fp8"], r"--search-precision.*'fp8' is not one of 'auto', 'float32', 'bfloat16'"),
         (["--selection-fraction", "1.5"], r"--selection-fraction: .*less than 1, got 1.5"),
-        (["--supernet-epochs", "nan"], r"--supernet-epochs: .*greater than 0, got nan"),
+        (["--supernet-epochs", "nan"], "--supernet-epochs: Input should be a finite number, got nan"),
         (["--finetune-learning-rate", "-1"], r"--finetune-learning-rate: .*greater than 0, got -1"),
         (["--suprenet-k", "2"], r"[Nn]o such option.*--suprenet-k.*--supernet-k"),
         (["--search-latency-sequence-length", "99"], r"--search-latency-sequence-length is 99, but the model has 24 "),

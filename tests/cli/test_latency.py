@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 
 import pytest
 import torch
+from secateur.digests import read_json, write_json
 from secateur.evaluation.latency import LatencyTable
 
 from .conftest import SEARCH, record
@@ -56,9 +56,9 @@ def test_lengths_of_the_task_and_a_search_that_uses_them(copied, call):
 
 def test_a_table_of_another_machine_is_kept(copied, call):
     (path,) = (copied / "latency").glob("*.json")
-    content = json.loads(path.read_text())
+    content = read_json(path, "")
     content["target"]["machine"] = "Another CPU x64"
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     before = path.read_bytes()
     target = LatencyTable.load(path).target
     options = ["--threads", target.threads, "--sequence-length", target.sequence_length, "--seconds", "0.3"]

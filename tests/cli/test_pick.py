@@ -6,6 +6,7 @@ import json
 import sqlite3
 
 import pytest
+from secateur.digests import read_json, write_json
 from secateur.evaluation.archive import Archive
 from secateur.run.choice.pick import chosen_model
 from secateur.run.folder import RunFolder
@@ -78,9 +79,9 @@ def test_a_latency_that_nothing_keeps(finished, fails, evaluated):
 
 def test_numbers_of_another_machine(copied, call, fails):
     (path,) = (copied / "latency").glob("*.json")
-    content = json.loads(path.read_text())
+    content = read_json(path, "")
     content["target"]["machine"] = "Another CPU x64"
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     message = fails("pick", copied, "--latency-ms", 1000)
     assert f"the latencies in {copied} were measured on Another CPU x64, this is " in message
     command = message.split("`")[1].removeprefix("secateur ").split()
