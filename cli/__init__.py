@@ -8,7 +8,6 @@ import os
 import sys
 from itertools import pairwise
 
-from ..starting import INTERRUPTED
 from . import interrupts
 
 
@@ -21,7 +20,7 @@ def main() -> None:
     try:
         code = run_command(sys.argv[1:])
     except KeyboardInterrupt:  # while it starts
-        code = _interrupted()
+        code = interrupts.heard()
     sys.exit(code)
 
 
@@ -52,10 +51,10 @@ def run_command(arguments: list[str]) -> int:
         came = f", got {came!r}" if came is not None and repr(came) not in message else ""
         return fail(f"{message}{came}{f'; see `{context.command_path} --help`' if context else ''}")
     except (KeyboardInterrupt, typer.Abort):
-        return _interrupted()
+        return interrupts.heard()
     except Exception as error:
         if interrupts.was_asked():
-            return _interrupted()
+            return interrupts.heard()
         if disk_is_full(error):
             return fail("the disk is full; make room and give the same command again, it goes on from here")
         if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
@@ -64,12 +63,6 @@ def run_command(arguments: list[str]) -> int:
             )
         raise
     return 0
-
-
-def _interrupted() -> int:
-    interrupts.heard()
-    print(INTERRUPTED, file=sys.stderr)
-    return 130
 
 
 def _value_of(arguments: list[str], names: list[str]) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
 
 from .. import starting
@@ -32,10 +33,12 @@ def was_asked() -> bool:
     return _asked
 
 
-def heard() -> None:
-    """Let it not come again."""
+def heard() -> int:
+    """Let it not come again, say so, and return the exit code."""
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
+    print(starting.INTERRUPTED, file=sys.stderr)
+    return 130
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
