@@ -193,16 +193,19 @@ class SubnetMask:
             ValueError, TypeError, KeyError: another description.
         """
 
-        def bits(text: str, size: int) -> BoolArray:
-            packed = np.frombuffer(bytes.fromhex(text), np.uint8)
-            if len(packed) != -(-size // 8):  # NumPy would fill up what is missing, to any size
-                raise ValueError(f"a mask's row of {size} bits has {len(packed)} bytes")
-            return np.unpackbits(packed, count=size).astype(bool)
+        def bits(rows: list[str], size: int) -> BoolArray:
+            width = -(-size // 8)
+            if (
+                odd := next((row for row in rows if len(row) != 2 * width), None)
+            ) is not None:  # NumPy would fill up what is missing
+                raise ValueError(f"a mask's row of {size} bits has {len(odd) / 2:g} bytes")
+            packed = np.frombuffer(bytes.fromhex("".join(rows)), np.uint8)
+            return np.unpackbits(packed.reshape(len(rows), width), axis=1, count=size).astype(bool)
 
         return cls(
-            np.array([bits(row, data["num_heads"]) for row in data["heads"]]),
-            np.array([bits(row, data["intermediate_size"]) for row in data["neurons"]]),
-            bits(data["hidden"], data["hidden_size"]),
+            bits(data["heads"], data["num_heads"]),
+            bits(data["neurons"], data["intermediate_size"]),
+            bits([data["hidden"]], data["hidden_size"])[0],
         )
 
     def __eq__(self, other: object) -> bool:
