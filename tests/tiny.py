@@ -2,10 +2,12 @@
 
 import copy
 
+import numpy as np
 import torch
 import transformers
 from secateur.supernet import Supernet
 from secateur.supernet.heads import ENDINGS
+from secateur.tasks.batches import Batch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
@@ -104,3 +106,13 @@ def with_copies(tiny: PreTrainedModel) -> PreTrainedModel:
             module.weight[6:] = module.weight[:6].repeat(3, 1)
             module.bias[6:] = module.bias[:6].repeat(3)
     return model
+
+
+def random_batch(model, rng, texts=None, tokens=None):
+    """Draw texts of several lengths, padded on the right; a single one may be, too."""
+    texts, tokens = texts or int(rng.integers(1, 6)), tokens or int(rng.integers(1, 21))
+    real = np.arange(tokens) < rng.integers(1, tokens + 1, (texts, 1))
+    ids = np.where(real, rng.integers(4, VOCABULARY, real.shape), model.config.pad_token_id)
+    types = rng.integers(0, 2, real.shape) if getattr(model.config, "type_vocab_size", 0) > 1 else None
+    tensors = (torch.from_numpy(ids), None if types is None else torch.from_numpy(types), torch.from_numpy(real))
+    return Batch(*tensors, torch.zeros(texts), np.arange(texts))

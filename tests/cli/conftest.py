@@ -6,6 +6,7 @@ import csv
 import json
 import random
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,18 @@ def archive_rows(run: Path, split: str | None = None) -> list[tuple]:
 
 def _unclocked(values: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in values.items() if not name.startswith(("latency", "shared_seconds"))}
+
+
+def asked(run: Path) -> int:
+    """Return how many points a search that may be under way has stored."""
+    try:
+        db = sqlite3.connect(f"file:{run / 'archive.db'}?mode=ro", uri=True, timeout=0.1)
+        try:
+            return db.execute("SELECT count(*) FROM evaluations WHERE asked").fetchone()[0]
+        finally:
+            db.close()
+    except sqlite3.Error:  # not made yet, or being written
+        return 0
 
 
 def record(run: Path) -> dict:

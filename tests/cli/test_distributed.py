@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,7 +17,7 @@ import psutil
 import pytest
 from secateur.cli import run_command
 
-from .conftest import archive_rows, record
+from .conftest import archive_rows, asked, record
 
 dask = pytest.importorskip("dask")
 distributed = pytest.importorskip("distributed", reason="the extra `distributed` is not installed")
@@ -29,18 +28,6 @@ OPTIONS = ["--search-searcher", "random", "--search-precision", "float32", "--se
 def rows(run: Path) -> list[tuple]:
     """Return what a search found, in an order of its own: subnetworks, points, values, and who asked for what."""
     return sorted(archive_rows(run, "selection"), key=lambda row: row[0])
-
-
-def asked(run: Path) -> int:
-    """Return how many points a search that may be under way has stored."""
-    try:
-        db = sqlite3.connect(f"file:{run / 'archive.db'}?mode=ro", uri=True, timeout=0.1)
-        try:
-            return db.execute("SELECT count(*) FROM evaluations WHERE asked").fetchone()[0]
-        finally:
-            db.close()
-    except sqlite3.Error:  # not made yet, or being written
-        return 0
 
 
 def at(count: int, run: Path, act: Callable[[], object]) -> threading.Thread:

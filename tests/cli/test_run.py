@@ -302,7 +302,9 @@ def test_mnli_reports_on_two_sets(inputs, call, tmp_path):
         write_parquet(tmp_path / "glue" / "mnli" / f"{split}.parquet", rows)
     result = call(*inputs.run(tmp_path / "run", task="mnli", data=tmp_path / "glue"), *SHORT)
     assert result.code == 0
-    assert "30 validation_matched, 33 validation_mismatched (report split: the published validation split)" in result.err
+    assert (
+        "30 validation_matched, 33 validation_mismatched (report split: the published validation split)" in result.err
+    )
     for row in archive_rows(tmp_path / "run", "report"):
         values = dict(row[8:])
         both = [values["error_validation_matched"], values["error_validation_mismatched"]]

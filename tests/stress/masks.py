@@ -26,7 +26,7 @@ from secateur.supernet.heads import auto_class, head_of, read_outputs
 from secateur.supernet.shipping.onnx import export_onnx
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.tasks.batches import Batch
-from secateur.tests.tiny import VOCABULARY, tiny_model
+from secateur.tests.tiny import random_batch, tiny_model
 from transformers import PreTrainedModel
 
 from .common import Summary
@@ -72,16 +72,6 @@ def random_mask(rng: np.random.Generator) -> tuple[str, SubnetMask]:
     space = SPACES[names[draw]](SHAPE, elastic_hidden=bool(rng.integers(2)))
     points = (space.sample if rng.integers(2) else space.sample_by_size)(1, rng)
     return names[draw], space.mask(points[0])
-
-
-def random_batch(model: PreTrainedModel, rng: np.random.Generator) -> Batch:
-    """Draw texts of several lengths, padded on the right."""
-    texts, tokens = int(rng.integers(1, 6)), int(rng.integers(1, 21))
-    real = np.arange(tokens) < rng.integers(1, tokens + 1, (texts, 1))
-    ids = np.where(real, rng.integers(4, VOCABULARY, real.shape), model.config.pad_token_id)
-    types = rng.integers(0, 2, real.shape) if getattr(model.config, "type_vocab_size", 0) > 1 else None
-    tensors = (torch.from_numpy(ids), None if types is None else torch.from_numpy(types), torch.from_numpy(real))
-    return Batch(*tensors, torch.zeros(texts), np.arange(texts))
 
 
 @torch.inference_mode()

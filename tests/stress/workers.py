@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -20,7 +19,7 @@ from typing import Annotated
 import numpy as np
 import psutil
 import typer
-from secateur.tests.cli.conftest import archive_rows
+from secateur.tests.cli.conftest import archive_rows, asked
 
 from .common import Summary, call, finished_run
 
@@ -46,7 +45,7 @@ def main(
         summary.add("searches", f"without workers: {alone.err[-500:]}")
         raise typer.Exit(summary.close())
     command = [sys.executable, "-m", "secateur", "search", str(runs["losing"]), *options, "--workers", str(count)]
-    lost = kill_each_once(command, runs["losing"] / "archive.db", count, budget, np.random.default_rng(seed))
+    lost = kill_each_once(command, runs["losing"], count, budget, np.random.default_rng(seed))
     for _ in range(lost):
         summary.add("workers lost")
     rows = [sorted(archive_rows(run, "selection"), key=repr) for run in runs.values()]
@@ -56,13 +55,13 @@ def main(
     raise typer.Exit(summary.close())
 
 
-def kill_each_once(command: list[str], archive: Path, count: int, budget: int, rng: np.random.Generator) -> int:
+def kill_each_once(command: list[str], run: Path, count: int, budget: int, rng: np.random.Generator) -> int:
     """Run a search, kill as many workers as it began with, one after the other; return how many were killed."""
     search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     killed: set[int] = set()
     moments = np.sort(rng.integers(1, max(2, int(budget * 0.8)), count))
     while search.poll() is None and len(killed) < count:
-        if points(archive) >= moments[len(killed)]:
+        if asked(run) >= moments[len(killed)]:
             children = psutil.Process(search.pid).children(recursive=True)
             workers = [one.pid for one in children if "spawn_main" in " ".join(one.cmdline()) and not one.children()]
             new = [pid for pid in workers if pid not in killed]
@@ -73,18 +72,6 @@ def kill_each_once(command: list[str], archive: Path, count: int, budget: int, r
         time.sleep(0.02)
     search.wait(timeout=1200)
     return len(killed)
-
-
-def points(archive: Path) -> int:
-    """Return how many points a search that may be under way has stored."""
-    try:
-        db = sqlite3.connect(f"file:{archive}?mode=ro", uri=True, timeout=0.1)
-        try:
-            return db.execute("SELECT count(*) FROM evaluations WHERE asked").fetchone()[0]
-        finally:
-            db.close()
-    except sqlite3.Error:  # not made yet, or being written
-        return 0
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from secateur.supernet.shipping.onnx import export_onnx, open_onnx, quantize_onn
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model
 from secateur.tasks.batches import Batch
-from secateur.tests.tiny import VOCABULARY, same_weights, tiny_model
+from secateur.tests.tiny import random_batch, same_weights, tiny_model
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
 TOLERANCE = 1e-4
@@ -38,16 +38,6 @@ def random_mask(rng):
     hidden = rng.random(16) < rng.uniform(0.3, 1.0)
     hidden[rng.integers(16)] = True
     return SubnetMask(heads, neurons, hidden)
-
-
-def random_batch(model, rng, texts=None, tokens=None):
-    """Draw texts of several lengths, padded on the right; a single one may be, too."""
-    texts, tokens = texts or int(rng.integers(1, 6)), tokens or int(rng.integers(1, 21))
-    real = np.arange(tokens) < rng.integers(1, tokens + 1, (texts, 1))
-    ids = np.where(real, rng.integers(4, VOCABULARY, real.shape), model.config.pad_token_id)
-    types = rng.integers(0, 2, real.shape) if getattr(model.config, "type_vocab_size", 0) > 1 else None
-    tensors = (torch.from_numpy(ids), None if types is None else torch.from_numpy(types), torch.from_numpy(real))
-    return Batch(*tensors, torch.zeros(texts), np.arange(texts))
 
 
 @torch.inference_mode()
