@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..digests import change_in
 from ..errors import InputError
 from .folder import RunFolder, file_digest
 from .settings.latency import LatencySettings
@@ -60,7 +61,8 @@ class Basis:
         dtype = before.dtype if before is not None and precision == "auto" else resolved(precision)
         basis = cls(digest(folder.supernet), digest(folder.solved), target.name, dtype, latency)
         if before is not None:
-            basis = replace(basis, supernet=basis.supernet or before.supernet, solved=basis.solved or before.solved)
+            supernet = _sound(folder, folder.supernet, basis.supernet, before.supernet)
+            basis = replace(basis, supernet=supernet, solved=_sound(folder, folder.solved, basis.solved, before.solved))
             _check_same(folder, before, basis)
         if basis != before:
             folder.write_down("basis", asdict(basis) | {"latency": latency.model_dump(mode="json")})
@@ -73,6 +75,20 @@ def digest(weights: Path) -> str | None:
     if len(files) < 2:
         return file_digest(files[0]) if files else None
     return hashlib.sha256("".join(map(file_digest, files)).encode()).hexdigest()
+
+
+def _sound(folder: RunFolder, model: Path, now: str | None, before: str | None) -> str | None:
+    """Return a digest of a model's weights: what it was before if they are gone or damaged since, which is said.
+
+    What is not made of them goes on; who reads them is refused.
+    """
+    if now is None or before in (None, now):
+        return now or before
+    change = change_in(model)
+    if change is None:  # it was made anew
+        return now
+    folder.tell.say(f"warning: {change}; what is not made of it goes on")
+    return before
 
 
 def resolved(precision: str) -> str:

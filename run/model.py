@@ -92,6 +92,12 @@ def weights_folder(folder: RunFolder, evaluation: Evaluation) -> Path | None:
     return folder.path / weights.folder / (evaluation.key if weights.one_per_mask else model_name(evaluation))
 
 
+def is_kept(folder: RunFolder, evaluation: Evaluation) -> bool:
+    """Tell whether there are weights of a model: its own, or another model's that it is a slice of."""
+    path = weights_folder(folder, evaluation)
+    return path is None or path.is_dir()
+
+
 def origin_of(folder: RunFolder, supernet: Supernet, weights: Weights) -> Supernet:
     """Return the model that slices are cut from, of weights that have such an origin; it is loaded anew.
 

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import NONZERO, REPORT, WHOLE, Evaluation
+from ..evaluation.evaluation import NONZERO, REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import model_error
 from ..evaluation.objectives import ERROR, OBJECTIVES
@@ -114,11 +114,13 @@ class Scorer:
 
 
 def forget(folder: RunFolder, archive: Archive) -> None:
-    """Remove the weights of models that are on no front of their kind; what is dominated once is so for ever."""
+    """Remove the weights of models that are on no front of their kind; what is dominated once is so for ever.
+
+    What the archive does not know is left: it may be of another one, which somebody has moved away.
+    """
     fronts = (
         archive.front((ERROR, cost), weights=kind) for kind in SEVERAL_PER_MASK for cost in (*OBJECTIVES, NONZERO)
     )
     kept = {model_name(one) for front in fronts for one in front}
-    for path in folder.pruned.glob("[!.]*"):
-        if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+    for name in {model_name(one) for one in archive.evaluations(split=SELECTION, weights=SEVERAL_PER_MASK)} - kept:
+        shutil.rmtree(folder.pruned / name, ignore_errors=True)

@@ -16,7 +16,7 @@ from ...evaluation.evaluation import REPORT, SELECTION, Evaluation
 from ...evaluation.model import Home, Model, model_of
 from ...evaluation.objectives import ERROR
 from ...evaluation.weights import ONE_PER_MASK, Weights
-from ..archives import archive_of
+from ..archives import archive_of, check_archive
 from ..folder import RunFolder
 from ..model import on_report
 from ..telling import call_of
@@ -130,10 +130,9 @@ def open_archive(folder: RunFolder) -> Archive:
     """Open the archive of a searched run.
 
     Raises:
-        InputError: nothing has been searched yet.
+        InputError: nothing has been searched yet, or what was found is gone.
     """
-    if not folder.archive.exists():
-        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
+    check_archive(folder)
     return archive_of(folder)
 
 

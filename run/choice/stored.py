@@ -14,7 +14,7 @@ from ...evaluation.objectives import ERROR
 from ...evaluation.weights import ONE_PER_MASK
 from ..folder import RunFolder
 from ..latency import searched_latency_table
-from ..model import on_report, weights_folder
+from ..model import is_kept, on_report
 from ..settings.choice import BUDGETS, Budgets, PickSettings
 from ..telling import call_of
 from .answer import Answer, Roles
@@ -53,7 +53,7 @@ def shippable(folder: RunFolder, archive: Archive, weights: str | None = None) -
         InputError: there are none.
     """
     rows = archive.evaluations(split=SELECTION, weights=weights or ONE_PER_MASK)
-    found = [one for one in rows if (path := weights_folder(folder, one)) is None or path.is_dir()]
+    found = [one for one in rows if is_kept(folder, one)]
     if not found:
         raise InputError(f"{archive.path} is empty; run {call_of(folder.path, 'search')} first")
     return found

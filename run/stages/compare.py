@@ -11,7 +11,7 @@ from ...evaluation.report.comparison import Comparison
 from ...evaluation.report.stamp import is_drawn
 from ...evaluation.weights import SEVERAL_PER_MASK, Weights
 from ...supernet.training.settings import RecoverySettings
-from ..archives import archive_of
+from ..archives import archive_of, lost_archive
 from ..comparison import Budgets, Compared, Equal, budgets_of, comparison
 from ..data_facts import data_facts
 from ..folder import RunFolder
@@ -44,6 +44,8 @@ def compare(folder: RunFolder, settings: CompareSettings) -> Comparison:
         from ...supernet.training.tracking import parse_trackers  # here and below: who only compares needs no torch
 
         trackers = parse_trackers(settings.report_to)
+    if (lost := lost_archive(folder)) is not None:
+        raise InputError(f"{lost}; put it back, or search and prune again")
     if not folder.archive.exists():
         raise InputError(_nothing(folder))
     with archive_of(folder) as archive:

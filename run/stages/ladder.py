@@ -35,7 +35,7 @@ from ..choice.ladder import Ladder
 from ..constant import judged, notes_of
 from ..data_facts import data_facts
 from ..folder import RunFolder
-from ..model import weights_folder
+from ..model import is_kept, weights_folder
 from ..processes import check_alone
 from ..recipes import make_row
 from ..scoring import Scorer
@@ -305,7 +305,9 @@ class _Rungs:
             )
 
     def _rows(self, split: str) -> list[Evaluation]:
-        return self._archive.evaluations(split=split, weights=Weights.LADDER)
+        """Return the rungs that there are models of: one whose folder is gone is made again."""
+        rows = self._archive.evaluations(split=split, weights=Weights.LADDER)
+        return [one for one in rows if is_kept(self._folder, one)]
 
     def _above(self, budget: Budget) -> Evaluation:
         """Return the smallest rung that is dearer than a budget, or else the whole model."""

@@ -45,7 +45,9 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
     if settings.space is not None and settings.space not in SPACES:
         raise unknown_name("space", settings.space, SPACES)
     if settings.weights == Weights.SOLVED and settings.searcher == STANDARD_NAS:
-        raise InputError("standard NAS (moasha) trains its candidates; leave `weights` out, or take another searcher")
+        raise InputError(
+            "standard NAS (moasha) trains its candidates; give `weights` supernet, or take another searcher"
+        )
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
         raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")

@@ -166,9 +166,8 @@ def _row(
 def _forget(folder: RunFolder, archive: Archive, whole: str) -> None:
     """Remove the weights of candidates that are on no front; what is dominated once is so for ever."""
     kept = {one.key for one in front_models(archive, whole) if one.weights is Weights.STANDARD}
-    for path in folder.standard.glob("*"):
-        if path.name not in kept:
-            shutil.rmtree(path, ignore_errors=True)
+    for key in {one.key for one in archive.evaluations(split=SELECTION, weights=Weights.STANDARD)} - kept:
+        shutil.rmtree(folder.standard / key, ignore_errors=True)
 
 
 def _load_trainer(

@@ -450,7 +450,7 @@ def test_an_empty_archive(fails, call, inputs, finished, copied):
     """To SQLite a file of no bytes is a new one."""
     (copied / "archive.db").write_bytes(b"")
     for command in (["front", copied], ["pick", copied, "--error", "0.5"], ["extract", copied, "--macs", "9"]):
-        assert f"archive.db is empty; run `secateur search {copied}` first" in fails(*command)
+        assert "archive.db is empty, and with it what was found before; put it back, or run" in fails(*command)
     assert call(*inputs.run(copied)).code == 0
     assert archive_rows(copied) == archive_rows(finished)
 

@@ -88,6 +88,20 @@ def test_a_rung_between_is_added_and_those_there_are_left(run, call):  # noqa: F
     assert [rung.key for rung in again] == [rung.key for rung in rungs]
 
 
+def test_a_rung_that_is_gone_is_made_again(run, call):  # noqa: F811
+    command = ["ladder", run, "--shares", "1/2,1/4", *RECIPE, "--json"]
+    first = json.loads(call(*command).out)
+    weights = {path: path.read_bytes() for path in (run / "ladder").rglob("*.safetensors")}
+    rows = archive_rows(run)
+    for gone in ([first[1]["key"]], [rung["key"] for rung in first]):
+        for key in gone:
+            shutil.rmtree(run / "ladder" / key)
+        again = json.loads(call(*command).out)
+        assert [rung["key"] for rung in again] == [rung["key"] for rung in first]
+        assert {path: path.read_bytes() for path in (run / "ladder").rglob("*.safetensors")} == weights
+    assert archive_rows(run) == rows
+
+
 def test_each_rung_learns_from_texts_in_an_order_of_its_own(run, monkeypatch):
     rungs: list[set[int]] = []
     real = finetuning.collate

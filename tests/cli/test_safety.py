@@ -175,8 +175,13 @@ def test_a_flipped_bit_is_named_and_the_rest_is_usable(call, fails, copied, tmp_
     if (what, name) == ("supernet", "tokenizer.json"):  # that of the fine-tuned model is taken
         reads["supernet"] = ["finetune", "--model", path.parent, "--out", tmp_path / "next", "--task", "demo"]
     assert f"{path} is damaged" in fails(*reads[what])
-    for command in (["front", copied], ["report", copied], ["pick", copied, "--error", "0.9", "--as-measured"]):
-        assert call(*command).code == 0
+    rest = [["front", copied], ["report", copied], ["pick", copied, "--error", "0.9", "--as-measured"]]
+    if what == "supernet":  # which nothing of these is made of
+        rest.append(["prune", copied, "--method", "rank_magnitude", "--density", "0.9"])
+    for command in rest:
+        result = call(*command)
+        assert result.code == 0
+        assert (f"warning: {path} is damaged" in result.err) is (command[0] == "prune" and "model" in name)
 
 
 def flipped(content: bytes) -> bytes:
@@ -186,6 +191,31 @@ def flipped(content: bytes) -> bytes:
         place += 1
     changed[place] ^= 1
     return bytes(changed)
+
+
+@pytest.mark.parametrize("how", ["gone", "empty"])
+@pytest.mark.parametrize("verb", ["front", "report", "compare"])
+def test_an_archive_that_is_gone_is_named(fails, copied, verb, how):
+    path = copied / "archive.db"
+    path.unlink()
+    if how == "empty":
+        path.touch()
+    assert fails(verb, copied).startswith(f"{path} is {how}, and with it what was found before; put it back, or ")
+
+
+def test_models_outlive_the_archive_that_knows_them(call, copied, tmp_path):
+    def prune(method: str) -> str:
+        result = call("prune", copied, "--method", method, "--density", "0.8")
+        assert result.code == 0, result.err
+        return result.err
+
+    gone = f"warning: {copied / 'archive.db'} is gone"
+    assert gone not in prune("kcm")
+    (model,) = (copied / "pruned").glob("kcm-*")
+    (copied / "archive.db").rename(tmp_path / "archive.db")
+    assert gone in prune("rank_magnitude")
+    assert gone not in prune("rank_fisher")
+    assert (model / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("name", ["gradient.npz", "layers.json"])

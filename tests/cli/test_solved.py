@@ -155,7 +155,7 @@ def test_racing_and_a_warm_start_from_blocks(alone, tmp_path, call):
 
 def test_what_cannot_be_searched(alone, both, fails, tmp_path):
     message = fails("search", alone, "--weights", "solved", "--searcher", "moasha")
-    assert message.startswith("standard NAS (moasha) trains its candidates; leave")
+    assert message.startswith("standard NAS (moasha) trains its candidates; give")
     assert "huge" in fails("search", alone, "--weights", "solved", "--space", "huge")
     message = fails("search", both, "--weights", "supernet", "--space", "medium")
     assert message.startswith("the supernet is for the space small, not medium; give ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import os
 import shutil
@@ -18,9 +19,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("SECATEUR_LATENCY_SECONDS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
-from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, Inputs, sentences, write_csv
+from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, Inputs, archive_rows, sentences, write_csv
 
-LADDER, DEEPCUTS = ["--ladder-shares", "1/2", "--ladder-steps", "3"], ["--deepcuts-epochs", "0.2"]
+LADDER = ["--ladder-shares", "1/2", "--ladder-steps", "9"]
+PRUNED = ["--method", "kcm,rank_magnitude,deepcuts_snip", "--density", "0.8", "--deepcuts-epochs", "0.2"]
+FREE = (".html", ".png", ".lock")  # drawn anew at the end of whatever command comes last
+
+State = dict[str, Counter[str]]  # what a command leaves behind, by kind
 
 
 class Outcome(NamedTuple):
@@ -53,28 +58,9 @@ def finished_run(place: Path) -> tuple[Inputs, Path]:
     if not (place / "made").is_file():
         shutil.rmtree(run, ignore_errors=True)
         commands = [
-            [
-                "run",
-                *inputs.project(run),
-                *FINETUNE,
-                *SUPERNET,
-                *SEARCH,
-                "--ladder-shares",
-                "1/2",
-                "--ladder-steps",
-                "3",
-            ],
+            ["run", *inputs.project(run), *FINETUNE, *SUPERNET, *SEARCH, *LADDER],
             ["search", run, "--weights", "solved", "--budget", "4", "--searcher", "random"],
-            [
-                "prune",
-                run,
-                "--method",
-                "kcm,rank_magnitude,deepcuts_snip",
-                "--density",
-                "0.8",
-                "--deepcuts-epochs",
-                "0.2",
-            ],
+            ["prune", run, *PRUNED],
             ["compare", run, "--density", "0.8", "--recover", "2"],
         ]
         for command in commands:
@@ -140,3 +126,34 @@ def copy_of(run: Path, place: Path) -> Iterator[Path]:
     shutil.rmtree(copy, ignore_errors=True)
     yield shutil.copytree(run, copy)
     shutil.rmtree(copy, ignore_errors=True)
+
+
+def state_of(run: Path, to: Path, split: str | None = None) -> State:
+    """Return what a command's result is known by: all weights, all rows, and which files there are.
+
+    Args:
+        run: the run folder.
+        to: of a model that was written.
+        split: whose rows; of all if None.
+    """
+    files = [(folder, path) for folder in (run, to) for path in sorted(folder.rglob("*")) if path.is_file()]
+    titles = {path: f"{folder.name}/{path.relative_to(folder)}" for folder, path in files}
+    weights = [path for path in titles if path.suffix in (".safetensors", ".onnx")]
+    rows = archive_rows(run, split) if (run / "archive.db").is_file() else []
+    return {
+        "weights": Counter(f"{titles[path]} {hashlib.blake2b(path.read_bytes()).hexdigest()}" for path in weights),
+        "rows": Counter(map(repr, rows)),
+        "files": Counter(title for path, title in titles.items() if path.suffix not in FREE),
+        "printed": Counter(),
+    }
+
+
+def difference(found: State, expected: State) -> str:
+    """Say what of one state is not in the other; nothing if they are the same."""
+    told = []
+    for what in expected:
+        new, gone = found[what] - expected[what], expected[what] - found[what]
+        if new or gone:
+            examples = "\n".join(f"{sign} {one}" for sign, some in (("+", new), ("-", gone)) for one in [*some][:2])
+            told.append(f"{what}: {new.total()} new, {gone.total()} gone\n{examples}")
+    return "\n".join(told)

@@ -2,29 +2,30 @@
 
     python -m secateur.tests.stress.kills --count 500 --seed 0 [--place /tmp/secateur-stress]
 
-`--count` is how many SIGKILLs there are at least. Each round takes one command of every stage, searcher, pruner and way
-to ship, kills it up to `--times` times at moments of its own length, lets it end, and compares all models and rows with
-those of the same command uninterrupted. `--first N` leaves the rounds before out.
+`--count` is how many SIGKILLs there are at least. Each round takes a command that writes (every stage, searcher,
+pruner and way to ship), kills it up to `--times` times at moments of its own length, lets it end, and compares all
+models and rows, and which files there are, with those of the same command uninterrupted. What a clock says is left out.
+`--first N` leaves the rounds before out.
 """
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import signal
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import typer
 from secateur.pruners import PRUNERS
 from secateur.searchers import SEARCHERS
-from secateur.tests.cli.conftest import FINETUNE, SUPERNET, Inputs, archive_rows
+from secateur.tests.cli.conftest import FINETUNE, SUPERNET, Inputs
 from secateur.tests.cli.launcher import Launcher
 
-from .common import Summary, finished_run
+from .common import LADDER, State, Summary, call, difference, finished_run, state_of
 
 SHORT = {
     "deepcuts": ["--deepcuts-epochs", "0.5", "--deepcuts-save-seconds", "0"],
@@ -34,31 +35,52 @@ SHORT = {
         *("--block-lasso-retraining-epochs", "1", "--block-lasso-save-seconds", "0"),
     ],
 }
-STANDARD = ["--standard-epochs", "1", "--standard-save-seconds", "0"]
-WITHOUT = {"ehvi": "syne_tune"}  # searchers that need a package
+STANDARD = ["--weights", "supernet", "--standard-epochs", "1", "--standard-save-seconds", "0"]
+NEEDS = {"ehvi": "syne_tune"}  # packages without which a searcher is left out
+FEWER = {"moasha": 4, "ehvi": 12}  # points: each is a training, or begins with one for the library's model
 
 
-def commands(inputs: Inputs) -> dict[str, tuple[list[str], str | None]]:
-    """Return commands by name, RUN and TO in them to be replaced, and what a finished run is without beforehand."""
-    found: dict[str, tuple[list[str], str | None]] = {
-        "finetune": (["finetune", *inputs.project(Path("RUN")), *FINETUNE, "--finetune-save-seconds", "0"], "*"),
-        "supernet": (["supernet", "RUN", *SUPERNET, "--supernet-save-seconds", "0"], "supernet"),
-        "run": (["run", *inputs.project(Path("RUN")), *FINETUNE, *SUPERNET, "--search-budget", "8"], "*"),
-        "solved": (["search", "RUN", "--weights", "solved", "--budget", "12", "--searcher", "random"], "solved"),
-        "ladder": (["ladder", "RUN", "--shares", "3/4,1/3", "--steps", "9", "--save-seconds", "0"], None),
-        "compare": (["compare", "RUN", "--density", "0.8", "--recover", "6"], None),
-        "extract": (["extract", "RUN", "--encoder-parameters", "1e9", "--to", "TO"], None),
-        "export": (["export", "RUN", "--encoder-parameters", "1e9", "--recover", "9", "--to", "TO"], None),
-        "report": (["report", "RUN"], None),
+class Stage(NamedTuple):
+    """A command, RUN, TO and CUT in it to be replaced.
+
+    Attributes:
+        words: of the command.
+        without: what a finished run is without beforehand: a folder of it, `*` for all, None for nothing.
+        split: whose rows are compared; which models are on the report split may be a matter of measured latencies.
+    """
+
+    words: list[str]
+    without: str | None = None
+    split: str | None = None
+
+
+def commands(inputs: Inputs) -> dict[str, Stage]:
+    """Return the commands by name."""
+    begin = inputs.project(Path("RUN"))
+    chosen = ["RUN", "--encoder-parameters", "1e9", "--to", "TO"]
+    found = {
+        "finetune": Stage(["finetune", *begin, *FINETUNE, "--finetune-save-seconds", "0"], "*"),
+        "supernet": Stage(["supernet", "RUN", *SUPERNET, "--supernet-save-seconds", "0"], "supernet"),
+        "run": Stage(["run", *begin, *FINETUNE, *SUPERNET, "--search-budget", "8", *LADDER], "*", "selection"),
+        "solved": Stage(["search", "RUN", "--weights", "solved", "--budget", "12", "--searcher", "random"], "solved"),
+        "ladder": Stage(["ladder", "RUN", "--shares", "3/4,1/3", "--steps", "9", "--save-seconds", "0"]),
+        "latency": Stage(["latency", "RUN", "--batch-size", "2", "--seconds", "1"]),
+        "compare": Stage(["compare", "RUN", "--density", "0.8", "--recover", "6"]),
+        "report": Stage(["report", "RUN"]),
+        "extract": Stage(["extract", *chosen]),
+        "export": Stage(["export", *chosen, "--recover", "9"]),
+        "export served": Stage(["export", *chosen, "--onnx", "--int8"]),
+        "recover": Stage(["recover", "RUN", "CUT", "--steps", "30", "--save-seconds", "0", "--to", "TO"]),
+        "convert": Stage(["convert", "CUT", "--int8", "--to", "TO"]),
     }
     for searcher in SEARCHERS:
-        if searcher not in WITHOUT:
-            own = STANDARD if searcher == "moasha" else []
-            budget = "4" if searcher == "moasha" else "16"
-            found[f"search {searcher}"] = (["search", "RUN", "--searcher", searcher, "--budget", budget, *own], None)
+        if searcher not in NEEDS or find_spec(NEEDS[searcher]):
+            own = STANDARD if searcher == "moasha" else ["--weights", "supernet"]
+            budget = str(FEWER.get(searcher, 16))
+            found[f"search {searcher}"] = Stage(["search", "RUN", "--searcher", searcher, "--budget", budget, *own])
     for pruner in PRUNERS:
         own = next((options for name, options in SHORT.items() if pruner.startswith(name)), [])
-        found[f"prune {pruner}"] = (["prune", "RUN", "--method", pruner, "--density", "0.7", *own], None)
+        found[f"prune {pruner}"] = Stage(["prune", "RUN", "--method", pruner, "--density", "0.7", *own])
     return found
 
 
@@ -73,24 +95,27 @@ def main(
     """Kill and compare."""
     place.mkdir(parents=True, exist_ok=True)
     inputs, finished = finished_run(place)
-    log = place / "log"
+    cut, log = place / "cut", place / "log"
+    if not cut.is_dir():
+        made = call(["extract", finished, "--encoder-parameters", "1e9", "--to", cut])
+        assert made.code == 0, made.err
     log.with_name("socket").unlink(missing_ok=True)
     launcher, summary, kills, number = Launcher(log), Summary("kills", count), 0, first
-    calm: dict[str, tuple[float, object]] = {}
+    calm: dict[str, tuple[float, State]] = {}
     todo = {name: one for name, one in commands(inputs).items() if name.startswith(only)}
     try:
         while kills < count:
             name = list(todo)[number % len(todo)]
-            command, without = todo[name]
+            stage = todo[name]
             rng = np.random.default_rng([seed, number])
             if name not in calm:
-                run, to = prepared(place, finished, without)
+                run, to = prepared(place, finished, stage.without)
                 begin = time.monotonic()
-                assert launcher.run(filled(command, run, to)) == 0, (name, log.read_text()[-2000:])
-                calm[name] = time.monotonic() - begin, state(run, to)
+                assert launcher.run(filled(stage.words, run, to, cut)) == 0, (name, log.read_text()[-2000:])
+                calm[name] = time.monotonic() - begin, state_of(run, to, stage.split)
             seconds, expected = calm[name]
-            run, to = prepared(place, finished, without)
-            mine, codes = filled(command, run, to), []
+            run, to = prepared(place, finished, stage.without)
+            mine, codes = filled(stage.words, run, to, cut), []
             for _ in range(times):
                 at = time.monotonic() + rng.uniform(0, seconds)
                 codes.append(launcher.run(mine, lambda at=at: time.monotonic() >= at))
@@ -99,9 +124,9 @@ def main(
                 kills += 1
                 summary.add("kills")
             last = codes[-1] if codes[-1] != -signal.SIGKILL else launcher.run(mine)
-            right = last == 0 and state(run, to) == expected
-            told = f"round {number}, {name}: exit codes {codes} and {last}: {log.read_text()[-300:]}"
-            summary.add("commands resumed", None if right else told)
+            other = difference(state_of(run, to, stage.split), expected)
+            told = f"round {number}, {name}: exit codes {codes} and {last}; {other}\n{log.read_text()[-300:]}"
+            summary.add("commands resumed", told if last or other else None)
             log.write_text("")
             number += 1
     finally:
@@ -121,21 +146,9 @@ def prepared(place: Path, finished: Path, without: str | None) -> tuple[Path, Pa
     return run, to
 
 
-def filled(command: list[str], run: Path, to: Path) -> list[str]:
+def filled(words: list[str], run: Path, to: Path, cut: Path) -> list[str]:
     """Return a command with its places."""
-    return [{"RUN": str(run), "TO": str(to)}.get(word, word) for word in command]
-
-
-def state(run: Path, to: Path) -> object:
-    """Return what a command's result is known by: all weights, all rows, and that nothing is left of resume points."""
-    weights = {
-        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
-        for folder in (run, to)
-        for path in folder.rglob("*.safetensors")
-    }
-    rows = sorted(archive_rows(run), key=repr) if (run / "archive.db").is_file() else []
-    left = sorted(path.name for path in run.rglob("*.part")) + sorted(path.name for path in run.glob("*.state"))
-    return weights, repr(rows), left
+    return [{"RUN": str(run), "TO": str(to), "CUT": str(cut)}.get(word, word) for word in words]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Random masks over families, heads, spaces and widths: slices = extracted = reloaded = ONNX.
+"""Random masks over families, heads, activations, spaces and widths: slices = extracted = reloaded = ONNX.
 
     python -m secateur.tests.stress.masks --count 10000 --seed 0
 
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ import typer
 from secateur.search_space import SPACES, EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
+from secateur.supernet.families.activations import ACTIVATIONS
 from secateur.supernet.heads import auto_class, head_of, read_outputs
 from secateur.supernet.shipping.onnx import export_onnx
 from secateur.supernet.shipping.session import OnnxModel
@@ -32,7 +34,8 @@ from transformers import PreTrainedModel
 from .common import Summary
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=4, hidden_size=16, intermediate_size=24)
-FAMILIES = ("bert", "roberta", "distilbert", "electra", "electra with projection")
+FAMILIES = ("bert", "roberta", "xlm-roberta", "camembert", "distilbert", "electra", "electra with projection")
+ACTIVATION = {"distilbert": "activation"}  # where a family's configuration has it
 HEADS = ("sequence-classification", "question-answering", "token-classification")
 TOLERANCE, ONNX_TOLERANCE = 1e-5, 1e-4
 FURTHER, STEPS = 3.0, 4 * 2.0**-7  # than the extracted model in bfloat16; of the largest output
@@ -45,7 +48,7 @@ def main(
     onnx: Annotated[bool, typer.Option(help="compare ONNX files too, which takes most of the time")] = True,
 ) -> None:
     """Compare all ways to run a subnetwork."""
-    models = {(family, head): tiny_model(family, head) for family in FAMILIES for head in HEADS}
+    models = {(family, head): of(family, head, place) for place, (family, head) in enumerate(product(FAMILIES, HEADS))}
     nets = {name: Supernet(model) for name, model in models.items()}
     summary, worst = Summary("masks", count), dict.fromkeys(("slices", "reloaded", "onnx", "bfloat16"), 0.0)
     for number in range(first, first + count):
@@ -58,6 +61,12 @@ def main(
         summary.add(kind, f"mask {number}, {' '.join(name)}, {mask}: {', '.join(over)}" if over else None)
         worst = {way: max(value, found.get(way, 0.0)) for way, value in worst.items()}
     raise typer.Exit(summary.close(", ".join(f"largest of {way} {value:.2g}" for way, value in worst.items())))
+
+
+def of(family: str, head: str, place: int) -> PreTrainedModel:
+    """Return a tiny model, its activation one after the other of those that are supported."""
+    changes = {ACTIVATION.get(family, "hidden_act"): list(ACTIVATIONS)[place % len(ACTIVATIONS)]}
+    return tiny_model(family, head, **changes)
 
 
 def random_mask(rng: np.random.Generator) -> tuple[str, SubnetMask]:
