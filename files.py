@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import glob
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -52,6 +54,16 @@ def replace_text(path: Path, text: str) -> None:
 def beside(path: Path, state: str) -> Path:
     """Return a hidden name in the same folder that nobody else has."""
     return path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.{state}")
+
+
+def sweep(path: Path) -> None:
+    """Remove what processes that were killed while they wrote a file or a folder have left beside it.
+
+    Nobody else may be writing it.
+    """
+    for left in path.parent.glob(f".{glob.escape(path.name)}.????????.*"):
+        if left.suffix in (".part", ".old"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def put(part: Path, path: Path) -> None:

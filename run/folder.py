@@ -94,7 +94,6 @@ class RunFolder:
                         "another `out`"
                     )
             with folder.writing():
-                folder.tidy()
                 if folder.record.get("data") != data:
                     folder.write_down("data", data)
             return folder
@@ -252,6 +251,7 @@ class RunFolder:
         try:
             if self._lock.lock_counter == 1 and (self.path / "run.json").is_file():
                 self.record = self.open(self.path).record  # which another process may have written since
+                self._tidy()
             yield
         finally:
             self._lock.release()
@@ -261,7 +261,6 @@ class RunFolder:
         """Record a stage: begun when entered, complete when left without an error, with the seconds it took."""
         with self.writing():
             before = self.seconds(stage)
-            self.tidy()
             entry = {"settings": settings.model_dump(mode="json", exclude={"save_seconds"}), "complete": False, **notes}
             self.record["stages"][stage] = {**entry, "seconds": before}
             self.remember(_VERBS.get(stage, stage))
@@ -277,10 +276,8 @@ class RunFolder:
     def _clock(self, stage: str) -> Path:
         return self.path / f"{stage}.seconds"
 
-    def tidy(self) -> None:
+    def _tidy(self) -> None:
         """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
-        if not is_first_process():
-            return
         ended = [self._clock(name) for name, stage in self.record["stages"].items() if stage["complete"]]
         for path in [*self.path.rglob(".*.part"), *self.path.rglob(".*.old"), *ended]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)

@@ -330,7 +330,6 @@ class Run:
         from .stages.supernet import check as check_supernet
 
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
-            self.folder.tidy()
             told = self._told("run", AllSettings, settings)
             self._told("finetune", FinetuneVerb, self._in_time(told.minutes, finetune or {}))
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))

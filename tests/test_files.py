@@ -9,6 +9,7 @@ import sys
 import pytest
 from secateur.errors import InputError
 from secateur.files import disk_is_full, put, replace_file, replace_text
+from secateur.supernet.stored.replacing import replacing
 
 
 def test_a_file_and_its_folders_are_made_and_replaced(tmp_path):
@@ -102,3 +103,15 @@ def test_a_folder_is_put_with_all_in_it(tmp_path):
     put(tmp_path / "part", tmp_path / "folder")
     assert (tmp_path / "folder" / "inner" / "file").read_text() == "text"
     assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_what_killed_writers_left_is_swept_and_nothing_else(tmp_path):
+    for name in (".to[1].0123abcd.part", ".to[1].0123abcd.old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".to[1].01234567.part").touch()
+    others = {".to[1].export", ".to[1].0123.part", ".to1.0123abcd.part", "to[1].0123abcd.part"}
+    for name in others:
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "to[1]") as part:
+        (part / "config.json").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {"to[1]", *others}

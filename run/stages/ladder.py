@@ -142,7 +142,7 @@ def ladder_stage(
             if settings.shares is None and settings.latency_ms is None:
                 budgets = [budget for budget in budgets if rungs.floor(budget.cost) <= budget.limit]
             todo = [budget for budget in budgets if rungs.row(budget) is None]
-            if todo:
+            if todo or not folder.complete(STAGE):  # or it was killed when all was made but the record
                 rungs.check(todo)
                 ending = ends_where_it_diverges(folder, STAGE, folder.path / STATE, made=rungs.any_made)
                 with ending, folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:

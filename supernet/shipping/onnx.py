@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...files import replace_file
+from ...files import replace_file, sweep
 from ...tasks.batches import Batch
 from ..heads import read_outputs
 from ..stored.storage import known_segments, model_positions
@@ -46,6 +46,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
     with replace_file(path) as part:
         write_onnx(model, part, opset=opset)
         _check(model, OnnxModel(part))
+    sweep(path)
 
 
 def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
@@ -86,6 +87,7 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
             reduce_range=bits == 7,
             op_types_to_quantize=["MatMul", "Gather"],
         )
+    sweep(to)
 
 
 def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None) -> OnnxModel:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import InputError
-from ...files import beside, in_one_line, put
+from ...files import beside, in_one_line, put, sweep
 from ..modeling_secateur import PREFIX
 from .record import RECORD
 
@@ -33,6 +33,7 @@ def replacing(folder: Path) -> Iterator[Path]:
             if folder.exists():
                 os.replace(folder, old)
             put(part, folder)
+            sweep(folder)
         except Exception:
             if old.exists() and not folder.exists():
                 os.replace(old, folder)

@@ -102,6 +102,19 @@ def test_a_rung_that_is_gone_is_made_again(run, call):  # noqa: F811
     assert archive_rows(run) == rows
 
 
+@pytest.mark.parametrize("complete", [False, True])
+def test_a_ladder_killed_at_its_very_end_is_closed(run, call, complete):  # noqa: F811
+    command = ["ladder", run, "--shares", "1/2", *RECIPE]
+    call(*command)
+    content = record(run)
+    content["stages"]["ladder"]["complete"] = complete
+    (run / "run.json").write_text(json.dumps(content))
+    (run / "ladder.seconds").write_text("9")
+    assert call(*command).code == 0
+    assert record(run)["stages"]["ladder"]["complete"]
+    assert not (run / "ladder.seconds").exists()
+
+
 def test_each_rung_learns_from_texts_in_an_order_of_its_own(run, monkeypatch):
     rungs: list[set[int]] = []
     real = finetuning.collate

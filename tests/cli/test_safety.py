@@ -21,6 +21,7 @@ from secateur.evaluation.archive import Archive
 from secateur.search_space import UnitScores
 
 from .conftest import FINETUNE, SUPERNET, message_of, record
+from .traps import spoil, trap_of
 
 SHORT = ["--cofi-least-steps", "250", "--cofi-mask-learning-rate", "0.5", "--deepcuts-epochs", "0.2"]
 SHORT += ["--block-lasso-width", "8", "--block-lasso-least-steps", "0", "--block-lasso-epochs", "0.2"]
@@ -93,39 +94,8 @@ def test_the_watch_sees_both(tmp_path):
     assert [line.startswith(what) for line, what in zip(lines, seen, strict=True)] == [True] * 5
 
 
-class Trap:
-    """A pickle that leaves a file behind when it is read."""
-
-    def __init__(self, sprung: Path) -> None:
-        self.sprung = sprung
-
-    def __reduce__(self):
-        return Path.touch, (self.sprung,)
-
-
-PLANTED = (
-    "custom_checkpoint_0.pkl",
-    "random_states_0.pkl",
-    "optimizer.bin",
-    "optimizer.pt",
-    "scheduler.pt",
-    "scaler.pt",
-)
-PLANTED += ("scheduler.bin", "rng_state.pth", "training_args.bin", "pytorch_model.bin", "state.pt", "teacher.npy")
-
-
-def trap(folder: Path, sprung: Path) -> None:
-    """Plant a trap wherever a file is, or was in some version, within a folder."""
-    content = pickle.dumps(Trap(sprung))
-    for path in [path for path in folder.rglob("*") if path.is_file() and path.suffix != ".db"]:
-        path.write_bytes(content)
-    for place in [folder, *(path for path in folder.rglob("*") if path.is_dir())]:
-        for name in PLANTED:
-            (place / name).write_bytes(content)
-
-
 def test_a_trap_springs_when_it_is_read(tmp_path):
-    pickle.loads(pickle.dumps(Trap(tmp_path / "sprung")))
+    pickle.loads(trap_of(tmp_path / "sprung"))
     assert (tmp_path / "sprung").exists()
 
 
@@ -141,7 +111,7 @@ def begun(inputs, launcher, tmp_path_factory) -> Path:
 @pytest.mark.parametrize("what", ["finetuned", "supernet", "importance", "latency", "tokens", "subnets"])
 def test_a_pickle_in_a_run_is_not_read(call, inputs, copied, tmp_path, what):
     sprung = tmp_path / "sprung"
-    trap(copied / what, sprung)
+    spoil(copied / what, sprung)
     key = key_of(copied)
     extracted = ["extract", copied, "--key", key, "--to", tmp_path / "cut"]
     for command in (["front", copied], extracted, inputs.run(copied), ["search", copied, "--budget", "9"]):
@@ -154,7 +124,7 @@ def test_a_pickle_in_a_run_is_not_read(call, inputs, copied, tmp_path, what):
 
 def test_a_pickle_in_an_unfinished_training_is_not_read(call, inputs, begun, tmp_path):
     run = shutil.copytree(begun, tmp_path / "run")
-    trap(run / "finetuned.state", tmp_path / "sprung")
+    spoil(run / "finetuned.state", tmp_path / "sprung")
     command = ["finetune", *inputs.project(run), *FINETUNE]
     assert "cannot be read" in message_of(call(*command))
     for path in (run / "finetuned.state").glob("step-*"):  # as if the trap's maker had sealed it

@@ -143,7 +143,10 @@ def state_of(run: Path, to: Path, split: str | None = None) -> State:
     return {
         "weights": Counter(f"{titles[path]} {hashlib.blake2b(path.read_bytes()).hexdigest()}" for path in weights),
         "rows": Counter(map(repr, rows)),
-        "files": Counter(title for path, title in titles.items() if path.suffix not in FREE),
+        "files": Counter(
+            [*(title for path, title in titles.items() if path.suffix not in FREE)]
+            + [path.name for path in to.parent.glob(f".{to.name}.*")]
+        ),
         "printed": Counter(),
     }
 

@@ -3,8 +3,8 @@
     python -m secateur.tests.stress.damage --count 1000 --seed 0 [--place /tmp/secateur-stress]
 
 Each round changes one file of a finished run (a flipped bit, a cut, a file of nothing, other bytes, a file that is
-gone) that a command reads, and gives that command. It must name the file, or leave behind what it leaves in a sound
-run. Rounds are independent of each other: `--first N` leaves the ones before out.
+gone, a pickle that tells when it is read) that a command reads, and gives that command. It must name the file, or leave
+behind what it leaves in a sound run. Rounds are independent of each other: `--first N` leaves the ones before out.
 """
 
 from __future__ import annotations
@@ -14,16 +14,18 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 from secateur.tests.cli.conftest import SUPERNET
+from secateur.tests.cli.traps import trap_of
 
 from .common import Outcome, State, Summary, call, copy_of, difference, finished_run, state_of
 
-HOWS = ("flipped", "flipped", "flipped", "cut", "empty", "other bytes", "gone")
+HOWS = ("flipped", "flipped", "flipped", "cut", "empty", "other bytes", "a pickle", "gone")
 # What is written and never read again, or may be written by hand.
 UNREAD = (".html", ".png", ".lock", ".md")
 
@@ -39,17 +41,20 @@ def main(
     _, finished = finished_run(place)
     reader = Reader(place, finished)
     commands = readers(finished)
-    summary = Summary("damage", count)
+    summary, sprung = Summary("damage", count), place / "sprung"
     for number in range(first, first + count):
         rng = np.random.default_rng([seed, number])
         name, how = list(commands)[rng.integers(len(commands))], HOWS[rng.integers(len(HOWS))]
         words = commands[name][rng.integers(len(commands[name]))]
         expected, files = reader.sound(words)
         file = files[rng.integers(len(files))]
-        outcome, found = reader.after(words, lambda run, f=file, h=how, r=rng: damage(run / f, h, r))
+        outcome, found = reader.after(words, partial(damage, file, how, rng, trap_of(sprung)))
         title = f"round {number}: {file} {how}, {' '.join(words)}"
         other = difference(*(without(one, file) for one in (found, expected))) if found else ""
-        if outcome.is_traceback:
+        if sprung.exists():
+            summary.add("pickles read", title)
+            sprung.unlink()
+        elif outcome.is_traceback:
             summary.add("tracebacks", f"{title}: {outcome.err[-600:]}")
         elif outcome.code == 2:
             named = any(part in outcome.err for part in (str(file), file.name, f"{file.parts[0]} is gone"))
@@ -141,8 +146,9 @@ def without(state: State, file: Path) -> State:
     }
 
 
-def damage(path: Path, how: str, rng: np.random.Generator) -> None:
-    """Change a file."""
+def damage(file: Path, how: str, rng: np.random.Generator, trap: bytes, run: Path) -> None:
+    """Change a file of a run."""
+    path = run / file
     content = path.read_bytes()
     if how == "gone":
         path.unlink()
@@ -152,6 +158,8 @@ def damage(path: Path, how: str, rng: np.random.Generator) -> None:
         path.write_bytes(content[: int(rng.integers(max(1, len(content))))])
     elif how == "other bytes":
         path.write_bytes(rng.bytes(len(content)))
+    elif how == "a pickle":
+        path.write_bytes(trap)
     elif content:
         changed = bytearray(content)
         changed[rng.integers(len(content))] ^= 1 << int(rng.integers(8))

@@ -5,7 +5,8 @@
 `--count` is how many SIGKILLs there are at least. Each round takes a command that writes (every stage, searcher,
 pruner and way to ship), kills it up to `--times` times at moments of its own length, lets it end, and compares all
 models and rows, and which files there are, with those of the same command uninterrupted. What a clock says is left out.
-`--first N` leaves the rounds before out.
+`--first N` leaves the rounds before out. With `--traps`, pickles lie wherever a killed command has left folders, under
+all names that trainings ever kept a state by; none may be read.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from secateur.pruners import PRUNERS
 from secateur.searchers import SEARCHERS
 from secateur.tests.cli.conftest import FINETUNE, SUPERNET, Inputs
 from secateur.tests.cli.launcher import Launcher
+from secateur.tests.cli.traps import PLANTED, plant, trap_of
 
 from .common import LADDER, State, Summary, call, difference, finished_run, state_of
 
@@ -89,13 +91,14 @@ def main(
     seed: Annotated[int, typer.Option(help="of the moments")] = 0,
     times: Annotated[int, typer.Option(help="of a command in a round, at most")] = 4,
     first: Annotated[int, typer.Option(help="the number of the first round")] = 0,
+    traps: Annotated[bool, typer.Option("--traps", help="leave pickles in what a kill leaves")] = False,
     only: Annotated[str, typer.Option(help="commands whose names begin so")] = "",
     place: Annotated[Path, typer.Option(help="where the runs are")] = Path("/tmp/secateur-stress"),
 ) -> None:
     """Kill and compare."""
     place.mkdir(parents=True, exist_ok=True)
     inputs, finished = finished_run(place)
-    cut, log = place / "cut", place / "log"
+    cut, log, sprung = place / "cut", place / "log", place / "sprung"
     if not cut.is_dir():
         made = call(["extract", finished, "--encoder-parameters", "1e9", "--to", cut])
         assert made.code == 0, made.err
@@ -122,9 +125,16 @@ def main(
                 if codes[-1] != -signal.SIGKILL:
                     break
                 kills += 1
-                summary.add("kills")
+                if traps:
+                    for folder in [run, to, *place.glob(".to.*")]:
+                        plant(folder, sprung)
+                summary.add("kills", f"round {number}, {name}: a pickle was read" if sprung.exists() else None)
             last = codes[-1] if codes[-1] != -signal.SIGKILL else launcher.run(mine)
+            for path in (path for folder in (run, to) for path in folder.rglob("*") if path.name in PLANTED):
+                if path.read_bytes() == trap_of(sprung):
+                    path.unlink()
             other = difference(state_of(run, to, stage.split), expected)
+            other += "a pickle was read" if sprung.exists() else ""
             told = f"round {number}, {name}: exit codes {codes} and {last}; {other}\n{log.read_text()[-300:]}"
             summary.add("commands resumed", told if last or other else None)
             log.write_text("")
