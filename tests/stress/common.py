@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
 import sys
 import time
@@ -23,7 +24,8 @@ from secateur.tests.cli.conftest import FINETUNE, SEARCH, SUPERNET, Inputs, arch
 
 LADDER = ["--ladder-shares", "1/2", "--ladder-steps", "9"]
 PRUNED = ["--method", "kcm,rank_magnitude,deepcuts_snip", "--density", "0.8", "--deepcuts-epochs", "0.2"]
-FREE = (".html", ".png", ".lock")  # drawn anew at the end of whatever command comes last
+# Drawn anew at the end of whatever command comes last, or swept by the next one that writes a run.
+FREE = re.compile(r".*\.(html|png|lock)(\.[0-9a-f]{8}\.part)?")
 
 State = dict[str, Counter[str]]  # what a command leaves behind, by kind
 
@@ -144,7 +146,7 @@ def state_of(run: Path, to: Path, split: str | None = None) -> State:
         "weights": Counter(f"{titles[path]} {hashlib.blake2b(path.read_bytes()).hexdigest()}" for path in weights),
         "rows": Counter(map(repr, rows)),
         "files": Counter(
-            [*(title for path, title in titles.items() if path.suffix not in FREE)]
+            [*(title for path, title in titles.items() if not FREE.fullmatch(path.name))]
             + [path.name for path in to.parent.glob(f".{to.name}.*")]
         ),
         "printed": Counter(),

@@ -8,6 +8,7 @@ once with exit code 130. Rounds are independent of each other: `--first N` leave
 
 from __future__ import annotations
 
+import gzip
 import json
 import shutil
 import signal
@@ -21,28 +22,30 @@ from typing import Annotated
 import numpy as np
 import typer
 from secateur.cli.app import COMMANDS, make_app
-from secateur.tests.cli.conftest import Inputs
+from secateur.tests.cli.conftest import Inputs, sentences
 from typer.main import get_command
 
 from .common import Outcome, Summary, call, finished_run
 
-VALUES = ["", " ", "nan", "inf", "-inf", "-1", "0", "1e400", "1e-400", "1e12"]
+VALUES = ["", " ", "nan", "inf", "-inf", "-1", "0", "1e400", "1e-400", "1e12", "99999999999999999999"]
+VALUES += ["-99999999999999999999", "a", "a,b", ",", "1,,2", "1/0", "0/1", "3/2", "0.5,nan", "1e3,1e3", "None", "null"]
+VALUES += ["true", "[]", "{}", "[1", "..", "/", "/dev/null", "-", "--", "%s", "$(id)", "'", '"', "\n", "\x00", "\udc80"]
+VALUES += ["\U0001f642", "é" * 300, "x" * 5000]
 VALUES += [
-    "99999999999999999999",
-    "-99999999999999999999",
-    "a",
-    "a,b",
-    ",",
-    "1,,2",
-    "1/0",
-    "0/1",
-    "3/2",
-    "None",
-    "null",
-]
-VALUES += ["true", "[]", "{}", "[1", "..", "/", "/dev/null", "-", "\U0001f642", "\udc80", "\x00", "é" * 300, "x" * 5000]
-VALUES += ["0.5,nan", "1e3,1e3", "%s", "$(id)", "'", '"', "\n", "--"]
-SETTINGS = b"seed: 1\nfinetune:\n  epochs: 1\nsearch:\n  budget: 3\nmodel: demo\ntask: demo\n"
+    "1",
+    "2",
+    "7",
+    "0.5",
+    "1e-3",
+    "1/2",
+    "0.9,0.1",
+    "error,macs",
+    "kcm",
+    "random",
+    "small",
+    "float32",
+]  # good ones
+SETTINGS = b"seed: 1\nfinetune:\n  epochs: 1\nsearch:\n  budget: 3\n  objectives: error,macs\nladder:\n  steps: 2\n"
 KINDS = ("option", "option", "option", "settings", "data", "data", "model")
 GRACE = 20.0  # seconds in which an interrupted command must be at its end
 
@@ -100,7 +103,8 @@ def _command(
         short = ["--epochs", "0.05", "--seed", "0"]
         data = _data(rng, inputs, place / "bad") if kind == "data" else inputs.data
         model = _model(rng, inputs, place / "model") if kind == "model" else inputs.model
-        return ["finetune", "--model", model, "--task", "local", "--data", data, "--out", new, *short]
+        task = "tagging" if data.suffix in (".conll", ".txt") else "local"
+        return ["finetune", "--model", model, "--task", task, "--data", data, "--out", new, *short]
     if kind == "settings":
         path = place / "settings.yaml"
         path.write_bytes(_mutated(rng, SETTINGS))
@@ -127,19 +131,24 @@ def _data(rng: np.random.Generator, inputs: Inputs, folder: Path) -> Path:
     """Write a file of data that something is wrong with."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    rows = [("a good film", "pos"), ("a bad film", "neg")] * 20
+    rows = sentences(60)
     texts = {
         "csv": "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows),
         "tsv": "text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in rows),
         "jsonl": "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows),
         "json": json.dumps([{"text": text, "label": label} for text, label in rows]),
-        "conll": "".join(f"{text.split()[0]} B-{label}\n\n" for text, label in rows),
+        "conll": "".join(f"{word} B-{label}\n" for text, label in rows for word in (*text.split(), "\n")),
         "parquet": "PAR1",
         "txt": "text",
     }
     ending = list(texts)[int(rng.integers(len(texts)))]
     path = folder / f"train.{ending}"
-    path.write_bytes(_mutated(rng, texts[ending].encode()))
+    content = _mutated(rng, texts[ending].encode())
+    if ending in ("csv", "jsonl") and rng.random() < 0.2:
+        path = path.with_name(f"{path.name}.gz")
+        content = gzip.compress(content)
+        content = _mutated(rng, content) if rng.random() < 0.5 else content
+    path.write_bytes(content)
     return path
 
 
