@@ -273,13 +273,18 @@ class RunFolder:
                     self._write()
             self._clock(stage).unlink(missing_ok=True)
 
+    def state(self, stage: str) -> Path:
+        """Where a stage that trains keeps its resume points, until it is complete."""
+        return self.path / f"{'finetuned' if stage == 'finetune' else stage}.state"
+
     def _clock(self, stage: str) -> Path:
         return self.path / f"{stage}.seconds"
 
     def _tidy(self) -> None:
-        """Remove what a run that was killed while it wrote has left: files and folders that had no name yet."""
-        ended = [self._clock(name) for name, stage in self.record["stages"].items() if stage["complete"]]
-        for path in [*self.path.rglob(".*.part"), *self.path.rglob(".*.old"), *ended]:
+        """Remove what killed commands have left: what had no name yet, clocks and resume points of complete stages."""
+        ended = [name for name, stage in self.record["stages"].items() if stage["complete"]]
+        unnamed = [*self.path.rglob(".*.part"), *self.path.rglob(".*.old")]
+        for path in [*unnamed, *map(self._clock, ended), *(self.state(stage) for stage in ended)]:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
 
     def remember(self, *verbs: str) -> None:

@@ -103,7 +103,7 @@ def _make(
     from ..project import open_task
     from ..scoring import Scorer
     from .diverging import ends_where_it_diverges
-    from .equal import STATE, recover_all, refit_all
+    from .equal import recover_all, refit_all
     from .sources import Sources
 
     with folder.writing():
@@ -116,7 +116,7 @@ def _make(
         if epochs is None:
             return
         recovery = RecoverySettings(epochs=epochs)
-        ending = ends_where_it_diverges(folder, "recover", folder.path / STATE, made=lambda: True)
+        ending = ends_where_it_diverges(folder, "recover", folder.state("recover"), made=lambda: True)
         with ending, folder.stage("recover", recovery):
             made = {row.model: row for row in archive.evaluations(split=SELECTION, weights=Weights.REFITTED)}
             begins = {(before.model, before.method): made[row.model] for before, row in refits}

@@ -23,8 +23,6 @@ from ..stopwatch import Stopwatch
 from .sources import Sources
 from .watching import tracking
 
-STATE = "recover.state"
-
 
 def refit_all(sources: Sources, archive: Archive, todo: list[tuple[Evaluation, Evaluation]]) -> None:
     """Refit models one after the other; each is committed as it is done.
@@ -61,7 +59,7 @@ def recover_all(
     """
     scorer = sources.scorer
     folder = scorer.folder
-    state = folder.path / STATE
+    state = folder.state("recover")
     teacher = _teacher(scorer)
     with folder.tell.progress("recover") as tick:
         for done, (before, row) in enumerate(todo):
@@ -85,7 +83,7 @@ def recover_all(
 
 def _teacher(scorer: Scorer) -> np.ndarray:
     """Return what the fine-tuned model says on the training split, kept as long as there is something to recover."""
-    path = scorer.folder.path / STATE / "teacher.npy"
+    path = scorer.folder.state("recover") / "teacher.npy"
     mark = path.with_suffix(".json")
     if not (path.is_file() and mark.is_file()) or read_json(mark, f"delete {mark}").get("outputs") != file_digest(path):
         mark.unlink(missing_ok=True)

@@ -28,7 +28,7 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
     if folder.stage_is_done("finetune", settings):
         folder.tell.say(f"finetune: complete, in {folder.finetuned}")
         return
-    state = folder.path / "finetuned.state"
+    state = folder.state("finetune")
     pretrained = folder.record["facts"]["taken_for"] == "pre-trained"
     with ends_where_it_diverges(folder, "finetune", state), folder.stage("finetune", settings, trained=pretrained):
         model = start_model(folder, task)

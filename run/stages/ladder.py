@@ -50,7 +50,7 @@ from .diverging import ends_where_it_diverges
 from .supernet import importance_scores
 from .watching import tracking
 
-STAGE, METHOD, STATE = "ladder", "ladder", "ladder.state"
+STAGE, METHOD = "ladder", "ladder"
 ENCODER = "encoder_parameters"
 _SENSITIVITY, _ORDER = 8, 9  # what a seed is drawn for
 _TRAINED = 3  # forward passes that a step of the learner costs, beside the one of the fine-tuned model
@@ -144,13 +144,13 @@ def ladder_stage(
             todo = [budget for budget in budgets if rungs.row(budget) is None]
             if todo or not folder.complete(STAGE):  # or it was killed when all was made but the record
                 rungs.check(todo)
-                ending = ends_where_it_diverges(folder, STAGE, folder.path / STATE, made=rungs.any_made)
+                ending = ends_where_it_diverges(folder, STAGE, folder.state(STAGE), made=rungs.any_made)
                 with ending, folder.stage(STAGE, settings), folder.tell.progress(STAGE) as tick:
                     rungs.make(todo, tick, begin)
                 folder.tell.say(f"ladder: {duration(folder.seconds(STAGE))}, in {folder.ladder}")
             else:
                 folder.tell.say(f"ladder: complete, in {folder.ladder}")
-            shutil.rmtree(folder.path / STATE, ignore_errors=True)
+            shutil.rmtree(folder.state(STAGE), ignore_errors=True)
             return _shown(folder, archive, rungs, budgets, home)
 
 
@@ -282,7 +282,7 @@ class _Rungs:
         return math.sqrt(self._costs[budget.cost](self._full) / budget.limit)
 
     def _state(self, budget: Budget) -> Path:
-        return self._folder.path / STATE / budget.name
+        return self._folder.state(STAGE) / budget.name
 
     def _steps(self, cut: SubnetMask) -> int:
         """Return a rung's steps: those of half the encoder are told, all rungs are to take as long."""

@@ -31,7 +31,7 @@ from ..settings.parsing import parse_densities
 from ..settings.prune import PruneSettings
 from ..telling import duration
 from .diverging import ends_where_it_diverges
-from .trained_pruners import STATE, resumable
+from .trained_pruners import resumable
 from .watching import tracking
 
 _CALIBRATION, _TEXTS = 5, 6  # what a seed is drawn for
@@ -111,7 +111,7 @@ def _prune(
     with (
         archive_of(folder) as archive,
         ends_where_it_diverges(
-            folder, "prune", folder.path / STATE, made=lambda: True
+            folder, "prune", folder.state("prune"), made=lambda: True
         ),  # each model has its own settings
         folder.stage("prune", settings),
         folder.tell.progress("prune") as tick,
@@ -125,7 +125,7 @@ def _prune(
             tick(done, len(jobs), str(job))
             row = _made(scorer, archive, supernet, shown, job, attempt)
             tick(done + 1, len(jobs), f"{job}: {row.key}, {duration(row.seconds)}")
-        shutil.rmtree(folder.path / STATE, ignore_errors=True)
+        shutil.rmtree(folder.state("prune"), ignore_errors=True)
     folder.tell.say(f"prune: in {folder.archive}; `secateur compare {folder.path}` shows all methods")
 
 

@@ -39,7 +39,7 @@ from .report_split import front_models, rescore
 from .search_loop import pack, unpack
 
 METHOD = MOASHA.name
-STAGE, STATE = "standard", "standard.state"
+STAGE = "standard"
 EPOCHS = "epochs"  # beside a candidate's objectives: after how many it was stopped or done
 
 
@@ -60,7 +60,7 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
             folder.tell.say(f"standard: complete, in {folder.archive}")
             return
         ending = ends_where_it_diverges(
-            folder, STAGE, folder.path / STATE, made=lambda: bool(archive.evaluations(weights=Weights.STANDARD))
+            folder, STAGE, folder.state(STAGE), made=lambda: bool(archive.evaluations(weights=Weights.STANDARD))
         )
         with ending, folder.stage(STAGE, standard, search=search.model_dump(mode="json")):
             costs = {name: make(supernet, table).of for name, make in OBJECTIVES.items()}
@@ -180,6 +180,6 @@ def _load_trainer(
         settings=FinetuneSettings(**standard.model_dump()),
         seed=folder.project.seed,
         dtype=resolve_precision(search.precision, torch.device("cuda" if torch.cuda.is_available() else "cpu")),
-        state=folder.path / STATE,
+        state=folder.state(STAGE),
         weights=folder.standard,
     )

@@ -52,7 +52,7 @@ def supernet_stage(folder: RunFolder, task: Task, settings: SupernetSettings, tr
         folder.tell.say(f"supernet: complete, in {folder.supernet}")
         return
     folder.check_complete("finetune")
-    state = folder.path / "supernet.state"
+    state = folder.state("supernet")
     net = load_supernet(folder.finetuned)
     with ends_where_it_diverges(folder, "supernet", state), folder.stage("supernet", settings):
         space = prepared(folder, net, task, settings)

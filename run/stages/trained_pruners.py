@@ -13,8 +13,6 @@ from ..project import start_model
 from ..scoring import Scorer
 from ..stopwatch import Stopwatch
 
-STATE = "prune.state"
-
 
 @contextmanager
 def resumable(
@@ -37,7 +35,7 @@ def resumable(
         note: shows a line.
         track: draws its curves.
     """
-    states = scorer.folder.path / STATE
+    states = scorer.folder.state("prune")
     state = states / name
     pruner.prepare(state / "training", states / shared, scorer.table.target)
     if pruner.rewinds:

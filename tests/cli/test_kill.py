@@ -118,6 +118,18 @@ def files(run: Path) -> set[str]:
     return {str(path.relative_to(run)) for path in run.rglob("*") if "tokens" not in path.parts}
 
 
+def test_what_a_kill_right_after_a_stage_leaves_is_gone_with_the_next_command(inputs, finished, call, tmp_path):
+    run = shutil.copytree(finished, tmp_path / "run")
+    left = [run / f"{stage}.seconds" for stage in ("finetune", "supernet", "search")]
+    for path in (run / "finetuned.state" / "step-1" / "optimizer.safetensors", run / "supernet.state" / "teacher.npy"):
+        path.parent.mkdir(parents=True)
+        left.append(path)
+    for path in left:
+        path.touch()
+    assert call("finetune", *inputs.project(run), *FINETUNE).code == 0
+    assert files(run) == files(finished)
+
+
 def test_seconds_of_an_attempt_that_was_killed_are_counted(inputs, launcher, tmp_path):
     run = tmp_path / "run"
     clock = run / "finetune.seconds"
