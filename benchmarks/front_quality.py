@@ -2,7 +2,7 @@
 
     python -m secateur.benchmarks.front_quality [--task sst2] [--data DIR] [--train-limit 8000] [--seeds 0,1,2]
         [--shares 1/2,1/4,1/6,1/10] [--rungs 3/4,1/2,1/4,1/6,1/10] [--steps 200] [--rates 5e-5,1e-4,2e-4]
-        [--cofi-steps 400] [--methods ladder,one_shot,...] [--folder runs/front-quality] [--json]
+        [--cofi-steps 400] [--methods ladder,one_shot,...] [--rows 0:527] [--folder runs/front-quality] [--json]
 
 MiniLM is fine-tuned once for each seed. Of each share of the encoder's parameters there is then
 
@@ -20,7 +20,8 @@ MiniLM is fine-tuned once for each seed. Of each share of the encoder's paramete
 Printed are scores on the report split, as a share of the whole model's, the mean over seeds; what the ladder is better
 by, in points of the metric, with the 95 % interval of a paired bootstrap over the rows of the report split; and CPU
 seconds after fine-tuning, the ladder's with those of its scoring. What is done is kept in the folder and not repeated;
-a method that is not asked for is not shown.
+a method that is not asked for is not shown. `--rows` looks at a stretch of the report split alone: of CoLA the first
+527 are of the sources that its training rows are of, the 516 after them of others (Warstadt et al., TACL 2019).
 """
 
 from __future__ import annotations
@@ -127,12 +128,13 @@ class Seed:
         """Return a model's error on the selection split."""
         return model_error(model.eval(), self.task.selection, self.task.metric, pad_token_id=self.task.pad_token_id)
 
-    def answers(self, cell: dict) -> Answers:
-        """Return what a model answered on the report split."""
+    def answers(self, cell: dict, rows: slice = slice(None)) -> Answers:
+        """Return what a model answered on the report split, or on some rows of each of its data sets."""
         splits = list(self.task.report.values())
         ends = np.cumsum([int(split.output_counts.sum()) for split in splits])
         outputs = np.split(np.load(self.outputs / cell["outputs"]), ends[:-1])
-        return Answers.of(self.task.metric, outputs, splits)
+        whole = Answers.of(self.task.metric, outputs, splits)
+        return Answers(whole.metric, tuple((given[rows], right[rows]) for given, right in whole.sets))
 
 
 def _encoder_parameters(model: PreTrainedModel) -> int:
@@ -314,6 +316,7 @@ def main(
     rates: Annotated[str, typer.Option(help="of the distillation of first layers")] = "5e-5,1e-4,2e-4",
     cofi_steps: Annotated[int, typer.Option(help="of CoFi, at each size")] = 400,
     methods: Annotated[str, typer.Option(help=", ".join(METHODS))] = ",".join(METHODS),
+    rows: Annotated[str, typer.Option(help="of the report split, FIRST:LAST + 1")] = ":",
     folder: Annotated[Path, typer.Option(help="runs, and what is done")] = Path("runs/front-quality"),
     json: JsonOption = False,
 ) -> None:
@@ -323,24 +326,26 @@ def main(
     found = [_seed(int(number), project, folder, epochs) for number in seeds.split(",")]
     rated = [float(rate) for rate in rates.split(",")]
     cells = [_cells(seed, budgets, made, asked, steps, rated, cofi_steps) for seed in found]
-    rows = []
+    stretch = slice(*(int(end) if end else None for end in rows.split(":")))
+    table = []
     for method, share in cells[0]:
-        answers = [seed.answers(mine[method, share]) for seed, mine in zip(found, cells, strict=True)]
-        wholes = [seed.answers(mine["whole", ""]) for seed, mine in zip(found, cells, strict=True)]
+        answers = [seed.answers(mine[method, share], stretch) for seed, mine in zip(found, cells, strict=True)]
+        wholes = [seed.answers(mine["whole", ""], stretch) for seed, mine in zip(found, cells, strict=True)]
         scores, whole = (np.array([1 - one.error() for one in of]) for of in (answers, wholes))
         row = {"method": method, "share": share, "score": scores.mean(), "spread": scores.max() - scores.min()}
         row["of_whole"] = float(np.mean(scores / whole))
         row["seconds"] = float(np.mean([mine[method, share]["seconds"] for mine in cells]))
         row["encoder"] = cells[0][method, share]["encoder"]
         if method not in ("ladder", "whole", "words"):
-            ladder = [seed.answers(mine["ladder", share]) for seed, mine in zip(found, cells, strict=True)]
+            ladder = [seed.answers(mine["ladder", share], stretch) for seed, mine in zip(found, cells, strict=True)]
             row["ladder_better_by"] = float(np.mean([a.error() - b.error() for a, b in zip(answers, ladder)]))
             row["low"], row["high"] = mean_difference_interval(answers, ladder, seed=0)
-        rows.append(row)
+        table.append(row)
     if json:
-        print(json_module.dumps(rows))
+        print(json_module.dumps(table))
     else:
-        _print(f"{task}, {found[0].task.metric.name}, {len(found[0].task.train):,} rows, seeds {seeds}", rows)
+        seen = "" if rows == ":" else f", report rows {rows}"
+        _print(f"{task}, {found[0].task.metric.name}, {len(found[0].task.train):,} rows{seen}, seeds {seeds}", table)
 
 
 def _print(title: str, rows: list[dict[str, Any]]) -> None:
