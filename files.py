@@ -14,6 +14,8 @@ from pathlib import Path
 from .errors import InputError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# Of places that cannot be read or written, whatever is in them.
+UNUSABLE = (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENAMETOOLONG, errno.ELOOP)
 # The writers in Rust (safetensors, tokenizers) and C++ (torch.save) have errors of their own.
 _SIGNS = (
     *(f"(os error {code})" for code in _FULL),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
@@ -32,7 +31,7 @@ def run_command(arguments: list[str]) -> int:
     import typer
 
     from ..errors import InputError
-    from ..files import disk_is_full
+    from ..files import UNUSABLE, disk_is_full
     from .app import COMMANDS, make_app
     from .console import fail
 
@@ -57,10 +56,9 @@ def run_command(arguments: list[str]) -> int:
             return interrupts.heard()
         if disk_is_full(error):
             return fail("the disk is full; make room and give the same command again, it goes on from here")
-        if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            return fail(
-                f"{error.filename or 'a file'} cannot be written ({os.strerror(error.errno)}); choose another --out"
-            )
+        if isinstance(error, OSError) and error.errno in UNUSABLE:
+            place = str(error.filename or "a file")  # an argument may be longer than a path can be
+            return fail(f"{place[:200]} cannot be used ({os.strerror(error.errno)}); give another place")
         raise
     return 0
 

@@ -84,7 +84,8 @@ class FarmSettings(Settings):
         str | None, Field(description="evaluate on a Dask cluster, the address of its scheduler: tcp://HOST:8786")
     ] = None
     latency_tag: Annotated[
-        str | None, Field(description="measure latencies on the cluster's worker with this resource, not here")
+        str | None,
+        Field(min_length=1, description="measure latencies on the cluster's worker with this resource, not here"),
     ] = None
 
 

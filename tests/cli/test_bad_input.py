@@ -627,3 +627,27 @@ def test_ctrl_c(inputs, out):
     assert err.splitlines()[-1] == "secateur: interrupted; the same command goes on from here"
     assert "Traceback" not in err
     assert record(out)["stages"].get("finetune", {}).get("complete") in (None, False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["convert", "RUN/finetuned", "--to", "LONG"],
+        ["extract", "RUN", "--error", "0.9", "--to", "LONG"],
+        ["finetune", "--task", "demo", "--model", "demo", "--out", "LONG"],
+        ["finetune", "--task", "local", "--model", "RUN/finetuned", "--out", "NEW", "--data", "LONG"],
+        ["front", "LONG"],
+    ],
+    ids=lambda words: f"{words[0]} {words[-2]}",
+)
+def test_a_name_that_is_too_long_is_one_line(fails, finished, tmp_path, words):
+    places = {"RUN": str(finished), "NEW": str(tmp_path / "new"), "LONG": "x" * 5000}
+    message = fails(*(places.get(word, word.replace("RUN", places["RUN"])) for word in words))
+    assert "xxx" in message
+    assert message.endswith(" cannot be used (File name too long); give another place")
+    assert len(message) < 300
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_empty_tag_is_refused(fails, finished):
+    assert "--latency-tag" in fails("search", finished, "--latency-tag", "")
