@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..run.settings.all import AllSettings
-from ..run.settings.base import Settings
+from ..run.settings.base import MOST_THREADS, Settings
 from ..run.settings.choice import FrontSettings, PickSettings
 from ..run.settings.compare import CompareSettings
 from ..run.settings.ladder import LadderSettings
@@ -20,7 +20,7 @@ from ..run.settings.recovery import RecoverOptions
 from ..run.settings.search import FarmSettings, SearchSettings, StandardSettings
 from ..run.settings.ship import ExportSettings, ExtractSettings
 from ..run.settings.training import FinetuneOptions, TrackingSettings
-from ..supernet.training.settings import SupernetSettings
+from ..supernet.training.settings import MOST, SupernetSettings
 from .options import ARGUMENT
 
 
@@ -126,7 +126,7 @@ class ConvertCommand(Settings):
         bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
     ] = False
     opset: Annotated[
-        int | None, Field(ge=1, description="version of ONNX's operators; the lowest that does if not given")
+        int | None, Field(ge=1, le=MOST, description="version of ONNX's operators; the lowest that does if not given")
     ] = None
     to: Annotated[Path | None, Field(description="the folder of the files; the checkpoint's own if not given")] = None
 
@@ -157,8 +157,8 @@ class BenchCommand(JsonOption):
     runtime: Annotated[str, Field(description=f"what runs them, comma-separated: {', '.join(RUNTIMES)}")] = TORCH
     precision: Annotated[str, Field(description="in PyTorch, comma-separated: float32, bfloat16")] = "float32"
     batch_size: Annotated[str, Field(description="texts per batch, comma-separated")] = "1,32"
-    sequence_length: Annotated[int, Field(ge=1, description="tokens per text")] = 128
-    threads: Annotated[int | None, Field(ge=1, description="threads; all cores if not given")] = None
+    sequence_length: Annotated[int, Field(ge=1, le=MOST, description="tokens per text")] = 128
+    threads: Annotated[int | None, Field(ge=1, le=MOST_THREADS, description="threads; all cores if not given")] = None
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="PyTorch's; auto: CUDA if there is one")] = (
         "auto"
     )

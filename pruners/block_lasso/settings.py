@@ -29,8 +29,12 @@ class BlockLassoSettings(FinetuneSettings):
         Field(ge=0, le=MOST, description="optimiser steps of both together at least; a smaller task gets more epochs"),
     ] = 3000
     scheme: Annotated[Scheme, Field(description="a group is a row, or a column, inside one slab")] = "row"
-    width: Annotated[int | None, Field(ge=1, description="weights of a group; must divide every matrix")] = None
-    slabs: Annotated[int | None, Field(ge=1, description="slabs of each matrix, instead of their width")] = None
+    width: Annotated[int | None, Field(ge=1, le=MOST, description="weights of a group; must divide every matrix")] = (
+        None
+    )
+    slabs: Annotated[int | None, Field(ge=1, le=MOST, description="slabs of each matrix, instead of their width")] = (
+        None
+    )
     head: Annotated[bool, Field(description="also prune the dense layer of the head")] = False
     penalty: Annotated[
         float,
@@ -41,7 +45,7 @@ class BlockLassoSettings(FinetuneSettings):
     ] = False
     epsilon: Annotated[float, Field(gt=0, description="added to a group's norm in its penalty's weight")] = 1e-3
     reweightings: Annotated[
-        int, Field(ge=1, description="how often the penalty follows the norms, at equal shares of its epochs")
+        int, Field(ge=1, le=MOST, description="how often the penalty follows the norms, at equal shares of its epochs")
     ] = 4
     selection: Annotated[
         Selection, Field(description="every matrix loses the same share of groups, or the weakest of all go")

@@ -42,7 +42,10 @@ class CoFiSettings(TrainingSettings):
         float, Field(gt=0, description="peak rate of the last phase, at whose end it is 0")
     ] = 1e-4
     checks: Annotated[
-        int, Field(ge=0, description="looks at the selection split in the last phase, whose best is kept; 0: the last")
+        int,
+        Field(
+            ge=0, le=MOST, description="looks at the selection split in the last phase, whose best is kept; 0: the last"
+        ),
     ] = 5
     distillation: Annotated[
         Distillation, Field(description="what the fine-tuned model teaches; labels alone teach if none")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 from ...evaluation.objectives import OBJECTIVES
 
 LARGEST_SEED = 2**32 - 1  # that every library takes
+MOST_THREADS = 4096  # and workers, of one machine: more is a slip, of which OpenMP dies
 ALSO = "also"  # in the same place: a short name of the option
 
 

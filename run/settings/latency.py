@@ -7,7 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ...evaluation.latency.runtime import RUNTIMES, TORCH
-from .base import ALSO, Settings
+from ...supernet.training.settings import MOST
+from .base import ALSO, MOST_THREADS, Settings
 
 
 def _length(value: object) -> object:
@@ -19,8 +20,8 @@ def _length(value: object) -> object:
 class LatencySettings(Settings):
     """The machine a subnetwork is to run on: this one, used in a certain way."""
 
-    threads: Annotated[int | None, Field(ge=1, description="threads; all cores if not given")] = None
-    batch_size: Annotated[int, Field(ge=1, description="texts per batch")] = 1
+    threads: Annotated[int | None, Field(ge=1, le=MOST_THREADS, description="threads; all cores if not given")] = None
+    batch_size: Annotated[int, Field(ge=1, le=MOST, description="texts per batch")] = 1
     sequence_length: Annotated[
         str | None,
         BeforeValidator(_length),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from ...supernet.training.settings import MOST
 from .base import LARGEST_SEED, Settings, as_text
 
 
@@ -50,14 +51,18 @@ class ProjectSettings(Settings):
         Field(description="local files: the class that f1 is the F1 of; the rarer of two if not given"),
     ] = None
     window_length: Annotated[
-        int | None, Field(ge=1, description="tokens of a question with a piece of its context; 384 if not given")
+        int | None,
+        Field(ge=1, le=MOST, description="tokens of a question with a piece of its context; 384 if not given"),
     ] = None
     window_stride: Annotated[
-        int | None, Field(ge=0, description="tokens that the pieces of a long context share; a third of the length")
+        int | None,
+        Field(ge=0, le=MOST, description="tokens that the pieces of a long context share; a third of the length"),
     ] = None
-    train_limit: Annotated[int | None, Field(ge=1, description="train on so many rows, drawn by the seed")] = None
+    train_limit: Annotated[int | None, Field(ge=1, le=MOST, description="train on so many rows, drawn by the seed")] = (
+        None
+    )
     selection_fraction: Annotated[
         float, Field(gt=0, lt=1, description="share of train held out for the search to choose on")
     ] = 0.2
-    selection_limit: Annotated[int, Field(ge=1, description="at most so many rows of it")] = 2048
+    selection_limit: Annotated[int, Field(ge=1, le=MOST, description="at most so many rows of it")] = 2048
     seed: Annotated[int, Field(ge=0, le=LARGEST_SEED, description="of splits, training and search")] = 0

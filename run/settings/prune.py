@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from ...evaluation.objectives import OBJECTIVES
 from ...pruners import PRUNERS, RECIPES
-from ...supernet.training.settings import Precision
+from ...supernet.training.settings import MOST, Precision
 from .base import LARGEST_SEED, Settings, as_text, objective_name
 from .latency import LatencySettings
 from .training import TrackingSettings
@@ -31,7 +31,9 @@ class _PruneSettings(Settings):
     ] = "finetuned"
     texts: Annotated[
         int | None,
-        Field(ge=1, description="let the methods see only so many texts of the training split, drawn by the seed"),
+        Field(
+            ge=1, le=MOST, description="let the methods see only so many texts of the training split, drawn by the seed"
+        ),
     ] = None
     precision: Annotated[Precision, Field(description="precision of the evaluations; auto: as the run's others")] = (
         "auto"

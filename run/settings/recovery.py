@@ -26,4 +26,4 @@ class RecoverOptions(Settings):
 class RefitSettings(Settings):
     """What outgoing maps are solved for anew on."""
 
-    texts: Annotated[int, Field(ge=1, description="of the training split, without their labels")] = 512
+    texts: Annotated[int, Field(ge=1, le=MOST, description="of the training split, without their labels")] = 512

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from ...evaluation.objectives import OBJECTIVES
 from ...searchers import AUTO, SEARCHERS
 from ...supernet.training.settings import MOST, Precision
-from .base import Settings
+from .base import MOST_THREADS, Settings
 from .latency import LatencySettings
 
 
@@ -46,6 +46,7 @@ class SearchSettings(Settings):
         int,
         Field(
             ge=0,
+            le=10_000,
             description="begin with so many uniform cuts, the first heads and neurons of every layer, of all sizes",
         ),
     ] = 0
@@ -60,7 +61,8 @@ class SearchSettings(Settings):
         bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")
     ] = False
     prefix_mb: Annotated[
-        int, Field(ge=0, description="memory for hidden states of first layers that subnetworks share; 0 is off")
+        int,
+        Field(ge=0, le=MOST, description="memory for hidden states of first layers that subnetworks share; 0 is off"),
     ] = 1024
     latency: LatencySettings = LatencySettings()
 
@@ -79,7 +81,9 @@ class StandardSettings(Settings):
 class FarmSettings(Settings):
     """Where a search's evaluations run; by default here, one after another. It does not change what is searched."""
 
-    workers: Annotated[int | None, Field(ge=1, description="evaluate on so many processes of this machine")] = None
+    workers: Annotated[
+        int | None, Field(ge=1, le=MOST_THREADS, description="evaluate on so many processes of this machine")
+    ] = None
     scheduler: Annotated[
         str | None, Field(description="evaluate on a Dask cluster, the address of its scheduler: tcp://HOST:8786")
     ] = None

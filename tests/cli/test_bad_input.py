@@ -651,3 +651,21 @@ def test_a_name_that_is_too_long_is_one_line(fails, finished, tmp_path, words):
 
 def test_an_empty_tag_is_refused(fails, finished):
     assert "--latency-tag" in fails("search", finished, "--latency-tag", "")
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        ("search", "--search-warm-start"),
+        ("search", "--search-prefix-mb"),
+        ("search", "--workers"),
+        ("search", "--search-latency-threads"),
+        ("latency", "--batch-size"),
+        ("prune", "--texts"),
+    ],
+)
+def test_numbers_of_things_have_an_end(fails, finished, verb, option):
+    needed = ["--method", "kcm", "--density", "0.5"] if verb == "prune" else []
+    message = fails(verb, finished, *needed, option, "99999999999999999999")
+    assert option in message
+    assert "less than or equal to" in message
