@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from ...evaluation.objectives import OBJECTIVES
 
@@ -15,6 +17,18 @@ class Settings(BaseModel):
     """Frozen fields with checked values; a field's description is its help text."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _in_utf8(cls, value: object) -> object:
+        if isinstance(value, Path) and not _is_utf8(str(value)):  # what writers in Rust cannot open
+            raise ValueError("expected a name in UTF-8")
+        return value
+
+
+def _is_utf8(text: str) -> bool:
+    """Tell whether a text is one, and not bytes that the file system had in some other encoding."""
+    return all(not "\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def objective_name(name: str) -> str:

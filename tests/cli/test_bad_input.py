@@ -669,3 +669,10 @@ def test_numbers_of_things_have_an_end(fails, finished, verb, option):
     message = fails(verb, finished, *needed, option, "99999999999999999999")
     assert option in message
     assert "less than or equal to" in message
+
+
+def test_names_that_are_not_in_utf8_are_refused_before_anything_is_trained(fails, inputs, finished, tmp_path):
+    latin = str(tmp_path / "caf\udce9")
+    for words in (["finetune", *inputs.project(latin)], ["extract", finished, "--error", "0.9", "--to", latin]):
+        assert "expected a name in UTF-8" in fails(*words)
+    assert not [*tmp_path.iterdir()]
