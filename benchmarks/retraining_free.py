@@ -2,13 +2,16 @@
 
     python -m secateur.benchmarks.retraining_free RUN [RUN ...] [--densities 0.9,0.8,0.7,0.6,0.5,0.4] [--seeds 5]
         [--methods ...] [--recover 1] [--recover-rows 3000] [--recover-densities 0.8,0.6,0.4] [--recover-seeds 1]
-        [--no-refit] [--results FILE] [--json]
+        [--no-refit] [--pairs kcm:rank_magnitude,...] [--results FILE] [--json]
 
 RUN is a run folder with a fine-tuned model. Every method prunes that model to each density, a share of the encoder's
 parameters; the score is the task's metric on the report split, the mean and standard deviation over the seeds, which
 decide what data a method draws (a method that draws none has one). Nothing is chosen by these scores. After `~` is the
 same model refitted, its outgoing maps solved for anew on 512 texts without labels. Recovery, after `>`, is the same for
 all: distillation of the model, not refitted, from the fine-tuned one for so many epochs over the same training texts.
+
+A second table says by how many points one method of a pair is better than the other, draw by draw, with the 95 %
+interval of Student's t over the draws; a method that draws nothing is the same in each.
 
 What is done is kept in the file of `--results` and is not repeated; several processes may share it.
 """
@@ -19,13 +22,14 @@ import copy
 import json as json_module
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
+from scipy.stats import t as student
 from transformers import PreTrainedModel
 
 from ..evaluation.model_error import model_error, model_outputs
@@ -45,6 +49,8 @@ METHODS = tuple(name for name in PRUNERS if make_pruner(name).recovery != "nativ
 DRAW_NOTHING = ("rank_magnitude", "layer_drop_top", "layer_drop_bottom", "layer_drop_alternate")
 WHOLE = "whole model"
 REFIT = "refit"
+CLAIMS = "mask_tuning:kcm,kcm:rank_magnitude,rank_magnitude:rank_random,rank_cam:rank_magnitude"
+CLAIMS += ",rank_smooth:rank_magnitude,rank_fisher:mask_tuning,kprune:rank_fisher,ziplm:rank_fisher"
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ def main(
     recover_densities: Annotated[str, typer.Option(help="comma-separated")] = "0.8,0.6,0.4",
     recover_seeds: Annotated[int, typer.Option(min=1, help="of the draws, so many are recovered")] = 1,
     refitted: Annotated[bool, typer.Option("--refit/--no-refit", help="score each model after a refit, too")] = True,
+    pairs: Annotated[str, typer.Option(help="of methods that are compared")] = CLAIMS,
     results: Annotated[Path, typer.Option(help="keeps what is done")] = Path("runs/retraining_free.jsonl"),
     json: JsonOption = False,
 ) -> None:
@@ -113,6 +120,9 @@ def main(
         lines = [(name, *_texts(found, densities.split(","), after), f"{found['seconds']:.0f}") for name, found in rows]
         title = f"{folder.project.task}: {folder.record['facts']['metric']} x 100, whole model {100 * whole:.1f}"
         show(f"{title}; as cut, ~ refitted, > after {after}", header, lines)
+        compared = [tuple(pair.split(":")) for pair in pairs.split(",") if pair]
+        lines = [(f"{one} - {other}", *_differences(dict(rows), one, other, header[1:-1])) for one, other in compared]
+        show(f"{folder.project.task}: points better, as cut, ~ refitted, 95 % over the draws", header[:-1], lines)
 
 
 class _Bench:
@@ -201,6 +211,22 @@ def _texts(found: dict[str, Any], densities: list[str], after: str) -> list[str]
         text += f" ~ {100 * statistics.mean(refitted):.1f}" if refitted else ""
         texts.append(text + (f" > {100 * statistics.mean(recovered):.1f}" if recovered else ""))
     return texts
+
+
+def _differences(rows: dict[str, Any], one: str, other: str, densities: Sequence[str]) -> list[str]:
+    return [" ~ ".join(_difference(rows, one, other, f"{d} {of}".strip()) for of in ("", REFIT)) for d in densities]
+
+
+def _difference(rows: dict[str, Any], one: str, other: str, column: str) -> str:
+    """Say by how many points a method is better than another, with Student's interval where there are several draws."""
+    both = [rows[name]["scores"].get(column, []) if name in rows else [] for name in (one, other)]
+    if not all(both) or len({len(some) for some in both} - {1}) > 1:  # one of them is not done yet
+        return "-"
+    found = 100 * np.subtract(*np.broadcast_arrays(*map(np.array, both)))
+    if len(found) < 2:
+        return f"{found.mean():+.1f}"
+    half = student.ppf(0.975, len(found) - 1) * found.std(ddof=1) / len(found) ** 0.5
+    return f"{found.mean():+.1f} ({found.mean() - half:+.1f} to {found.mean() + half:+.1f})"
 
 
 if __name__ == "__main__":
