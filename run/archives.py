@@ -36,10 +36,16 @@ def check_archive(folder: RunFolder) -> None:
     Raises:
         InputError: nothing has been found yet, or what was found is gone.
     """
+    if lost_archive(folder) is not None or not folder.archive.exists():
+        raise no_archive(folder)
+
+
+def no_archive(folder: RunFolder) -> InputError:
+    """Return the error that says that a run has no archive, or has it no more."""
+    search = call_of(folder.path, "search")
     if (lost := lost_archive(folder)) is not None:
-        raise InputError(f"{lost}; put it back, or run {call_of(folder.path, 'search')} again")
-    if not folder.archive.exists():
-        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
+        return InputError(f"{lost}; put it back, or run {search} again")
+    return InputError(f"{folder.path} has no archive yet; run {search} first")
 
 
 def lost_archive(folder: RunFolder) -> str | None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError, unknown_name
 from ..evaluation.latency.table import LatencyTable
 from ..evaluation.latency.target import TASK, TORCH, LatencyTarget, busy, machine_name, padded_lengths
+from .archives import no_archive
 from .basis import Basis
 from .folder import RunFolder
 from .settings.latency import LatencySettings
@@ -230,7 +231,7 @@ def searched_latency_table(folder: RunFolder) -> LatencyTable:
     """
     basis = Basis.of(folder)
     if basis is None:
-        raise InputError(f"{folder.path} has no archive yet; run {call_of(folder.path, 'search')} first")
+        raise no_archive(folder)
     path = folder.latency_table(basis.target)
     if not path.exists():
         raise InputError(f"the latency table {path} is gone; search or prune again, and it is measured again")
