@@ -17,6 +17,12 @@ _CONFIGS = {
     "secateur-camembert": "ExtractedCamembertConfig",
     "secateur-distilbert": "ExtractedDistilBertConfig",
     "secateur-electra": "ExtractedElectraConfig",
+    "secateur-mpnet": "ExtractedMPNetConfig",
+    "secateur-nomic_bert": "ExtractedNomicBertConfig",
+    "secateur-gte": "ExtractedGteConfig",
+    "secateur-jina_embeddings_v3": "ExtractedJinaEmbeddingsV3Config",
+    "secateur-deberta-v2": "ExtractedDebertaV2Config",
+    "secateur-modernbert": "ExtractedModernBertConfig",
 }
 
 

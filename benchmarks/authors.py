@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
@@ -28,37 +28,46 @@ KIND = KINDS["classification"]
 
 
 class MaskedModel:
-    """A BERT classifier that runs subnetworks by multiplication.
+    """A classifier that runs subnetworks by multiplication.
 
     Args:
-        supernet: a BERT; the model is copied.
+        supernet: of any family; the model is copied.
     """
 
     def __init__(self, supernet: Supernet) -> None:
         self.model = copy.deepcopy(supernet.model).float()
-        self.shape = supernet.shape
-        self.layers: Sequence[Any] = list(self.model.get_submodule(supernet.family.layers).children())
+        self.shape, self.family = supernet.shape, supernet.family
 
     @contextmanager
     def masked(self, mask: SubnetMask) -> Iterator[nn.Module]:
         """Yield the model with a mask multiplied in; a block that keeps nothing is computed and its input returned."""
-        handles = []
-        for layer, heads, neurons in zip(self.layers, mask.heads, mask.neurons, strict=True):
-            by_dimension = torch.tensor(np.repeat(heads, self.shape.head_size), dtype=torch.float32)
-            by_neuron = torch.tensor(neurons, dtype=torch.float32)
-            if heads.any():
-                handles.append(layer.attention.output.dense.register_forward_pre_hook(_multiply(by_dimension)))
-            else:
-                handles.append(layer.attention.register_forward_hook(lambda _, args, out: (args[0], *out[1:])))
-            if neurons.any():
-                handles.append(layer.output.register_forward_pre_hook(_multiply(by_neuron)))
-            else:
-                handles.append(layer.output.register_forward_hook(lambda _, args, out: args[1]))
-        try:
+        with ExitStack() as stack:
+            for layer, (heads, neurons) in enumerate(zip(mask.heads, mask.neurons, strict=True)):
+                units = np.repeat(heads, self.shape.head_size), neurons
+                for part, kept in zip(("attention_output", "ffn_out"), units, strict=True):
+                    module = self._module(self.family.layer_path(layer, part))
+                    factors = torch.tensor(kept, dtype=torch.float32)
+                    stack.callback(module.register_forward_pre_hook(_multiply(factors)).remove)
+                    if not kept.any() and self.family.pre_norm:  # not even its bias
+                        stack.callback(module.register_forward_hook(_nothing).remove)
+                if not self.family.pre_norm:
+                    self._bypass(layer, heads, neurons, stack)
             yield self.model
-        finally:
-            for handle in handles:
-                handle.remove()
+
+    def _bypass(self, layer: int, heads: np.ndarray, neurons: np.ndarray, stack: ExitStack) -> None:
+        """Let the norms behind a layer's blocks give what the blocks got, where these keep nothing."""
+        got: dict[str, Any] = {}
+        whole = self._module(f"{self.family.layers}.{layer}")
+        stack.callback(whole.register_forward_pre_hook(lambda _, args: got.update(attention=args[0])).remove)
+        attention, ffn = (self._module(self.family.layer_path(layer, f"{part}_norm")) for part in ("attention", "ffn"))
+        if not heads.any():
+            stack.callback(attention.register_forward_hook(lambda *_: got["attention"]).remove)
+        stack.callback(attention.register_forward_hook(lambda _, args, out: got.update(ffn=out)).remove)
+        if not neurons.any():
+            stack.callback(ffn.register_forward_hook(lambda *_: got["ffn"]).remove)
+
+    def _module(self, path: str) -> nn.Module:
+        return self.model.get_submodule(path)
 
     @torch.no_grad()
     def logits(self, mask: SubnetMask, split: Split, *, batch_size: int, pad_token_id: int) -> np.ndarray:
@@ -94,6 +103,10 @@ def padded(batch: Batch, pad_token_id: int) -> dict[str, Tensor]:
         "input_ids": functional.pad(batch.input_ids, (0, more), value=pad_token_id),
         "attention_mask": functional.pad(real, (0, more), value=False).long(),
     }
+
+
+def _nothing(_module: nn.Module, _inputs: Any, output: Tensor) -> Tensor:
+    return output * 0
 
 
 def _multiply(values: Tensor) -> Any:

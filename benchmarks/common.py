@@ -14,16 +14,19 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
+from transformers.models.modernbert import ModernBertConfig, ModernBertForSequenceClassification
 
 from ..cli.console import progress
+from ..errors import unknown_name
 from ..evaluation.latency import machine_name
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
-from ..supernet.stored.storage import load_model, load_tokenizer
+from ..supernet.stored.storage import load_config, load_model, load_tokenizer
 from ..tasks import Task, demo_model_folder, load_task
 from ..tasks.split import Split
 
 DataOption = Annotated[Path | None, typer.Option(help="folder of GLUE's parquet files; the hub if not given")]
+EncoderOption = Annotated[str, typer.Option(help="minilm, or modernbert: as large, with random weights")]
 JsonOption = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 console = Console(width=120, highlight=False)
@@ -34,10 +37,32 @@ def open_task(name: str, data: Path | None) -> Task:
     return load_task(name, load_tokenizer(demo_model_folder()), seed=0, max_length=512, data=data)
 
 
-def open_supernet(task: Task) -> Supernet:
-    """Load MiniLM with a new head: timings do not depend on what it has learnt."""
+def open_supernet(task: Task, encoder: str = "minilm") -> Supernet:
+    """Return a model with a new head: timings do not depend on what it has learnt.
+
+    Args:
+        task: whose classes.
+        encoder: `minilm`, or `modernbert`: one with random weights, as many layers, heads and parameters in each block.
+
+    Raises:
+        InputError: another one.
+    """
     torch.manual_seed(0)
-    return Supernet(load_model(demo_model_folder(), label_names=task.label_names).float())
+    if encoder == "minilm":
+        return Supernet(load_model(demo_model_folder(), label_names=task.label_names).float())
+    if encoder != "modernbert":
+        raise unknown_name("encoder", encoder, ("minilm", "modernbert"))
+    minilm = load_config(demo_model_folder())
+    sizes = {name: getattr(minilm, name) for name in ("hidden_size", "num_hidden_layers", "num_attention_heads")}
+    ids = dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0)
+    config = ModernBertConfig(
+        **sizes,
+        **ids,
+        vocab_size=minilm.vocab_size,
+        intermediate_size=minilm.intermediate_size * 2 // 3,  # a gated neuron has three maps
+    )
+    config.num_labels = len(task.label_names)
+    return Supernet(ModernBertForSequenceClassification(config))
 
 
 def some_rows(split: Split, rows: int, seed: int) -> Split:

@@ -1,11 +1,12 @@
 """How much faster a subnetwork is evaluated than the authors' way.
 
-    python -m secateur.benchmarks.evaluation_speed [--data GLUE_FOLDER] [--rounds 7] [--state FILE] [--json]
+    python -m secateur.benchmarks.evaluation_speed [--data GLUE_FOLDER] [--encoder minilm] [--rounds 7]
+        [--state FILE] [--json]
 
-MiniLM on the validation sentences of SST-2 and RTE, points drawn as the paper draws them, both sides in turn. Seconds
-are per architecture: in `small` one pass evaluates all depths of a point, 1 to L, and they share its time; in `medium`
-the one architecture that was asked for pays for the whole pass; `medium_depths` counts those cut off after each layer
-too, which are points of `medium` as well and enter the archive.
+MiniLM, or a ModernBERT as large, on the validation sentences of SST-2 and RTE, points drawn as the paper draws them,
+both sides in turn. Seconds are per architecture: in `small` one pass evaluates all depths of a point, 1 to L, and they
+share its time; in `medium` the one architecture that was asked for pays for the whole pass; `medium_depths` counts
+those cut off after each layer too, which are points of `medium` as well and enter the archive.
 
 Ours first evaluates points that are not timed: in bfloat16 oneDNN compiles a kernel for each shape it meets, once in a
 search of hundreds of evaluations. Where the processor does not multiply in bfloat16, float32 alone is timed.
@@ -33,6 +34,7 @@ from ..tasks import Task
 from .authors import MaskedModel
 from .common import (
     DataOption,
+    EncoderOption,
     JsonOption,
     Known,
     in_turn,
@@ -47,6 +49,7 @@ from .common import (
 
 def main(
     data: DataOption = None,
+    encoder: EncoderOption = "minilm",
     rounds: Annotated[int, typer.Option(help="architectures per space and task")] = 7,
     warmup: Annotated[int, typer.Option(help="architectures before them, of ours")] = 16,
     baseline_batch: Annotated[int, typer.Option(help="the baseline's batch size; the authors' is 8")] = 8,
@@ -58,10 +61,16 @@ def main(
     rows: list[tuple[str, ...]] = []
     kinds, known = precisions(), Known(state)
     basis = {"machine": machine_name(), "threads": torch.get_num_threads(), "precisions": ",".join(kinds)}
-    basis |= {"benchmark": "evaluation_speed", "rounds": rounds, "warmup": warmup, "baseline_batch": baseline_batch}
+    basis |= {
+        "benchmark": "evaluation_speed",
+        "rounds": rounds,
+        "warmup": warmup,
+        "baseline_batch": baseline_batch,
+        "encoder": encoder,
+    }
     for task_name, prefix in (("sst2", ""), ("rte", "rte_")):
         task = open_task(task_name, data)
-        supernet = open_supernet(task)
+        supernet = open_supernet(task, encoder)
         for space in ("small", "medium"):
 
             def timed(task: Task = task, supernet: Supernet = supernet, space: str = space) -> list[list[float]]:

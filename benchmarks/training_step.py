@@ -1,12 +1,14 @@
 """How much faster a step of the `full` strategy is than the authors' way, and what it costs beside a plain one.
 
-    python -m secateur.benchmarks.training_step [--data GLUE_FOLDER] [--rounds 8] [--state FILE] [--json]
+    python -m secateur.benchmarks.training_step [--data GLUE_FOLDER] [--encoder minilm] [--rounds 8]
+        [--state FILE] [--json]
 
-MiniLM, batches of 32 training texts of SST-2 and RTE, k = 2, points drawn uniformly in size, both sides on the same
-masks and texts in turn. The baseline multiplies masks, pads to 128 tokens, computes in float32 and takes the default
-AdamW. `over_plain_step` compares with a plain fine-tuning step on the same texts as a user of transformers has it: the
-model's own forward in bfloat16 autocast, padded to the longest of the batch, gradients clipped at 1 (the Trainer's
-default), the fused AdamW. `over_standard_step` compares with a `standard` step of our own loop, which is faster.
+MiniLM, or a ModernBERT as large, batches of 32 training texts of SST-2 and RTE, k = 2, points drawn uniformly in size,
+both sides on the same masks and texts in turn. The baseline multiplies masks, pads to 128 tokens, computes in float32
+and takes the default AdamW. `over_plain_step` compares with a plain fine-tuning step on the same texts as a user of
+transformers has it: the model's own forward in bfloat16 autocast, padded to the longest of the batch, gradients clipped
+at 1 (the Trainer's default), the fused AdamW. `over_standard_step` compares with a `standard` step of our own loop,
+which is faster.
 
 What computes in bfloat16 first takes steps that are not timed: oneDNN compiles a kernel for each shape it meets, once
 in a training of thousands of steps. In float32 nothing is compiled. Where the processor does not multiply in bfloat16,
@@ -36,6 +38,7 @@ from ..tasks.batches import collate
 from .authors import MaskedModel
 from .common import (
     DataOption,
+    EncoderOption,
     JsonOption,
     Known,
     in_turn,
@@ -52,6 +55,7 @@ BATCH = 32
 
 def main(
     data: DataOption = None,
+    encoder: EncoderOption = "minilm",
     rounds: Annotated[int, typer.Option(help="steps of each kind and task")] = 8,
     warmup: Annotated[int, typer.Option(help="steps before them, of those in bfloat16")] = 60,
     state: Annotated[Path, typer.Option(help="keeps what is done until all is")] = Path("runs/training_step.jsonl"),
@@ -62,7 +66,7 @@ def main(
     rows: list[tuple[str, ...]] = []
     fast, known = "bfloat16" in precisions(), Known(state)
     basis = {"machine": machine_name(), "threads": torch.get_num_threads(), "benchmark": "training_step"}
-    basis |= {"precisions": ",".join(precisions()), "rounds": rounds, "warmup": warmup}
+    basis |= {"precisions": ",".join(precisions()), "rounds": rounds, "warmup": warmup, "encoder": encoder}
     for task_name, prefix in (("sst2", ""), ("rte", "rte_")):
         task = open_task(task_name, data)
         kinds = ["authors", *(["full", "plain", "standard"] if fast else []), "full_float32"]
@@ -76,7 +80,7 @@ def main(
                 "standard": lambda supernet: _our_step(supernet, task, "standard", "bfloat16"),
             }
             before = [0 if kind in ("authors", "full_float32") else warmup for kind in kinds]
-            return in_turn([makers[kind](open_supernet(task)) for kind in kinds], rounds, task.name, before)
+            return in_turn([makers[kind](open_supernet(task, encoder)) for kind in kinds], rounds, task.name, before)
 
         times = dict(zip(kinds, known.find({**basis, "task": task_name}, timed), strict=True))
         for slow, quick, name in (

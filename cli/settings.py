@@ -118,7 +118,7 @@ class ExportCommand(ExportSettings, JsonOption, OfRun):
 class ConvertCommand(Settings):
     """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one.
 
-    Any BERT, RoBERTa, XLM-RoBERTa, CamemBERT, DistilBERT or ELECTRA with a head will do, cut by Secateur or not.
+    Any encoder that Secateur knows will do, with a head, cut by Secateur or not.
     """
 
     checkpoint: Annotated[Path, Field(description="the model's folder", json_schema_extra=ARGUMENT)]

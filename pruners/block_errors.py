@@ -7,6 +7,7 @@ one by one in the order of what the others cannot make up for, a form of the opt
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -203,10 +204,7 @@ def removal_order(products: Tensor, weight: Tensor, group: int = 1, damping: flo
 
     Source: Kurtic et al., ZipLM, section 3.1.
     """
-    normal = products.clone()
-    level = float(products.diagonal().mean())
-    normal.diagonal().add_(damping * level if level > 0 else 1.0)
-    surgeon = _Surgeon(torch.cholesky_inverse(torch.linalg.cholesky(normal)), weight, group)
+    surgeon = _Surgeon(_damped_inverse(products, damping), weight, group)
     left = torch.arange(weight.shape[1] // group, device=weight.device)
     order = []
     while len(left):
@@ -217,6 +215,21 @@ def removal_order(products: Tensor, weight: Tensor, group: int = 1, damping: flo
         stay[gone] = False
         left = left[stay]
     return torch.cat(order)
+
+
+def _damped_inverse(products: Tensor, damping: float) -> Tensor:
+    """Return (U'U + lambda I)^-1, with ten times the damping as often as rounding has left nothing to invert."""
+    level = float(products.diagonal().mean())
+    added = damping * level if level > 0 else 1.0
+    while True:
+        normal = products.clone()
+        normal.diagonal().add_(added)
+        factor, failed = torch.linalg.cholesky_ex(normal)
+        if not int(failed):
+            return torch.cholesky_inverse(factor)
+        if not math.isfinite(added):
+            raise ValueError("products of units that are no numbers have no inverse")
+        added *= 10
 
 
 class _Surgeon:

@@ -16,7 +16,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..supernet import Supernet
 from ..tasks import Task
-from .importance.backward import Recipe, backward_passes, linear_paths
+from .importance.backward import Recipe, backward_passes, weight_names
 from .importance.weights import weight_score
 
 # Of each linear map's weight and bias, by the parameter's name, in its shape: scores, or bool with True = keep.
@@ -66,8 +66,7 @@ STRATEGIES: dict[str, ElementScores] = {
 def prunable_names(supernet: Supernet) -> tuple[str, ...]:
     """Return the tensors that weights are removed from: all linear maps of layers and head but the classifier."""
     classifier = supernet.head_paths.classifier
-    paths = (path for path in linear_paths(supernet, head=True) if path != classifier)
-    return tuple(f"{path}.{kind}" for path in paths for kind in ("weight", "bias"))
+    return tuple(name for name in weight_names(supernet, head=True) if name.rpartition(".")[0] != classifier)
 
 
 def kept_elements(scores: Elements, fraction: float) -> dict[str, Tensor]:

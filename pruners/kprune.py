@@ -13,7 +13,15 @@ from torch import Tensor
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.blocks import Block, BlockWalk, blocks
-from ..supernet.encoder import attention_context, classify, linear, neuron_outputs, norm, what_is_read
+from ..supernet.encoder import (
+    attention_context,
+    classify,
+    linear,
+    neuron_outputs,
+    settled,
+    text_lengths,
+    what_is_read,
+)
 from ..supernet.extraction import extract
 from ..supernet.refit import WholeSums, refit, refit_block
 from ..tasks import Task
@@ -147,13 +155,11 @@ class _Scores:
                 flows.append(units.detach())
                 factors.append(units.new_ones(len(x), 1, units.shape[2] // size).requires_grad_())
                 gated = units * factors[-1].repeat_interleave(size, dim=2)
-                x = norm(
-                    architecture,
-                    weights,
-                    f"{block.layer}.{block.kind}_norm",
-                    linear(weights, block.outgoing, gated) + x,
-                )
-            found = classify(architecture, weights, what_is_read(architecture, x, batch.attention_mask))
+                total = linear(weights, block.outgoing, gated) + x
+                x = settled(architecture, weights, f"{block.layer}.{block.kind}_norm", total)
+            keep = batch.attention_mask
+            counts = text_lengths(architecture, x, keep)
+            found = classify(architecture, weights, what_is_read(architecture, x, keep), counts=counts)
             loss = self._kind.soft_loss(found, self._drawn(outputs), batch, TEMPERATURE) * len(batch)
             return torch.autograd.grad(loss, factors), flows
 
@@ -209,7 +215,11 @@ def _cut(walk: BlockWalk, block: Block, kept: NDArray[np.bool_], head_size: int)
     """Take units out of a walk's next block."""
     weights, device = walk.weights, walk.outgoing(block).device
     columns = torch.from_numpy(np.repeat(kept, head_size) if block.kind == "attention" else kept).to(device)
-    rows = columns.repeat(3) if block.kind == "attention" else columns
+    rows = columns.repeat(len(weights[f"{block.incoming}.weight"]) // len(columns))  # of what lies one below the other
     for key in ("weight", "bias"):
-        weights[f"{block.incoming}.{key}"] = weights[f"{block.incoming}.{key}"][rows]
+        if f"{block.incoming}.{key}" in weights:
+            weights[f"{block.incoming}.{key}"] = weights[f"{block.incoming}.{key}"][rows]
     weights[f"{block.outgoing}.weight"] = walk.outgoing(block)[:, columns]
+    biases = f"{block.layer}.relative_bias.weight"
+    if block.kind == "attention" and biases in weights:
+        weights[biases] = weights[biases][:, torch.from_numpy(kept).to(device)]

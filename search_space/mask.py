@@ -15,7 +15,20 @@ BoolArray = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class EncoderShape:
-    """Sizes of a Transformer encoder of the BERT kind.
+    """Sizes of a Transformer encoder, and which of a layer's parameters there are.
+
+    Attributes:
+        num_layers: L.
+        num_heads: H of each layer.
+        head_size: d, of one head.
+        hidden_size: D, of the residual stream.
+        intermediate_size: F, neurons of each layer.
+        gated: a neuron is multiplied by a linear map of the block's input.
+        attention_biases: queries, keys, values and attention's output have biases.
+        ffn_in_biases: neurons have.
+        ffn_out_biases: the feed-forward block's output has.
+        norm_biases: LayerNorms have.
+        first_norm: the first layer's attention has a LayerNorm.
 
     Example:
         >>> EncoderShape(num_layers=6, num_heads=12, head_size=32, hidden_size=384, intermediate_size=1536)
@@ -27,10 +40,16 @@ class EncoderShape:
     head_size: int
     hidden_size: int
     intermediate_size: int
+    gated: bool = False
+    attention_biases: bool = True
+    ffn_in_biases: bool = True
+    ffn_out_biases: bool = True
+    norm_biases: bool = True
+    first_norm: bool = True
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value < 1:
+            if not isinstance(value, bool) and value < 1:
                 raise ValueError(f"{name} of an encoder must be at least 1, got {value}")
 
     @cached_property
@@ -156,13 +175,16 @@ class SubnetMask:
         `d * h * head_size` weights, which is what extraction leaves.
         """
         d = self.hidden_size
+        norm, into = d * (1 + shape.norm_biases), 1 + shape.gated  # maps into a neuron
         total = 0
-        for heads, neurons in zip(self.heads_per_layer, self.neurons_per_layer, strict=True):
+        for layer, (heads, neurons) in enumerate(zip(self.heads_per_layer, self.neurons_per_layer, strict=True)):
             width = heads * shape.head_size
             if heads:
-                total += 3 * (d * width + width) + (width * d + d) + 2 * d
+                total += 4 * d * width + shape.attention_biases * (3 * width + d)
+                total += norm if layer or shape.first_norm else 0
             if neurons:
-                total += (d * neurons + neurons) + (neurons * d + d) + 2 * d
+                total += (into + 1) * d * neurons + norm
+                total += shape.ffn_in_biases * into * neurons + shape.ffn_out_biases * d
         return total
 
     @cached_property

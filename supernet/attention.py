@@ -12,8 +12,10 @@ _SAFE_SCORE = 60.0
 _SHORT = 64
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Return softmax(Q K^T / sqrt(d)) V.
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropout: float = 0.0, bias: Tensor | None = None
+) -> Tensor:
+    """Return softmax(Q K^T / sqrt(d) + bias) V.
 
     On a CPU, short texts (and bfloat16 training at any length: the backward pass of PyTorch's fused kernel was measured
     4 times slower there) take a softmax without the row maximum, whose sum comes out of the product with V as one more
@@ -25,6 +27,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
         value: `(B, H, T, d)`.
         keep: `(B, T)` bool, False for padding; None if there is none.
         dropout: probability of zeroing an attention weight.
+        bias: of the scores, finite, to be broadcast to `(B, H, S, T)`; None for zeros.
 
     Returns:
         `(B, S, H * d)`; zeros for a text without a real token, as the fused attention of PyTorch gives.
@@ -33,15 +36,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, keep: Tensor | None, dropo
     slow_backward = query.requires_grad and query.dtype == torch.bfloat16
     if query.device.type == "cpu" and (key.shape[2] <= _SHORT or slow_backward):
         scores = torch.matmul(query * size**-0.5, key.transpose(2, 3))
+        if bias is not None:
+            scores = scores + bias
         low, high = torch.aminmax(scores.detach())
         if not (low > -_SAFE_SCORE and high < _SAFE_SCORE):
             scores = _bounded(scores, keep)
         out = _exponential(scores, value, keep, dropout)
         return out.transpose(1, 2).reshape(batch, length, heads * size)
-    bias = None
     if keep is not None:
-        bias = torch.zeros(keep.shape, dtype=query.dtype, device=query.device)
-        bias = bias.masked_fill_(~keep, float("-inf"))[:, None, None, :].expand(-1, -1, length, -1)
+        padding = torch.zeros(keep.shape, dtype=query.dtype, device=query.device)
+        padding = padding.masked_fill_(~keep, float("-inf"))[:, None, None, :]
+        bias = padding.expand(-1, -1, length, -1) if bias is None else padding + bias
     out = functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     return out.transpose(1, 2).reshape(batch, length, heads * size)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..search_space import SubnetMask
 from .elastic import cut
-from .encoder import Architecture, attention_context, embed, linear, neuron_outputs, norm, start
+from .encoder import Architecture, attention_context, embed, linear, neuron_outputs, settled, start
 
 if TYPE_CHECKING:
     from ..tasks.batches import Batch
@@ -50,11 +50,11 @@ def blocks(architecture: Architecture) -> Iterator[Block]:
         yield Block(layer, "ffn", first_only)
 
 
-def outgoing_map(supernet: Supernet, block: Block) -> tuple[Tensor, Tensor]:
-    """Return the whole model's own weight `(D, n)` and bias `(D,)` of the map that a block's units flow into."""
-    pieces = supernet.pieces(SubnetMask.full(supernet.shape))
-    (weight,), (bias,) = (pieces[f"{block.outgoing}.{key}"].names for key in ("weight", "bias"))
-    return supernet.parameters[weight], supernet.parameters[bias]
+def outgoing_map(supernet: Supernet, block: Block) -> tuple[Tensor, Tensor | None]:
+    """Return the map that a block's units flow into in the whole model: weight `(D, n)` and bias `(D,)`, if any."""
+    part = "attention_output" if block.kind == "attention" else "ffn_out"
+    path = supernet.family.layer_path(block.layer, part)
+    return supernet.parameters[f"{path}.weight"], supernet.parameters.get(f"{path}.bias")
 
 
 class BlockWalk:
@@ -77,7 +77,8 @@ class BlockWalk:
         self._architecture = architecture
         self.weights = {key: weight.detach().float() for key, weight in weights.items()}
         self._keeps = keeps
-        self._states = [start(architecture, self.weights, one.float()) for one in embedded]
+        both = zip(embedded, keeps, strict=True)
+        self._states = [start(architecture, self.weights, one.float(), keep) for one, keep in both]
 
     @classmethod
     def through(cls, supernet: Supernet, batches: Sequence[Batch], mask: SubnetMask) -> BlockWalk:
@@ -102,12 +103,16 @@ class BlockWalk:
         """Return the weight of the map that a block's units flow into, `(D, n)`."""
         return self.weights[f"{block.outgoing}.weight"]
 
+    def has_bias(self, block: Block) -> bool:
+        """Tell whether that map has a bias."""
+        return f"{block.outgoing}.bias" in self.weights
+
     def state(self, i: int) -> Tensor:
         """Return what the next block gets from batch `i`, `(B, T, D)`."""
         return self._states[i]
 
     def sum_and_units(self, block: Block, i: int) -> tuple[Tensor, Tensor]:
-        """Return what a block gives batch `i` before LayerNorm, residual included, and what its units give.
+        """Return a block's sum with the residual stream for batch `i`, before a LayerNorm, and what its units give.
 
         Shapes are `(B, T, D)` and `(B, T, n)`, with T = 1 where attention is read at first tokens only, and after it.
         """
@@ -124,5 +129,5 @@ class BlockWalk:
         return linear(self.weights, block.outgoing, units).add_(x), units
 
     def advance(self, block: Block, i: int, output: Tensor) -> None:
-        """Go past a block with batch `i`, from the block's output before LayerNorm."""
-        self._states[i] = norm(self._architecture, self.weights, f"{block.layer}.{block.kind}_norm", output)
+        """Go past a block with batch `i`, from its sum with the residual stream."""
+        self._states[i] = settled(self._architecture, self.weights, f"{block.layer}.{block.kind}_norm", output)

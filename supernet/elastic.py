@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -25,12 +26,14 @@ class Piece:
         names: parameters' names; several are stacked, as the query, key and value projections are.
         rows, columns: what is kept of them.
         real: how many of the columns are; those after them only fill up to a round width and count as zero.
+        shared: pieces of other layers are of the same parameter, which an extracted model has whole.
     """
 
     names: tuple[str, ...]
     rows: Index = None
     columns: Index = None
     real: int | None = None
+    shared: bool = False
 
     @property
     def whole(self) -> bool:
@@ -102,14 +105,15 @@ def pieces(
     shape: EncoderShape,
     mask: SubnetMask,
     *,
-    projection: bool,
+    names: Container[str],
     device: torch.device | None = None,
     multiple: int = 1,
 ) -> Pieces:
     """List what a subnetwork uses of its supernet, without the embedding tables.
 
     Keys are `embeddings.norm.weight`, `{layer}.qkv.weight`, `{layer}.attention_output.bias`, ..., `head.dense.weight`.
-    A dropped block has no keys, and neither has a dense layer that the head lacks.
+    A dropped block has no keys, and neither has what the model lacks: biases, norms, a dense layer of the head.
+    Queries, keys and values are one below the other, and so are what is activated and what it is multiplied by.
 
     Feed-forward widths can be filled up to a round number with neurons whose outgoing weights count as zero: outputs
     and gradients stay what they are.
@@ -119,7 +123,7 @@ def pieces(
         head: where the head's are.
         shape: the supernet's encoder.
         mask: the subnetwork.
-        projection: the embeddings are projected to the encoder's width (ELECTRA-small).
+        names: of the model's parameters.
         device: where index tensors live.
         multiple: of which a feed-forward block's width is, unless it is the whole block's.
 
@@ -139,33 +143,58 @@ def pieces(
     def add(
         key: str, paths: tuple[str, ...], rows: Index = None, columns: Index = None, real: int | None = None
     ) -> None:
-        found[f"{key}.weight"] = Piece(tuple(f"{path}.weight" for path in paths), rows, columns, real)
-        found[f"{key}.bias"] = Piece(tuple(f"{path}.bias" for path in paths), rows)
+        if f"{paths[0]}.weight" in names:
+            found[f"{key}.weight"] = Piece(tuple(f"{path}.weight" for path in paths), rows, columns, real)
+        if f"{paths[0]}.bias" in names:
+            found[f"{key}.bias"] = Piece(tuple(f"{path}.bias" for path in paths), rows)
 
-    def add_norm(key: str, path: str, rows: Index) -> None:
-        add(key, (path,), rows)
-
-    add_norm("embeddings.norm", family.embeddings.norm, None if projection else hidden)
-    if projection and family.embeddings.projection:
-        add("embeddings.projection", (family.embeddings.projection,), hidden)
+    embeddings = family.embeddings.present(names)
+    add("embeddings.norm", (embeddings.norm,), None if embeddings.projection else hidden)
+    if embeddings.projection:
+        add("embeddings.projection", (embeddings.projection,), hidden)
     for layer in range(shape.num_layers):
+        paths = partial(family.layer_paths, layer)
         if mask.heads[layer].any():
             width = index_of(np.repeat(mask.heads[layer], shape.head_size), device)
-            qkv = tuple(family.layer_path(layer, part) for part in ("query", "key", "value"))
-            add(f"{layer}.qkv", qkv, width, hidden)
-            add(f"{layer}.attention_output", (family.layer_path(layer, "attention_output"),), hidden, width)
-            add_norm(f"{layer}.attention_norm", family.layer_path(layer, "attention_norm"), hidden)
+            stacked = _stacked(width, family.stacked("qkv"), shape.num_heads * shape.head_size, device)
+            add(f"{layer}.qkv", paths("qkv"), stacked, hidden)
+            add(f"{layer}.attention_output", paths("attention_output"), hidden, width)
+            add(f"{layer}.attention_norm", paths("attention_norm"), hidden)
+            if family.relative_bias is not None:
+                heads = index_of(mask.heads[layer], device)
+                name = f"{family.relative_bias}.weight"
+                found[f"{layer}.relative_bias.weight"] = Piece((name,), None, heads, shared=True)
         if mask.neurons[layer].any():
             neurons, real = _filled_up(mask.neurons[layer], multiple, device)
-            add(f"{layer}.ffn_in", (family.layer_path(layer, "ffn_in"),), neurons, hidden)
-            add(f"{layer}.ffn_out", (family.layer_path(layer, "ffn_out"),), hidden, neurons, real)
-            add_norm(f"{layer}.ffn_norm", family.layer_path(layer, "ffn_norm"), hidden)
+            stacked = _stacked(neurons, family.stacked("ffn_in"), shape.intermediate_size, device)
+            add(f"{layer}.ffn_in", paths("ffn_in"), stacked, hidden)
+            add(f"{layer}.ffn_out", paths("ffn_out"), hidden, neurons, real)
+            add(f"{layer}.ffn_norm", paths("ffn_norm"), hidden)
+    if family.distances is not None:
+        add("distances", (family.distances,), None, hidden)
+    if family.distances_norm is not None:
+        add("distances_norm", (family.distances_norm,), hidden)
+    if family.final_norm is not None:
+        add("final_norm", (family.final_norm,), hidden)
     if head.dense is None:
         add("head.classifier", (head.classifier,), None, hidden)
     else:
         add("head.dense", (head.dense,), None, hidden)
+        if head.norm is not None:
+            add("head.norm", (head.norm,))
         add("head.classifier", (head.classifier,))
     return found
+
+
+def below(rows: Tensor, count: int, length: int) -> Tensor:
+    """Return the same rows of each of `count` things of `length` rows that lie one below the other in a parameter."""
+    return torch.cat([rows + place * length for place in range(count)])
+
+
+def _stacked(rows: Index, count: int, length: int, device: torch.device | None) -> Index:
+    if rows is None or count == 1:
+        return rows
+    return below(torch.arange(rows.stop, device=device) if isinstance(rows, slice) else rows, count, length)
 
 
 def index_of(kept: np.ndarray, device: torch.device | None = None) -> Index:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..search_space import SubnetMask
 from .elastic import Piece, Pieces, cut, hidden_index, pieces
-from .families import ModelFamily, family_of
+from .families import EmbeddingPaths, ModelFamily, family_of
 from .families.configuration import PASSING
 from .heads import head_of, read_outputs
 from .modeling_secateur import ATTENTION, FFN, ExtractedConfig
@@ -49,16 +50,14 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     """
     family, head = family_of(model.config), head_of(model)
     parameters = dict(model.named_parameters())
-    projection = family.embeddings.projection
-    projected = projection is not None and f"{projection}.weight" in parameters
-    shape = family.shape(model.config)
-    used = pieces(family, family.heads[head], shape, mask, projection=projected, device=model.device)
+    embeddings = family.embeddings.present(parameters)
+    used = pieces(family, family.heads[head], family.shape(model.config), mask, names=parameters, device=model.device)
 
-    config = extracted_config(model, mask, projected=projected)
+    config = extracted_config(model, mask, projected=embeddings.projection is not None)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
         extracted = model_class(family, head)(config)
-    state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, parameters, mask, projected)
+    state = _cut_layers(family, parameters, used, mask) | _cut_tables(family, embeddings, parameters, mask)
     extracted.load_state_dict(state, assign=True)
     copy_buffers(model, extracted)
     return extracted.eval()
@@ -98,10 +97,18 @@ def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: boo
     values[own_name("num_hidden_layers", "num_hidden_layers")] = len(kept_layers(mask))
     if family.embeddings.projection is not None:
         values["project_embeddings"] = projected
-        if not projected:
-            values["embedding_size"] = mask.hidden_size
+    if not projected and "embedding_size" in values:
+        values["embedding_size"] = mask.hidden_size
     values["head_dim"], values["classifier_size"] = shape.head_size, shape.hidden_size
     values["secateur_key"] = mask.key
+    layers = kept_layers(mask)
+    if family.relative_bias is not None:
+        values["table_heads"] = shape.num_heads
+        values["kept_heads"] = [np.flatnonzero(mask.heads[layer]).tolist() for layer in layers]
+    if "layer_types" in values:
+        values["layer_types"] = [values["layer_types"][layer] for layer in layers]
+    if not family.first_norm:
+        values["first_norm"] = bool(layers) and layers[0] > 0
     heads_name = own_name("num_attention_heads", "num_attention_heads")
     values["per_layer_config"] = _per_layer_config(mask, heads_name, family)
     return config_class(family)(**values)
@@ -132,7 +139,8 @@ def _cut_layers(
     state = {}
     for piece in used.values():
         for name in piece.names:
-            state[renamed(name)] = _copy(replace(piece, names=(name,)).take(parameters))
+            own = Piece((name,)) if piece.shared else replace(piece, names=(name,))
+            state[renamed(name)] = _copy(own.take(parameters))
     return state
 
 
@@ -178,25 +186,42 @@ def put_back(model: PreTrainedModel, mask: SubnetMask, whole: Supernet) -> None:
     """
     mine, names = dict(model.named_parameters()), extracted_names(whole, mask)
     for key, piece in whole.pieces(mask).items():
+        part = Piece(piece.names) if piece.shared else piece
         for name, stored in zip(piece.names, names[key], strict=True):
-            piece.put(whole.parameters, name, mine[stored])
+            part.put(whole.parameters, name, mine[stored])
     tables = Piece((), None, whole.embedding_columns(mask))
-    for name in _tables(whole.family):
-        tables.put(whole.parameters, name, mine[name])
+    for path in whole.embeddings.tables:
+        tables.put(whole.parameters, f"{path}.weight", mine[f"{path}.weight"])
 
 
-def _tables(family: ModelFamily) -> list[str]:
-    paths = (family.embeddings.word, family.embeddings.position, family.embeddings.token_type)
-    return [f"{path}.weight" for path in paths if path is not None]
+def extracted_weights(supernet: Supernet, mask: SubnetMask, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of an extracted model, keyed as `elastic.pieces` does.
+
+    Args:
+        supernet: it was extracted from.
+        mask: what it keeps.
+        parameters: of the extracted model.
+
+    Raises:
+        ValueError: a mask of another encoder.
+    """
+    names, used = extracted_names(supernet, mask), supernet.pieces(mask)
+    return {
+        key: used[key].take(parameters) if used[key].shared else torch.cat([parameters[name] for name in of])
+        for key, of in names.items()
+    }
 
 
 def _cut_tables(
-    family: ModelFamily, parameters: Mapping[str, Tensor], mask: SubnetMask, projected: bool
+    family: ModelFamily, embeddings: EmbeddingPaths, parameters: Mapping[str, Tensor], mask: SubnetMask
 ) -> dict[str, Tensor]:
     """Copy the embedding tables: the kept dimensions, or all of them where a projection follows."""
-    names = _tables(family)
-    columns = None if projected else hidden_index(mask, parameters[names[0]].device)
-    return {name: _copy(cut(parameters[name], None, columns)) for name in names}
+    device = parameters[f"{embeddings.word}.weight"].device
+    columns = None if embeddings.projection else hidden_index(mask, device)
+    found = {f"{path}.weight": _copy(cut(parameters[f"{path}.weight"], None, columns)) for path in embeddings.tables}
+    if family.relative_bias is not None:  # there even where no layer keeps a head
+        found[f"{family.relative_bias}.weight"] = _copy(parameters[f"{family.relative_bias}.weight"])
+    return found
 
 
 def _copy(tensor: Tensor) -> Tensor:

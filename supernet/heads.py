@@ -51,11 +51,6 @@ def head_of(model: PreTrainedModel) -> Head:
     )
 
 
-def reads_tokens(head: Head) -> bool:
-    """Tell whether a head reads each real token, and not the first one of a text alone."""
-    return head != "sequence-classification"
-
-
 def read_outputs(found: ModelOutput, attention_mask: Tensor | None) -> Tensor:
     """Return the outputs `(R, C)` of a Hugging Face model: one for each text, or for each real token, text after text.
 

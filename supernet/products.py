@@ -17,8 +17,8 @@ class UnitProducts:
     """Means over tokens of what `n` columns of units give.
 
     Attributes:
-        means: `(n,)`.
-        products: `(n, n)`, of the outputs less their means, which a refitted bias takes up.
+        means: `(n,)`, which a refitted bias takes up; zeros where the map that units flow into has none.
+        products: `(n, n)`, of the outputs less these means.
     """
 
     means: Tensor
@@ -30,28 +30,37 @@ class UnitProducts:
 
 
 class _Sums:
-    """Sums over tokens, in float64."""
+    """Sums over tokens, in float64.
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._sum: Tensor | None = None  # (n,)
+    Args:
+        centred: a bias takes up the means. Then the first tokens' means are taken off at once: of units that hardly
+            move, as those of a model that has learnt nothing, single precision would leave nothing of the products.
+    """
+
+    def __init__(self, *, centred: bool) -> None:
+        self._centred, self._count = centred, 0
+        self._origin: Tensor | None = None  # (n,)
+        self._sum: Tensor  # (n,)
         self._products: Tensor  # (n, n)
 
     def add(self, units: Tensor) -> None:
         """Take units' outputs `(R, n)`."""
-        total, products = units.sum(0).double(), (units.T @ units).double()
-        if self._sum is None:
-            self._sum, self._products = total, products
-        else:
-            self._sum += total
-            self._products += products
+        if self._origin is None:
+            self._origin = units.mean(0) if self._centred and len(units) else torch.zeros_like(units[:1].sum(0))
+            self._sum = self._origin.double() * 0
+            self._products = torch.outer(self._sum, self._sum)
+        moved = units - self._origin
+        self._sum += moved.sum(0).double()
+        self._products += (moved.T @ moved).double()
         self._count += len(units)
 
     def means(self) -> UnitProducts:
         """Return what :class:`UnitProducts` holds."""
-        assert self._sum is not None
-        means = self._sum / self._count
-        return UnitProducts(means, self._products / self._count - torch.outer(means, means))
+        assert self._origin is not None
+        moved = self._sum / self._count
+        if not self._centred:
+            return UnitProducts(torch.zeros_like(moved), self._products / self._count)
+        return UnitProducts(self._origin.double() + moved, self._products / self._count - torch.outer(moved, moved))
 
 
 @torch.inference_mode()
@@ -66,7 +75,7 @@ def unit_products(target: WholeSums) -> Iterator[tuple[Block, UnitProducts, Tens
     """
     walk = BlockWalk.through(target.whole, target.batches, target.mask)
     for block in filter(walk.has, blocks(target.whole.architecture)):
-        sums = _Sums()
+        sums = _Sums(centred=walk.has_bias(block))
         for i in range(len(target.batches)):
             output, units = walk.sum_and_units(block, i)
             sums.add(target.fitted(block, i, units))

@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 from ..search_space import SubnetMask
 from .blocks import Block, BlockWalk, blocks
 from .encoder import embed
-from .extraction import extracted_names
+from .extraction import extracted_names, extracted_weights
 from .supernet import Supernet
 
 if TYPE_CHECKING:
@@ -92,9 +92,10 @@ def refit(model: PreTrainedModel, mask: SubnetMask, target: WholeSums, *, dampin
 
     With U `(R, n)` what a block's units give in the model as it is by then, and E `(R, D)` the whole model's sum before
     LayerNorm less the model's, its weight gets dW = (U'U + lambda I)^-1 U'E, lambda = damping * tr(U'U) / n, of U and E
-    less their means: the bias takes up the rest and is not penalised. Where the last layer's tokens but the first are
-    not read, only first tokens count there. No labels, no gradients; computed in float32, solved in float64. A block
-    that would not come closer by it, since its numbers are not finite, stays as it is.
+    less their means: the bias takes up the rest and is not penalised. A map without a bias is solved for with U and E
+    as they are. Where the last layer's tokens but the first are not read, only first tokens count there. No labels, no
+    gradients; computed in float32, solved in float64. A block that would not come closer by it, since its numbers are
+    not finite, stays as it is.
 
     Args:
         model: extracted from the whole model, or made by a pruner; of any precision, on its device.
@@ -110,13 +111,13 @@ def refit(model: PreTrainedModel, mask: SubnetMask, target: WholeSums, *, dampin
     """
     parameters = dict(model.named_parameters())
     names = extracted_names(target.whole, mask)
-    walk = _walk(parameters, names, mask, target)
+    walk = _walk(parameters, mask, target)
     errors = []
     for block in blocks(target.whole.architecture):
         if not walk.has(block):
             continue
         errors.append(refit_block(walk, block, mask, target, damping=damping))
-        for key in ("weight", "bias"):
+        for key in ("weight", "bias") if walk.has_bias(block) else ("weight",):
             name = f"{block.outgoing}.{key}"
             (stored,) = names[name]
             parameters[stored].copy_(walk.weights[name])
@@ -140,36 +141,41 @@ def refit_block(
         damping: above 0.
     """
     columns = torch.tensor(mask.hidden, device=target.whole.device)
-    moments = _Moments()
+    moments = _Moments(centred=walk.has_bias(block))
     for i in range(len(target.batches)):
         reached, units = walk.sum_and_units(block, i)
         missing = target.sums(block, i)[:, columns] - target.fitted(block, i, reached)
         moments.add(target.fitted(block, i, units), missing)
     weight, bias, error = moments.solve(damping)
-    for key, change in (("weight", weight), ("bias", bias)):
+    changes = {"weight": weight} | ({"bias": bias} if walk.has_bias(block) else {})
+    for key, change in changes.items():
         name = f"{block.outgoing}.{key}"
         walk.weights[name] = walk.weights[name] + change.to(walk.weights[name])
     return BlockError(block, moments.error, error)
 
 
-def _walk(
-    parameters: Mapping[str, Tensor], names: dict[str, tuple[str, ...]], mask: SubnetMask, target: WholeSums
-) -> BlockWalk:
-    architecture = target.whole.architecture
-    weights = {key: torch.cat([parameters[name] for name in of]) for key, of in names.items()}
+def _walk(parameters: Mapping[str, Tensor], mask: SubnetMask, target: WholeSums) -> BlockWalk:
+    architecture, whole = target.whole.architecture, target.whole
+    try:
+        weights = extracted_weights(whole, mask, parameters)
+    except KeyError as error:
+        raise ValueError(f"the model to refit does not keep what its mask does: {mask}") from error
+    sizes = {key: piece.take(whole.parameters).shape for key, piece in whole.pieces(mask).items()}
     embedded = [embed(architecture, parameters, batch.input_ids, batch.token_type_ids) for batch in target.batches]
-    kept = int(mask.hidden.sum())
-    if weights["embeddings.norm.weight"].shape[0] != embedded[0].shape[2] or any(
-        len(weight) != kept for key, weight in weights.items() if key.endswith("ffn_norm.weight")
-    ):
+    if any(weights[key].shape != size for key, size in sizes.items()):
         raise ValueError(f"the model to refit does not keep what its mask does: {mask}")
     return BlockWalk(architecture, weights, embedded, [batch.attention_mask for batch in target.batches])
 
 
 class _Moments:
-    """The normal equations of a block, summed up over tokens in float64."""
+    """The normal equations of a block, summed up over tokens in float64.
 
-    def __init__(self) -> None:
+    Args:
+        centred: a bias takes up the means; else there is none to do so, and the weights must.
+    """
+
+    def __init__(self, *, centred: bool) -> None:
+        self._centred = centred
         self._count = 0
         self._units: Tensor | None = None  # (n,), sum
         self._missing: Tensor  # (D,), sum
@@ -197,6 +203,8 @@ class _Moments:
         """Return the changes of weight `(D, n)` and bias `(D,)`, and the error that they leave."""
         assert self._units is not None
         units, missing = self._units / self._count, self._missing / self._count
+        if not self._centred:
+            units, missing = torch.zeros_like(units), torch.zeros_like(missing)
         products = self._products - self._count * torch.outer(units, units)
         toward = self._toward - self._count * torch.outer(units, missing)
         normal = products.clone()

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..search_space import SubnetMask, UnitScores
+from .elastic import below
 from .supernet import Supernet
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ def reorder(supernet: Supernet, scores: UnitScores) -> None:
     "The first k", which is all that most search spaces can keep, then means "the best k". The whole model's outputs
     stay what they are but for rounding; masks made before no longer mean the same units.
 
-    A head is its rows of query, key and value and its columns of the output projection; a neuron its row of the first
-    linear map and its column of the second. Blocks are sums over them, so their order is nobody's concern.
+    A head is its rows of query, key and value and its columns of the output projection; a neuron its rows of the first
+    linear maps and its column of the second. Blocks are sums over them, so their order is nobody's concern. Where all
+    layers share a table that belongs to heads (MPNet's biases by distance), all have their heads in one order, that of
+    their mean rank.
 
     Args:
         supernet: changed.
@@ -41,11 +44,24 @@ def reorder(supernet: Supernet, scores: UnitScores) -> None:
             f"this encoder needs scores of heads {expected[0]} and neurons {expected[1]}, got {scores.heads.shape} and "
             f"{scores.neurons.shape}"
         )
+    heads = head_order(supernet, scores)
     for layer in range(shape.num_layers):
         within = np.arange(shape.head_size)
-        rows = (scores.head_order[layer][:, None] * shape.head_size + within).ravel()
-        _permute(supernet, layer, ("query", "key", "value"), "attention_output", rows)
-        _permute(supernet, layer, ("ffn_in",), "ffn_out", scores.neuron_order[layer])
+        rows = (heads[layer][:, None] * shape.head_size + within).ravel()
+        _permute(supernet, layer, "qkv", "attention_output", rows)
+        _permute(supernet, layer, "ffn_in", "ffn_out", scores.neuron_order[layer])
+    if supernet.family.relative_bias is not None:
+        table = supernet.parameters[f"{supernet.family.relative_bias}.weight"]
+        table.copy_(table[:, torch.from_numpy(heads[0].copy()).to(table.device)])
+
+
+def head_order(supernet: Supernet, scores: UnitScores) -> NDArray[np.intp]:
+    """Return the order in which :func:`reorder` puts each layer's heads, `(L, H)`."""
+    order = scores.head_order
+    if supernet.family.relative_bias is None:
+        return order
+    ranks = np.argsort(order, axis=1).sum(axis=0)
+    return np.broadcast_to(np.argsort(ranks, kind="stable"), order.shape)
 
 
 @torch.no_grad()
@@ -72,20 +88,21 @@ def reorder_width(supernet: Supernet, scores: NDArray[np.float64]) -> None:
                 if kept is not None:
                     parameter.copy_(parameter.index_select(axis, index))
     if not supernet.projected:
-        for path in supernet.family.embeddings.tables:
+        for path in supernet.embeddings.tables:
             table = supernet.parameters[f"{path}.weight"]
             table.copy_(table.index_select(1, index))
 
 
-def _permute(supernet: Supernet, layer: int, into: tuple[str, ...], out_of: str, order: np.ndarray) -> None:
+def _permute(supernet: Supernet, layer: int, into: str, out_of: str, order: np.ndarray) -> None:
     """Permute the units between linear maps: rows and biases of those that lead to them, columns of what follows."""
-    index = torch.from_numpy(order).to(supernet.device)
-    for part in into:
-        path = supernet.family.layer_path(layer, part)
-        for name in (f"{path}.weight", f"{path}.bias"):
-            parameter = supernet.parameters[name]
-            parameter.copy_(parameter.index_select(0, index))
-    weight = supernet.parameters[f"{supernet.family.layer_path(layer, out_of)}.weight"]
+    family = supernet.family
+    index = torch.from_numpy(np.ascontiguousarray(order)).to(supernet.device)
+    rows = below(index, family.stacked(into), len(order))
+    for path in family.layer_paths(layer, into):
+        for parameter in (supernet.parameters.get(f"{path}.{kind}") for kind in ("weight", "bias")):
+            if parameter is not None:
+                parameter.copy_(parameter.index_select(0, rows))
+    weight = supernet.parameters[f"{family.layer_path(layer, out_of)}.weight"]
     weight.copy_(weight.index_select(1, index))
 
 

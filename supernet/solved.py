@@ -56,7 +56,7 @@ class SolvedSupernet(Supernet):
         super().__init__(model)
         self._damping = damping
         self.products = products
-        self._held: OrderedDict[tuple[str, bytes], tuple[Tensor, Tensor]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, bytes], tuple[Tensor, Tensor | None]] = OrderedDict()
         self._bytes = 0
         for block in blocks(self.architecture):
             width = outgoing_map(self, block)[0].shape[1]
@@ -76,27 +76,29 @@ class SolvedSupernet(Supernet):
             )
             if kept.any() and not kept.all():
                 weight, bias = self._solution(block, kept)
-                found[f"{block.outgoing}.weight"], found[f"{block.outgoing}.bias"] = cut(weight, rows), cut(bias, rows)
+                found[f"{block.outgoing}.weight"] = cut(weight, rows)
+                if bias is not None:
+                    found[f"{block.outgoing}.bias"] = cut(bias, rows)
         return found
 
     @torch.no_grad()
-    def _solution(self, block: Block, kept: NDArray[np.bool_]) -> tuple[Tensor, Tensor]:
-        """Return a block's outgoing weight `(D, k)` and bias `(D,)`, of all hidden dimensions."""
+    def _solution(self, block: Block, kept: NDArray[np.bool_]) -> tuple[Tensor, Tensor | None]:
+        """Return a block's outgoing weight `(D, k)` and bias `(D,)`, if any, of all hidden dimensions."""
         key = block.outgoing, np.packbits(kept).tobytes()
         if key not in self._held:
             products, (weight, bias) = self.products[block.outgoing], outgoing_map(self, block)
             self._held[key] = found = _solve(products, weight, bias, kept, self._damping)
-            self._bytes += sum(part.nbytes for part in found)
+            self._bytes += _size(found)
         self._held.move_to_end(key)
         while self._bytes > _HELD and len(self._held) > 1:
             _, gone = self._held.popitem(last=False)
-            self._bytes -= sum(part.nbytes for part in gone)
+            self._bytes -= _size(gone)
         return self._held[key]
 
 
 def _solve(
-    products: UnitProducts, weight: Tensor, bias: Tensor, kept: NDArray[np.bool_], damping: float
-) -> tuple[Tensor, Tensor]:
+    products: UnitProducts, weight: Tensor, bias: Tensor | None, kept: NDArray[np.bool_], damping: float
+) -> tuple[Tensor, Tensor | None]:
     own, others = (torch.from_numpy(np.flatnonzero(part)).to(weight.device) for part in (kept, ~kept))
     means, rows = products.means.double(), products.products[own].double()
     inner, given = rows[:, own], weight[:, others].double()
@@ -104,9 +106,15 @@ def _solve(
     factor, failed = torch.linalg.cholesky_ex(inner)
     change = torch.cholesky_solve(rows[:, others] @ given.T, factor).T
     if int(failed) or not change.isfinite().all():  # units that say nothing, or no numbers: as `refit` leaves them
-        return weight[:, own].float(), bias.float()
-    shift = given @ means[others] - change @ means[own]
-    return (weight[:, own] + change).float(), (bias + shift).float()
+        return weight[:, own].float(), None if bias is None else bias.float()
+    refitted = (weight[:, own] + change).float()
+    if bias is None:
+        return refitted, None
+    return refitted, (bias + given @ means[others] - change @ means[own]).float()
+
+
+def _size(solution: tuple[Tensor, Tensor | None]) -> int:
+    return sum(part.nbytes for part in solution if part is not None)
 
 
 def save_products(products: Mapping[str, UnitProducts], path: Path) -> None:

@@ -13,8 +13,8 @@ from transformers import PreTrainedModel
 from ..search_space import EncoderShape, SubnetMask
 from .elastic import Index, Pieces, cut, hidden_index, pieces
 from .encoder import Architecture, Encoded, SharedStates, Weights, classify, embed, encode, finish
-from .families import Dropout, HeadPaths, family_of
-from .heads import head_of, reads_tokens
+from .families import Dropout, EmbeddingPaths, HeadPaths, family_of, reads
+from .heads import head_of
 from .precision import width_multiple
 
 if TYPE_CHECKING:
@@ -70,15 +70,19 @@ class Supernet:
         return dict(self.model.named_parameters())
 
     @cached_property
-    def projected(self) -> bool:
-        """Whether the embeddings are narrower than the encoder and projected to it (ELECTRA-small)."""
-        path = self.family.embeddings.projection
-        return path is not None and f"{path}.weight" in self.parameters
+    def embeddings(self) -> EmbeddingPaths:
+        """Where the embeddings are, those that this model has."""
+        return self.family.embeddings.present(self.parameters)
 
     @property
+    def projected(self) -> bool:
+        """Whether the embeddings are narrower than the encoder and projected to it (ELECTRA-small)."""
+        return self.embeddings.projection is not None
+
+    @cached_property
     def head_paths(self) -> HeadPaths:
         """Where the head's parameters are."""
-        return self.family.heads[self.head]
+        return self.family.head_paths(self.model.config, self.head)
 
     @cached_property
     def dropout(self) -> Dropout:
@@ -91,10 +95,12 @@ class Supernet:
         config = self.model.config
         return Architecture(
             family=self.family,
+            embeddings=self.embeddings,
             head=self.head_paths,
-            reads_tokens=reads_tokens(self.head),
+            reads=reads(self.head, self.head_paths, config),
             num_layers=self.shape.num_layers,
             head_size=self.shape.head_size,
+            attention=self.family.attention(config),
             epsilon=self.family.epsilon(config),
             pad_token_id=config.pad_token_id or 0,
             activation=self.family.neuron_function(config),
@@ -115,7 +121,7 @@ class Supernet:
             self.head_paths,
             self.shape,
             mask,
-            projection=self.projected,
+            names=self.parameters,
             device=self.device,
             multiple=width_multiple(dtype, self.device),
         )
@@ -177,7 +183,7 @@ class Subnet:
             padding, and for question answering the logits of first tokens of an answer, then of last ones.
         """
         outputs = self.outputs(input_ids, attention_mask, token_type_ids)
-        if not self.supernet.architecture.reads_tokens:
+        if self.supernet.architecture.reads != "tokens":
             return outputs
         padded = outputs.new_zeros(*input_ids.shape, outputs.shape[1])
         keep = torch.ones_like(input_ids) if attention_mask is None else attention_mask
@@ -212,7 +218,7 @@ class Subnet:
             `{depth: (R, C)}` for the texts of all batches, or their real tokens, in their order.
         """
         architecture, columns = self.supernet.architecture, self.supernet.embedding_columns(self.mask)
-        dtype = self.weights["head.classifier.bias"].dtype
+        dtype = self.weights["head.classifier.weight"].dtype
         encoded = (
             encode(
                 architecture, self.weights, cut(embedded, None, columns).to(dtype), keep, readouts=depths, shared=shared
@@ -227,4 +233,4 @@ class Subnet:
     def _classified(self, encoded: Encoded, depths: tuple[int, ...]) -> dict[int, Tensor]:
         architecture = self.supernet.architecture
         states = finish(architecture, self.weights, encoded)
-        return {depth: classify(architecture, self.weights, states[depth]) for depth in depths}
+        return {depth: classify(architecture, self.weights, states[depth], counts=encoded.counts) for depth in depths}

@@ -27,6 +27,34 @@ _LAYOUTS = {
     "distilbert": ("DistilBert", {"hidden_dim": 24}),
     "electra": ("Electra", {"intermediate_size": 24, "embedding_size": 16}),
     "electra with projection": ("Electra", {"intermediate_size": 24, "embedding_size": 8}),
+    "mpnet": ("MPNet", {"intermediate_size": 24}),
+    "nomic_bert": (
+        "NomicBert",
+        {"intermediate_size": 24, "hidden_dropout_prob": 0.1, "attention_probs_dropout_prob": 0.1},
+    ),
+    "gte": ("Gte", {"intermediate_size": 24, "type_vocab_size": 2}),
+    "jina_embeddings_v3": ("JinaEmbeddingsV3", {"intermediate_size": 24}),
+    "deberta-v2": (
+        "DebertaV2",
+        {
+            "intermediate_size": 24,
+            "relative_attention": True,
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_buckets": 4,
+            "norm_rel_ebd": "layer_norm",
+            "position_biased_input": False,
+        },
+    ),
+    "modernbert": (
+        "ModernBert",
+        {
+            "intermediate_size": 24,
+            "local_attention": 6,
+            **dict.fromkeys(("pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id"), 0),
+            **dict.fromkeys(("embedding_dropout", "attention_dropout", "mlp_dropout", "classifier_dropout"), 0.1),
+        },
+    ),
 }
 
 
@@ -97,14 +125,17 @@ def with_copies(tiny: PreTrainedModel) -> PreTrainedModel:
     model = copy.deepcopy(tiny)
     family = Supernet(model).family
     with torch.no_grad():
+        if family.relative_bias is not None:
+            table = model.get_parameter(f"{family.relative_bias}.weight")
+            table[:, 2:] = table[:, :2]
         for layer in range(3):
-            for part in ("query", "key", "value"):
-                module = model.get_submodule(family.layer_path(layer, part))
-                module.weight[8:] = module.weight[:8]
-                module.bias[8:] = module.bias[:8]
-            module = model.get_submodule(family.layer_path(layer, "ffn_in"))
-            module.weight[6:] = module.weight[:6].repeat(3, 1)
-            module.bias[6:] = module.bias[:6].repeat(3)
+            for part, kept, whole in (("qkv", 8, 16), ("ffn_in", 6, 24)):
+                for path in family.layer_paths(layer, part):
+                    module = model.get_submodule(path)
+                    for one in (module.weight, module.bias):
+                        if one is not None:
+                            by_unit = one.view(family.stacked(part), whole, -1)
+                            by_unit[:, kept:] = by_unit[:, :kept].repeat(1, whole // kept - 1, 1)
     return model
 
 

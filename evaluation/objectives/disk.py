@@ -44,13 +44,12 @@ def _tensors(supernet: Supernet, mask: SubnetMask) -> dict[str, tuple[str, int, 
     from ...supernet.extraction import kept_layers  # here: names of objectives are listed without torch
 
     family, everything = supernet.family, supernet.parameters
-    paths = family.embeddings
     columns = supernet.embedding_columns(mask)
-    kept: dict[str, tuple[Index, Index]] = {
-        f"{path}.weight": (None, columns) for path in (paths.word, paths.position, paths.token_type) if path is not None
-    }
+    kept: dict[str, tuple[Index, Index]] = {f"{path}.weight": (None, columns) for path in supernet.embeddings.tables}
     for piece in supernet.pieces(mask).values():
-        kept |= dict.fromkeys(piece.names, (piece.rows, piece.columns))
+        kept |= dict.fromkeys(piece.names, (None, None) if piece.shared else (piece.rows, piece.columns))
+    if family.relative_bias is not None:  # there even where no layer keeps a head
+        kept[f"{family.relative_bias}.weight"] = None, None
     renamed = {f"{family.layers}.{old}": f"{family.layers}.{new}" for new, old in enumerate(kept_layers(mask))}
     parts = family.layers.count(".") + 2
     found = {}

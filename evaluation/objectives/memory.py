@@ -23,7 +23,7 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     The runtime's base, the weights, and the larger of two things that are not there at the same time: what loading
     needs beside them, and some copies of the activations of the largest layer. These are, with h heads of size s, u
     neurons, residual width d, B texts of T tokens (the longest of the target's lengths) and e bytes each:
-    `e B T (4 h s + 2 u + 4 d)`.
+    `e B T (4 h s + 2 u + 4 d)`, or `3 u` where neurons are gated.
 
     PyTorch has the weights in the target's precision, and while it loads those of the file as well if they are cast.
     ONNX Runtime has float32 weights, or int8 ones and a packed copy of the encoder's; while it loads, the table of
@@ -34,11 +34,12 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     stored = {"torch.bfloat16": 2, "torch.float16": 2}.get(str(supernet.model.dtype), 4)
     served = _BYTES[target.precision]
     tokens = target.batch_size * max(target.request_lengths)
-    words, embedding_size = supernet.parameters[f"{supernet.family.embeddings.word}.weight"].shape
+    words, embedding_size = supernet.parameters[f"{supernet.embeddings.word}.weight"].shape
 
     def activations(mask: SubnetMask) -> float:
         layers = zip(mask.heads_per_layer, mask.neurons_per_layer, strict=True)
-        widest = max(4 * heads * shape.head_size + 2 * neurons for heads, neurons in layers) + 4 * mask.hidden_size
+        each = (4 * heads * shape.head_size + (2 + shape.gated) * neurons for heads, neurons in layers)
+        widest = max(each) + 4 * mask.hidden_size
         return runtime.copies * served * tokens * widest
 
     def in_pytorch(mask: SubnetMask) -> float:

@@ -22,21 +22,33 @@ def parameters(supernet: Supernet) -> Objective:
 
     The authors' formula charges attention's output projection in full; this one counts what is there.
     """
-    family, everything = supernet.family, supernet.parameters
-    paths = family.embeddings
-    tables = [p for p in (paths.word, paths.position, paths.token_type) if p is not None]
-    rows = sum(everything[f"{path}.weight"].shape[0] for path in tables)
-    embedding_size = everything[f"{paths.word}.weight"].shape[1]
-    *dense, classifier = (everything[f"{path}.weight"].shape for path in supernet.head_paths.linears)
+    shape, everything, embeddings = supernet.shape, supernet.parameters, supernet.embeddings
+    rows = sum(everything[f"{path}.weight"].shape[0] for path in embeddings.tables)
+    embedding_size = everything[f"{embeddings.word}.weight"].shape[1]
+    norm = 1 + shape.norm_biases
+    family, around, shared = supernet.family, 0, 0  # beside the layers: of each residual dimension, and of any number
+    for path in (family.final_norm, family.distances_norm):
+        around += norm * (path is not None and f"{path}.weight" in everything)
+    if family.distances is not None:
+        around += everything[f"{family.distances}.weight"].shape[0]
+    if family.relative_bias is not None:
+        shared = everything[f"{family.relative_bias}.weight"].numel()
+    head = [
+        everything[f"{path}.{kind}"]
+        for path in supernet.head_paths.modules
+        for kind in ("weight", "bias")
+        if f"{path}.{kind}" in everything
+    ]
+    # Only the first linear map of a head reads the residual stream.
+    reading = everything[f"{supernet.head_paths.linears[0]}.weight"].shape[0]
+    fixed = sum(one.numel() for one in head) - reading * shape.hidden_size + shared
 
     def count(mask: SubnetMask) -> float:
         width = mask.hidden_size
         if supernet.projected:
-            embeddings = rows * embedding_size + 2 * embedding_size + (embedding_size + 1) * width
+            found = (rows + norm) * embedding_size + (embedding_size + 1) * width
         else:
-            embeddings = rows * width + 2 * width
-        head = sum(rows * (width + 1) for rows, _ in dense)
-        head += classifier[0] * ((classifier[1] if dense else width) + 1)
-        return float(embeddings + mask.encoder_parameters(supernet.shape) + head)
+            found = (rows + norm) * width
+        return float(found + mask.encoder_parameters(shape) + around * width + reading * width + fixed)
 
     return Objective("parameters", "parameters", count)

@@ -15,7 +15,6 @@ from ...errors import InputError
 from ...supernet.packed import Scheme
 from ...supernet.packed.slabs import Slabs
 from ...supernet.stored.storage import known_family
-from ..importance.backward import PARTS
 from .settings import Selection
 
 _WIDTH = 256  # of the authors' slabs of BERT-base, a third of its hidden size
@@ -33,7 +32,7 @@ def prunable_linears(model: PreTrainedModel, *, head: bool = False) -> tuple[str
     """
     family, modules = known_family(model.config), dict(model.named_modules())
     layers = range(len(list(model.get_submodule(family.layers).children())))
-    paths = [family.layer_path(layer, part) for layer in layers for part in PARTS]
+    paths = [path for layer in layers for path in family.linear_paths(layer)]
     if head:
         paths += [one.dense for one in family.heads.values() if one.dense is not None]
     found = tuple(path for path in paths if isinstance(modules.get(path), nn.Linear))

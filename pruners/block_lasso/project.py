@@ -10,8 +10,8 @@ from ...supernet.families import family_of
 from ...supernet.packed.packed import SlabLinear, slab_linears
 
 # The maps whose lines belong to one unit: rows of those into it, columns of those out of it.
-_HEADS = {"row": ("query", "key", "value"), "column": ("attention_output",)}
-_NEURONS = {"row": ("ffn_in",), "column": ("ffn_out",)}
+_HEADS = {"row": "qkv", "column": "attention_output"}
+_NEURONS = {"row": "ffn_in", "column": "ffn_out"}
 
 
 def project(model: PreTrainedModel) -> UnitScores:
@@ -32,8 +32,10 @@ def project(model: PreTrainedModel) -> UnitScores:
     shape = family.shape(model.config)
     scheme = next(iter(found.values())).slabs.scheme
 
-    def of_lines(layer: int, parts: tuple[str, ...]) -> np.ndarray:
-        return sum((_squares(found[family.layer_path(layer, part)]) for part in parts), start=np.zeros(1))
+    def of_lines(layer: int, part: str) -> np.ndarray:
+        times = family.stacked(part) if scheme == "row" else 1
+        lines = (_squares(found[path]).reshape(times, -1).sum(axis=0) for path in family.layer_paths(layer, part))
+        return sum(lines, start=np.zeros(1))
 
     layers = range(shape.num_layers)
     heads = np.stack([of_lines(layer, _HEADS[scheme]).reshape(shape.num_heads, -1).sum(axis=1) for layer in layers])

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...search_space import SubnetMask
 from ...supernet import Supernet
-from ...supernet.encoder import NO_DROPOUT, Weights, all_states, classify, embed, what_is_read
+from ...supernet.encoder import NO_DROPOUT, Weights, all_states, classify, embed, text_lengths, what_is_read
 from ...supernet.families import Dropout
 from ...tasks.batches import Batch
 from .layers import taught_layers
@@ -48,7 +48,9 @@ def run(
     """
     architecture = supernet.architecture
     states = all_states(architecture, weights, embedded, batch.attention_mask, dropout)
-    outputs = classify(architecture, weights, what_is_read(architecture, states[-1], batch.attention_mask), dropout)
+    last, keep = states[-1], batch.attention_mask
+    counts = text_lengths(architecture, last, keep)
+    outputs = classify(architecture, weights, what_is_read(architecture, last, keep), dropout, counts)
     return Seen(outputs, [batch.flat(states[layer + 1]) for layer in layers])
 
 

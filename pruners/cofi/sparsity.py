@@ -15,12 +15,14 @@ _TOLERANCE = 0.05  # of an expected density
 def maskable_parameters(shape: EncoderShape) -> int:
     """Return M: the encoder's parameters without its LayerNorms."""
     width, inner = shape.hidden_size, shape.intermediate_size
-    return shape.num_layers * (shape.num_heads * head_parameters(shape) + 2 * width * inner + width + inner)
+    into = 1 + shape.gated
+    biases = shape.ffn_out_biases * width + shape.ffn_in_biases * into * inner
+    return shape.num_layers * (shape.num_heads * head_parameters(shape) + (1 + into) * width * inner + biases)
 
 
 def head_parameters(shape: EncoderShape) -> int:
     """Return the parameters of a head: of query, key, value and output, and a share of their biases."""
-    return 4 * shape.head_size * (shape.hidden_size + 1)
+    return 4 * shape.head_size * (shape.hidden_size + shape.attention_biases)
 
 
 def expected_sparsity(logits: MaskValues, shape: EncoderShape) -> Tensor:
@@ -38,7 +40,7 @@ def expected_sparsity(logits: MaskValues, shape: EncoderShape) -> Tensor:
     """
     q = open_probabilities(logits)
     heads = (q.attention[:, None] * q.heads).sum() * (head_parameters(shape) / shape.hidden_size)
-    neurons = (q.ffn[:, None] * q.neurons).sum() * 2
+    neurons = (q.ffn[:, None] * q.neurons).sum() * (2 + shape.gated)
     return 1 - q.hidden.sum() * (heads + neurons) / maskable_parameters(shape)
 
 

@@ -68,7 +68,7 @@ class CoFiTraining:
         self.schedule = Schedule.of(settings, len(task.train))
         self._student, self._task, self._density = student, task, density
         self._settings, self._seed = settings, seed
-        for path in student.family.embeddings.tables:
+        for path in student.embeddings.tables:
             student.parameters[f"{path}.weight"].requires_grad_(False)
         dtype, device = resolve_precision(settings.precision, student.device), student.device
         self._states = settings.distillation == "layers"
@@ -190,7 +190,7 @@ class CoFiTraining:
         """Run the student, masks multiplied in where there are some."""
         student, weights, embedded = self._student, slices.weights, slices.embedded
         if values is not None:
-            weights = fold(weights, slices.pieces, values, student.shape)
+            weights = fold(weights, slices.pieces, values, student)
             if not student.projected:
                 embedded = fold_embedded(embedded, values, slices.columns)
         layers = surviving_layers(mask) if self._states else []

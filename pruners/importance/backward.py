@@ -21,8 +21,6 @@ from ...tasks import Task
 from ...tasks.batches import Batch
 from ..calibration import calibration_batches
 
-PARTS = ("query", "key", "value", "attention_output", "ffn_in", "ffn_out")
-
 
 @dataclass(frozen=True)
 class Recipe:
@@ -127,13 +125,14 @@ def _pass(supernet: Supernet, task: Task, batch: Batch, recipe: Recipe, noise: t
 
 def weight_names(supernet: Supernet, *, head: bool = False) -> tuple[str, ...]:
     """Return the weights and biases of all linear maps of the encoder's layers, and of the head."""
-    return tuple(f"{path}.{kind}" for path in linear_paths(supernet, head=head) for kind in ("weight", "bias"))
+    names = (f"{path}.{kind}" for path in linear_paths(supernet, head=head) for kind in ("weight", "bias"))
+    return tuple(name for name in names if name in supernet.parameters)
 
 
 def linear_paths(supernet: Supernet, *, head: bool = False) -> tuple[str, ...]:
     """Return the paths of all linear maps of the encoder's layers, and of the head, in the order of the pass."""
     layers, family = range(supernet.shape.num_layers), supernet.family
-    inside = tuple(family.layer_path(layer, part) for layer in layers for part in PARTS)
+    inside = tuple(path for layer in layers for path in family.linear_paths(layer))
     return inside + supernet.head_paths.linears if head else inside
 
 
@@ -162,6 +161,8 @@ def _linear_outputs(
 
     def hook(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor | None]:
         def noted(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor | None:
+            if output.ndim == 3 and output.shape[:2] != counted.shape:  # of distances, and of no text
+                return None
             if recipe.weights:
                 seen = output.detach()
                 means[path] = (seen[counted] if seen.ndim == 3 else seen).mean(0)  # a head sees one token of a text

@@ -26,11 +26,11 @@ def width_scores(supernet: Supernet, task: Task, rng: np.random.Generator) -> ND
         task: labelled texts of its training split are looked at.
         rng: decides which.
     """
-    family, layers = supernet.family, range(supernet.shape.num_layers)
-    paths = [family.layer_path(layer, part) for layer in layers for part in ("attention_norm", "ffn_norm")]
+    paths = [*supernet.family.norm_paths(supernet.parameters)]
     if not supernet.projected:
-        paths.append(family.embeddings.norm)
-    names = tuple(f"{path}.{kind}" for path in paths for kind in ("weight", "bias"))
+        paths.append(supernet.embeddings.norm)
+    every = (f"{path}.{kind}" for path in paths for kind in ("weight", "bias"))
+    names = tuple(name for name in every if name in supernet.parameters)
     parameters = [supernet.parameters[name] for name in names]
     total = torch.zeros(supernet.shape.hidden_size, dtype=torch.float64, device=supernet.device)
     for batch in calibration_batches(supernet, task, _TEXTS, rng, batch_size=_BATCH):

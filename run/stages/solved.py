@@ -12,7 +12,7 @@ from ...search_space import SearchSpace
 from ...supernet import Supernet
 from ...supernet.blocks import Block
 from ...supernet.products import UnitProducts, unit_products
-from ...supernet.reordering import reorder
+from ...supernet.reordering import head_order, reorder
 from ...supernet.solved import PRODUCTS, SolvedSupernet, save_products
 from ...supernet.stored.replacing import replacing
 from ...supernet.stored.storage import load_tokenizer, write_model
@@ -78,9 +78,10 @@ def made_ready(net: Supernet, task: Task, seed: int) -> SolvedSupernet:
     products = {block: found for block, found, _ in unit_products(target)}
     scores = unit_scores(net, products, sensitivities(target, np.random.default_rng([seed, _SIGNS])))
     reorder(net, scores)
+    heads = head_order(net, scores)
 
     def ordered(block: Block, found: UnitProducts) -> UnitProducts:
-        units = (scores.head_order if block.kind == "attention" else scores.neuron_order)[block.layer]
+        units = (heads if block.kind == "attention" else scores.neuron_order)[block.layer]
         size = net.shape.head_size if block.kind == "attention" else 1
         columns = torch.from_numpy((units[:, None] * size + np.arange(size)).ravel()).to(net.device)
         moved = found.ordered(columns)

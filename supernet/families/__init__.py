@@ -6,22 +6,40 @@ from ...errors import InputError
 from .bert import BERT
 from .camembert import CAMEMBERT
 from .configuration import check_configuration
+from .deberta_v2 import DEBERTA_V2
 from .distilbert import DISTILBERT
 from .electra import ELECTRA
-from .family import Dropout, HeadPaths, ModelFamily
+from .family import Dropout, EmbeddingPaths, HeadPaths, ModelFamily, Reads, reads
+from .gte import GTE
+from .jina_embeddings_v3 import JINA_EMBEDDINGS_V3
+from .modernbert import MODERNBERT
+from .mpnet import MPNET
+from .nomic_bert import NOMIC_BERT
 from .roberta import ROBERTA
 from .xlm_roberta import XLM_ROBERTA
 
 FAMILIES: dict[str, ModelFamily] = {
-    family.model_type: family for family in (BERT, ROBERTA, XLM_ROBERTA, CAMEMBERT, DISTILBERT, ELECTRA)
+    family.model_type: family
+    for family in (
+        BERT,
+        ROBERTA,
+        XLM_ROBERTA,
+        CAMEMBERT,
+        DISTILBERT,
+        ELECTRA,
+        MPNET,
+        NOMIC_BERT,
+        GTE,
+        JINA_EMBEDDINGS_V3,
+        MODERNBERT,
+        DEBERTA_V2,
+    )
 }
 
 # Why a family that users may well try is not there.
 _REFUSED = {
     "albert": "ALBERT shares one set of weights among its layers, so they cannot keep different heads and neurons",
-    "deberta": "DeBERTa's relative positions add projections that are not sliced yet",
-    "deberta-v2": "DeBERTa's relative positions add projections that are not sliced yet",
-    "modernbert": "ModernBERT normalises before its blocks and gates its feed-forward layers",
+    "deberta": "version 1 of DeBERTa, whose projections have biases in part; those of versions 2 and 3 are supported",
 }
 
 
@@ -44,4 +62,14 @@ def family_of(config: PreTrainedConfig) -> ModelFamily:
     return family
 
 
-__all__ = ["FAMILIES", "Dropout", "HeadPaths", "ModelFamily", "check_configuration", "family_of"]
+__all__ = [
+    "FAMILIES",
+    "Dropout",
+    "EmbeddingPaths",
+    "HeadPaths",
+    "ModelFamily",
+    "Reads",
+    "check_configuration",
+    "family_of",
+    "reads",
+]

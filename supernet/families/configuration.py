@@ -40,6 +40,11 @@ def check_configuration(family: ModelFamily, config: PreTrainedConfig) -> None:
             "give another model"
         )
     family.neuron_function(config)
+    family.attention(config)
+    for head in family.heads:
+        family.head_paths(config, head)
+    if family.check is not None:
+        family.check(config)
     _check_sizes(family, config)
 
 
@@ -51,7 +56,8 @@ def _check_sizes(family: ModelFamily, config: PreTrainedConfig) -> None:
             f"the configuration's pad_token_id is {pad}, but there are {rows} rows of word embeddings; write the id of "
             "the tokenizer's padding token into config.json"
         )
-    if family.embeddings.token_type is not None and config.type_vocab_size < 1:
+    paths = family.embeddings
+    if paths.token_type is not None and not paths.types_optional and config.type_vocab_size < 1:
         raise InputError(
             f"the configuration's type_vocab_size is {config.type_vocab_size}, but a model of the family "
             f"{family.model_type} has at least one token type; write the number of rows of its table into config.json"

@@ -1,4 +1,4 @@
-from .family import MODELING, RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import MODELING, RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily, dropout_names
 
 DISTILBERT = ModelFamily(
     model_type="distilbert",
@@ -6,19 +6,16 @@ DISTILBERT = ModelFamily(
     layers="distilbert.transformer.layer",
     extracted=f"{MODELING}:ExtractedDistilBertConfig",
     layer=LayerPaths(
-        query="attention.q_lin",
-        key="attention.k_lin",
-        value="attention.v_lin",
+        qkv=("attention.q_lin", "attention.k_lin", "attention.v_lin"),
         attention_output="attention.out_lin",
         attention_norm="sa_layer_norm",
-        ffn_in="ffn.lin1",
+        ffn_in=("ffn.lin1",),
         ffn_out="ffn.lin2",
         ffn_norm="output_layer_norm",
     ),
     embeddings=EmbeddingPaths(
         word="distilbert.embeddings.word_embeddings",
         position="distilbert.embeddings.position_embeddings",
-        token_type=None,
         norm="distilbert.embeddings.LayerNorm",
     ),
     heads={
@@ -30,6 +27,6 @@ DISTILBERT = ModelFamily(
     },
     intermediate_size="hidden_dim",
     activation="activation",
-    dropout_rates=("dropout", "attention_dropout"),
+    dropout_rates=dropout_names("dropout", "attention_dropout"),
     norm_epsilon=1e-12,
 )

@@ -24,15 +24,15 @@ class SlabLinear(nn.Module, ABC):
 
     Args:
         weight: W, `(p, q)`; a group that is all zero is taken for removed.
-        bias: b, `(p,)`.
+        bias: b, `(p,)`; None if there is none.
         slabs: how W is cut.
     """
 
     slabs: Slabs
-    bias: nn.Parameter
+    bias: nn.Parameter | None
 
     @abstractmethod
-    def __init__(self, weight: Tensor, bias: Tensor, slabs: Slabs) -> None: ...
+    def __init__(self, weight: Tensor, bias: Tensor | None, slabs: Slabs) -> None: ...
 
     @abstractmethod
     def whole(self) -> Tensor:
@@ -42,11 +42,11 @@ class SlabLinear(nn.Module, ABC):
 class DenseSlabs(SlabLinear, nn.Linear):
     """Zeros are multiplied like all else: the form that is trained and that the others are compared with."""
 
-    def __init__(self, weight: Tensor, bias: Tensor, slabs: Slabs) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, slabs: Slabs) -> None:
         nn.Module.__init__(self)
         self.out_features, self.in_features = weight.shape
         self.slabs = slabs
-        self.weight, self.bias = _parameter(weight), _parameter(bias)
+        self.weight, self.bias = _parameter(weight), _optional(bias)
 
     def whole(self) -> Tensor:
         """Return W itself."""
@@ -59,10 +59,10 @@ class PackedSlabs(SlabLinear):
     Source: the packed form of Li et al., Findings of EMNLP 2020, which stores each slab's lines that are left.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, slabs: Slabs) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, slabs: Slabs) -> None:
         nn.Module.__init__(self)
         self.out_features, self.in_features = weight.shape
-        self.slabs, self.bias = slabs, _parameter(bias)
+        self.slabs, self.bias = slabs, _optional(bias)
         kept = slabs.kept(weight)
         blocks = slabs.blocks(weight.detach())
         self.values = nn.ParameterList(_parameter(block[kept[:, i]]) for i, block in enumerate(blocks))
@@ -76,23 +76,25 @@ class PackedSlabs(SlabLinear):
         return out.view(*x.shape[:-1], self.out_features)
 
     def _by_row(self, x: Tensor) -> Tensor:
-        out: Tensor | None = None
-        for part, values, outputs in zip(x.split(self.slabs.widths, dim=1), self.values, self._lines(), strict=True):
-            product = part @ values.T
-            if out is None:  # in the product's precision, which autocast decides
-                out = self.bias.to(product.dtype).repeat(len(x), 1)
+        parts = zip(x.split(self.slabs.widths, dim=1), self.values, strict=True)
+        products = [part @ values.T for part, values in parts]  # in the precision that autocast decides
+        begin = products[0].new_zeros(self.out_features) if self.bias is None else self.bias.to(products[0].dtype)
+        out = begin.repeat(len(x), 1)
+        for outputs, product in zip(self._lines(), products, strict=True):
             out.index_add_(1, outputs, product)
-        assert out is not None
         return out
 
     def _by_column(self, x: Tensor) -> Tensor:
+        parts = zip(self.values, self._lines(), strict=True)
+        if self.bias is None:
+            return torch.cat([x.index_select(1, inputs) @ values for values, inputs in parts], 1)
         biases = self.bias.split(self.slabs.widths)
-        parts = zip(self.values, self._lines(), biases, strict=True)
-        return torch.cat([torch.addmm(bias, x.index_select(1, inputs), values) for values, inputs, bias in parts], 1)
+        added = zip(parts, biases, strict=True)
+        return torch.cat([torch.addmm(bias, x.index_select(1, inputs), values) for (values, inputs), bias in added], 1)
 
     def whole(self) -> Tensor:
         """Put W together."""
-        kept = torch.zeros(self._line_count, len(self.values), dtype=torch.bool, device=self.bias.device)
+        kept = torch.zeros(self._line_count, len(self.values), dtype=torch.bool, device=self.values[0].device)
         for i, lines in enumerate(self._lines()):
             kept[lines, i] = True
         return self.slabs.unpack(torch.cat([values.detach().flatten() for values in self.values]), kept)
@@ -111,10 +113,10 @@ class BsrSlabs(SlabLinear):
     Making one raises RuntimeError where neither runs; so may running it in another precision or on another device.
     """
 
-    def __init__(self, weight: Tensor, bias: Tensor, slabs: Slabs) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None, slabs: Slabs) -> None:
         nn.Module.__init__(self)
         self.out_features, self.in_features = weight.shape
-        self.slabs, self.bias = slabs, _parameter(bias)
+        self.slabs, self.bias = slabs, _optional(bias)
         width = slabs.widths[0]
         blocks = [(1, width) if slabs.scheme == "row" else (width, 1)] if len(set(slabs.widths)) == 1 else []
         sparse = _multiplying_bsr(weight.detach(), [*blocks, (1, 1)])
@@ -189,6 +191,10 @@ def _multiplying_bsr(weight: Tensor, blocks: list[tuple[int, int]]) -> Tensor:
             else:
                 return sparse
     raise RuntimeError("this build of PyTorch does not multiply block-sparse matrices here") from failure
+
+
+def _optional(tensor: Tensor | None) -> nn.Parameter | None:
+    return None if tensor is None else _parameter(tensor)
 
 
 def _parameter(tensor: Tensor) -> nn.Parameter:

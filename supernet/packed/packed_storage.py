@@ -101,5 +101,7 @@ def _stored(model: PreTrainedModel) -> dict[str, Tensor]:
     tensors = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
     for path, module in found.items():
         values, kept = module.slabs.pack(module.whole().detach())
-        tensors |= {f"{path}.values": values, f"{path}.kept": kept, f"{path}.bias": module.bias.detach()}
+        tensors |= {f"{path}.values": values, f"{path}.kept": kept}
+        if module.bias is not None:
+            tensors[f"{path}.bias"] = module.bias.detach()
     return {name: tensor.contiguous() for name, tensor in tensors.items()}

@@ -78,6 +78,8 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
     # Its shapes are inferred as they are; without this mark a warning asks for that to be done first.
     mark = graph.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     assert mark is not None
+    # A scale for each output is for matrices; products with one for each head, of distances, are small.
+    of_heads = {constant.name for constant in graph.graph.initializer if len(constant.dims) > 2}
     with replace_file(to) as part:
         quantization.quantize_dynamic(
             graph,
@@ -86,6 +88,7 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
             weight_type=quantization.QuantType.QInt8,
             reduce_range=bits == 7,
             op_types_to_quantize=["MatMul", "Gather"],
+            nodes_to_exclude=[node.name for node in graph.graph.node if of_heads & set(node.input)],
         )
     sweep(to)
 

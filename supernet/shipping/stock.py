@@ -12,15 +12,23 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from ...errors import InputError
 from ..extraction import NOT_INHERITED, copy_buffers
 from ..modeling_secateur import (
+    ExtractedDebertaV2Config,
     ExtractedElectraConfig,
     ExtractedFields,
     ExtractedModel,
+    ExtractedModernBertConfig,
+    ExtractedMPNetConfig,
     layer_sizes,
-    neurons_field,
 )
 from ..packed.packed import slab_linears
 
-_FIELDS = (*(field.name for field in fields(ExtractedFields)), "project_embeddings")
+_FIELDS = (
+    *(field.name for field in fields(ExtractedFields)),
+    "project_embeddings",
+    "table_heads",
+    "kept_heads",
+    "first_norm",
+)
 
 
 def not_stock(model: PreTrainedModel) -> str | None:
@@ -42,6 +50,13 @@ def not_stock(model: PreTrainedModel) -> str | None:
         return f"heads of width {config.head_dim} that do not make up the {width} of its residual stream"
     if model.wide is not None and config.classifier_size != width:
         return f"a classifier of width {config.classifier_size} on a residual stream of {width}"
+    if isinstance(config, ExtractedModernBertConfig) and config.first_norm:
+        return "a LayerNorm before its first layer, which was not the first one"
+    if not sizes and isinstance(config, ExtractedModernBertConfig | ExtractedDebertaV2Config):
+        return "no layers"
+    every = list(range(config.table_heads)) if isinstance(config, ExtractedMPNetConfig) else []
+    if isinstance(config, ExtractedMPNetConfig) and any(heads != every for heads in config.kept_heads or ()):
+        return "layers that keep some of the heads of the table of biases that they share"
     if isinstance(config, ExtractedElectraConfig) and config.project_embeddings != (config.embedding_size != width):
         return "a projection of embeddings to their own width"
     return None
@@ -70,7 +85,9 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     prefixes = tuple(f"{path}." for path in slabs)
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
     for path, module in slabs.items():
-        state |= {f"{path}.weight": module.whole().detach(), f"{path}.bias": module.bias.detach()}
+        state[f"{path}.weight"] = module.whole().detach()
+        if module.bias is not None:
+            state[f"{path}.bias"] = module.bias.detach()
     made.load_state_dict(state, assign=True)
     copy_buffers(model, made)
     return made.eval()
@@ -85,6 +102,6 @@ def _stock_config(model: PreTrainedModel, plain: type[PreTrainedModel]) -> PreTr
     values: dict[str, Any] = {name: value for name, value in config.to_dict().items() if name not in own}
     heads = config.attribute_map.get("num_attention_heads", "num_attention_heads")
     for sizes in layer_sizes(config)[:1]:  # all layers have them
-        values |= {heads: sizes.heads, neurons_field(config): sizes.neurons}
+        values |= {heads: sizes.heads, config.neurons_field: sizes.neurons}
     assert plain.config_class is not None
     return plain.config_class(**values)

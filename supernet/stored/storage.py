@@ -283,7 +283,7 @@ def known_segments(config: PreTrainedConfig) -> int:
 
 def _check_complete(name: str, what: str, missing: set[str], head: HeadPaths, *, new: bool) -> None:
     """Refuse weights that transformers has made up because the checkpoint lacks them; a head may be `new`."""
-    others = sorted(key for key in missing if not key.startswith(tuple(f"{path}." for path in head.linears)))
+    others = sorted(key for key in missing if not key.startswith(tuple(f"{path}." for path in head.modules)))
     if others:
         raise InputError(
             f"{name} lacks {len(others)} parameters of a {what}, {others[0]} among them; expected a complete checkpoint"
@@ -318,5 +318,8 @@ def _check_numbers(name: str, model: PreTrainedModel) -> None:
 def _renew(model: PreTrainedModel, head: HeadPaths) -> None:
     """Draw a head anew, as transformers does; what another one had under the same names is gone."""
     for path in head.linears:
-        model.get_parameter(f"{path}.weight").normal_(std=model.config.initializer_range)
-        model.get_parameter(f"{path}.bias").zero_()
+        linear = model.get_submodule(path)
+        assert isinstance(linear, torch.nn.Linear)
+        linear.weight.normal_(std=model.config.initializer_range)
+        if linear.bias is not None:
+            linear.bias.zero_()

@@ -61,8 +61,7 @@ class GradientStep:
         self.gradients: dict[str, Tensor] = {}
         for name, parameter in self.parameters.items():
             parameter.grad = self.gradients[name] = torch.zeros_like(parameter)
-        tables = supernet.family.embeddings
-        self._tables = {f"{path}.weight" for path in (tables.word, tables.position, tables.token_type) if path}
+        self._tables = {f"{path}.weight" for path in supernet.embeddings.tables}
         self._shared = {
             name: p.detach() if p.dtype == dtype else torch.empty_like(p, dtype=dtype)
             for name, p in supernet.parameters.items()
@@ -181,4 +180,4 @@ class GradientStep:
         architecture = self.supernet.architecture
         encoded = encode(architecture, weights, embedded, self._keep, dropout=dropout)
         state = finish(architecture, weights, encoded, dropout)[architecture.num_layers]
-        return classify(architecture, weights, state, dropout)
+        return classify(architecture, weights, state, dropout, encoded.counts)

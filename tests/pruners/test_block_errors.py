@@ -203,3 +203,15 @@ def test_the_highest_scores_are_those_of_the_units_that_stay_longest(name):
     for curve in block_errors(target, sensitivity).curves:
         order = scores.head_order if curve.block.kind == "attention" else scores.neuron_order
         assert order[curve.block.layer].tolist() == curve.order.tolist()
+
+
+def test_products_that_rounding_has_spoilt_have_an_order_too():
+    """As those of units that hardly move, in a model that has learnt nothing."""
+    axes = torch.linalg.qr(torch.randn(24, 24, generator=torch.Generator().manual_seed(0)).double()).Q
+    values = torch.ones(24).double()
+    values[0] = -0.5  # far more than the damping makes up for
+    products = axes @ torch.diag(values) @ axes.T
+    order = removal_order(products, torch.randn(8, 24, generator=torch.Generator().manual_seed(1)).double())
+    assert sorted(order.tolist()) == list(range(24))
+    with pytest.raises(ValueError, match="no numbers"):
+        removal_order(products * float("nan"), torch.ones(8, 24).double())

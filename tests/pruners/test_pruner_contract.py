@@ -44,6 +44,24 @@ def pruned(supernet, pruner) -> Pruned:
     return pruner.prune(supernet, task(), DENSITY, np.random.default_rng(0))
 
 
+@pytest.mark.parametrize("family", ["mpnet", "nomic_bert", "modernbert", "deberta-v2"])
+def test_encoders_of_other_layouts_are_cut(pruner, family):
+    net, toys = Supernet(tiny_model(family)), task()
+    before = {name: parameter.clone() for name, parameter in net.parameters.items()}
+    pruned = pruner.prune(
+        net, replace(toys, pad_token_id=net.model.config.pad_token_id), DENSITY, np.random.default_rng(0)
+    )
+    assert DENSITY - 0.15 < pruned.density <= DENSITY
+    layers = pruned.model.get_submodule(net.family.layers)
+    assert sum(p.numel() for p in layers.parameters()) == pruned.mask.encoder_parameters(net.shape)
+    batch = padded_batch(net.model)
+    with torch.no_grad():
+        found, cut = pruned.model(**batch).logits, extract(net.model, pruned.mask)(**batch).logits
+    assert found.isfinite().all()
+    assert pruner.recovery == "refit" or pruner.name in ("kcm", "mask_tuning") or torch.allclose(found, cut, atol=1e-5)
+    assert all(torch.equal(before[name], parameter) for name, parameter in net.parameters.items())
+
+
 def test_an_unknown_pruner():
     with pytest.raises(InputError, match=r"unknown pruner 'shears'; known: .*deepcuts_cam, .*rank_smooth"):
         make_pruner("shears")

@@ -40,20 +40,35 @@ def multiplied(model: PreTrainedModel, mask: SubnetMask) -> Iterator[PreTrainedM
             x, n = inputs[0], hidden.sum()
             mean = (x * hidden).sum(-1, keepdim=True) / n
             variance = ((x - mean).square() * hidden).sum(-1, keepdim=True) / n
-            scaled = (x - mean) / torch.sqrt(variance + module.eps)
-            return (scaled * module.weight + module.bias) * hidden
+            scaled = (x - mean) / torch.sqrt(variance + module.eps) * module.weight
+            return (scaled if module.bias is None else scaled + module.bias) * hidden
 
         handles.append(find(path).register_forward_hook(hook))
+
+    def multiply_output(path: str, factor: Tensor | float) -> None:
+        handles.append(find(path).register_forward_hook(lambda _module, _inputs, output: output * factor))
 
     def bypass(path: str, source: str) -> None:
         handles.append(find(path).register_forward_hook(lambda *_: residual[source]))
 
     projection = family.embeddings.projection
     if projection is not None and f"{projection}.weight" in dict(model.named_parameters()):
-        handles.append(find(projection).register_forward_hook(lambda _module, _inputs, output: output * hidden))
+        multiply_output(projection, hidden)
     else:
         normalise_kept(family.embeddings.norm)
-    for i in range(shape.num_layers):
+    if family.distances_norm is not None:
+        normalise_kept(family.distances_norm)
+    if family.pre_norm:  # what a block adds is all that its residual stream gets
+        for path in family.norm_paths(dict(model.named_parameters())):
+            normalise_kept(path)
+    for i in range(shape.num_layers if family.pre_norm else 0):
+        for part, kept in (
+            ("attention_output", np.repeat(mask.heads[i], shape.head_size)),
+            ("ffn_out", mask.neurons[i]),
+        ):
+            multiply_input(family.layer_path(i, part), numbers(kept))
+            multiply_output(family.layer_path(i, part), hidden * float(kept.any()))
+    for i in range(0 if family.pre_norm else shape.num_layers):
         norms = family.layer_path(i, "attention_norm"), family.layer_path(i, "ffn_norm")
         multiply_input(family.layer_path(i, "attention_output"), numbers(np.repeat(mask.heads[i], shape.head_size)))
         multiply_input(family.layer_path(i, "ffn_out"), numbers(mask.neurons[i]))

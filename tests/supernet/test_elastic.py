@@ -27,7 +27,7 @@ MASKS = {
 
 
 def logits_and_gradients(supernet, batch, mask, multiple):
-    taken = pieces(supernet.family, supernet.head_paths, SHAPE, mask, projection=supernet.projected, multiple=multiple)
+    taken = pieces(supernet.family, supernet.head_paths, SHAPE, mask, names=supernet.parameters, multiple=multiple)
     parameters = {name: p.detach() for name, p in supernet.parameters.items()}
     leaves = {key: piece.take(parameters).requires_grad_() for key, piece in taken.items()}
     architecture = supernet.architecture
@@ -41,7 +41,7 @@ def logits_and_gradients(supernet, batch, mask, multiple):
     for key, piece in taken.items():
         if leaves[key].grad is not None:
             piece.add_to(gradients, leaves[key].grad)
-    widths = [len(leaves[f"{i}.ffn_in.bias"]) for i in range(3) if f"{i}.ffn_in.bias" in leaves]
+    widths = [leaves[f"{i}.ffn_out.weight"].shape[1] for i in range(3) if f"{i}.ffn_out.weight" in leaves]
     return logits.detach(), gradients, widths
 
 

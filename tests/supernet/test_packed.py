@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from secateur.errors import InputError
+from secateur.pruners.block_lasso.groups import prunable_linears
 from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
@@ -101,14 +102,14 @@ def thinned(model, scheme, seed=0):
     """Return a copy of a model, its layers' maps cut and without half of their groups, and an ordinary one like it."""
     ordinary = copy.deepcopy(model)
     rng, cuts = torch.Generator().manual_seed(seed), {}
-    for path, module in ordinary.named_modules():
-        if isinstance(module, nn.Linear) and ".layer." in path:
-            length = module.weight.shape[1 if scheme == "row" else 0]
-            first = (length + 1) // 2
-            cuts[path] = Slabs(scheme, (first, length - first) if length > 1 else (1,))
-            kept = torch.rand(cuts[path].norms(module.weight).shape, generator=rng) < 0.5
-            with torch.no_grad():
-                module.weight.mul_(cuts[path].spread(kept))
+    for path in prunable_linears(ordinary):
+        module = ordinary.get_submodule(path)
+        length = module.weight.shape[1 if scheme == "row" else 0]
+        first = (length + 1) // 2
+        cuts[path] = Slabs(scheme, (first, length - first) if length > 1 else (1,))
+        kept = torch.rand(cuts[path].norms(module.weight).shape, generator=rng) < 0.5
+        with torch.no_grad():
+            module.weight.mul_(cuts[path].spread(kept))
     marked = copy.deepcopy(ordinary)
     mark_slabs(marked, cuts)
     return marked, ordinary
@@ -121,7 +122,9 @@ def test_forms_agree(model, batch, scheme):
         expected = ordinary(**batch).logits
         for form, kind in FORMS.items():
             made = in_form(marked, form)
-            assert [type(one) for one in slab_linears(made).values()] == [kind] * 18
+            assert [type(one) for one in slab_linears(made).values()] == [kind] * 3 * len(
+                Supernet(model).family.linear_paths(0)
+            )
             assert made(**batch).logits.sub(expected).abs().max() < 1e-5
 
 

@@ -18,7 +18,7 @@ from secateur.supernet.heads import auto_class, head_of, read_outputs
 from secateur.supernet.stored.extracted import config_class
 from secateur.supernet.training.step import GradientStep
 from secateur.tests.supernet.reference import multiplied
-from secateur.tests.tiny import same_weights
+from secateur.tests.tiny import padded_batch, random_batch, same_weights, tiny_model
 from transformers import PreTrainedModel
 
 TOLERANCE = 1e-5
@@ -84,7 +84,9 @@ def check_all(model: PreTrainedModel, mask: SubnetMask, batch: dict[str, torch.T
     torch.testing.assert_close(outputs(reloaded, batch), got, atol=TOLERANCE, rtol=0)
     assert reloaded.config.secateur_key == mask.key
     layers = extracted.get_submodule(family_of(model.config).layers)
-    assert sum(p.numel() for p in layers.parameters()) == mask.encoder_parameters(SHAPE)
+    assert sum(p.numel() for p in layers.parameters()) == mask.encoder_parameters(
+        family_of(model.config).shape(model.config)
+    )
     return got
 
 
@@ -234,3 +236,33 @@ def test_an_extracted_model_that_was_changed_is_noticed(model, batch):
         extracted.get_parameter(f"{supernet.head_paths.classifier}.bias")[1] += 0.01
     with pytest.raises(RuntimeError, match="outputs differ"):
         check_extracted(extracted, supernet, mask, batch)
+
+
+def test_a_head_that_reads_the_mean_of_a_text():
+    model = tiny_model("modernbert", classifier_pooling="mean")
+    batch = padded_batch(model)
+    found = [check_all(model, mask, batch) for mask in CORNERS.values()]
+    first = outputs(tiny_model("modernbert"), batch)
+    assert (found[0] - first).abs().max() > 100 * TOLERANCE
+    step = GradientStep(Supernet(copy.deepcopy(model)))
+    step.begin(batch["input_ids"], batch["attention_mask"].bool(), None)
+    stepped = step.run(CORNERS["one head, one neuron"], lambda outputs: outputs.sum())
+    torch.testing.assert_close(stepped, found[list(CORNERS).index("one head, one neuron")], atol=TOLERANCE, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["mpnet", "nomic_bert", "modernbert", "deberta-v2"])
+@pytest.mark.parametrize("head", ["sequence-classification", "token-classification"])
+def test_positions_far_apart(name, head):
+    """Of texts long enough for each way to compute attention, and for distances that share a row or have none."""
+    model = tiny_model(name, head, max_position_embeddings=400)
+    rng, mask = np.random.default_rng(0), counts([3, 0, 2], [5, 24, 0], 12)
+    for tokens in (70, 390):
+        batch = random_batch(model, rng, 3, tokens)
+        extracted = extract(model, mask)
+        for found, one in (
+            (Supernet(model).subnet(SubnetMask.full(SHAPE)), model),
+            (Supernet(model).subnet(mask), extracted),
+        ):
+            with torch.no_grad():
+                expected = read_outputs(one(**batch.inputs), batch.attention_mask)
+            torch.testing.assert_close(found.outputs(**batch.inputs), expected, atol=TOLERANCE, rtol=0)

@@ -23,7 +23,10 @@ def sums_of(supernet, batches=None, **arguments):
 
 
 def norm_inputs(model, family, layers, batches, mask, first_only_after=None):
-    """What each block's LayerNorm reads at real tokens, by layer and kind; `layers` are their numbers in the whole."""
+    """Each block's sum with the residual stream at real tokens, by layer and kind: what its LayerNorm reads, if any.
+
+    `layers` are their numbers in the whole model.
+    """
     read, handles, now = defaultdict(list), [], {}
 
     def note(key, module, given):
@@ -31,8 +34,19 @@ def norm_inputs(model, family, layers, batches, mask, first_only_after=None):
         read[key].append(x[:, 0] if key[0] == first_only_after else x[keep])
 
     for position, layer in enumerate(layers):
-        for kind in ("attention", "ffn"):
+        if family.pre_norm:
+            whole_layer = model.get_submodule(f"{family.layers}.{position}")
+            handles.append(whole_layer.register_forward_pre_hook(lambda m, given: now.update(stream=given[0])))
+        for kind, part in (("attention", "attention_output"), ("ffn", "ffn_out")):
             if not (mask.heads if kind == "attention" else mask.neurons)[layer].any():
+                continue
+            if family.pre_norm:
+
+                def add(module, given, output, key=(layer, kind)):
+                    now["stream"] = now["stream"] + output
+                    note(key, module, [now["stream"]])
+
+                handles.append(model.get_submodule(family.layer_path(position, part)).register_forward_hook(add))
                 continue
             module = model.get_submodule(family.layer_path(position, f"{kind}_norm"))
             handles.append(module.register_forward_pre_hook(lambda m, g, key=(layer, kind): note(key, m, g)))
@@ -154,7 +168,7 @@ def test_numbers_that_are_not_finite_change_nothing(tiny_models):
     supernet, mask = Supernet(tiny_models["bert"]), random_mask(np.random.default_rng(4))
     small = extract(supernet.model, mask)
     with torch.no_grad():
-        small.get_submodule(supernet.family.layer_path(0, "value")).weight[0, 0] = float("nan")
+        small.get_submodule(supernet.family.layer_paths(0, "qkv")[-1]).weight[0, 0] = float("nan")
     before = {name: tensor.clone() for name, tensor in small.state_dict().items()}
     refit(small, mask, sums_of(supernet))
     for name, tensor in small.state_dict().items():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from secateur.search_space import SubnetMask, UnitScores
 from secateur.supernet import Supernet
-from secateur.supernet.reordering import measured_layer_order, reorder, reorder_width
+from secateur.supernet.reordering import head_order, measured_layer_order, reorder, reorder_width
 from secateur.tasks.batches import sorted_batches
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import tiny_model
@@ -33,7 +33,13 @@ def test_the_whole_model_computes_what_it_did(model, batch):
     reorder(sorted_net, rising_scores(sorted_net))
     torch.testing.assert_close(sorted_net.model(**batch).logits, model(**batch).logits, atol=1e-5, rtol=1e-5)
     changed = [name for name, p in sorted_net.model.named_parameters() if not torch.equal(p, model.get_parameter(name))]
-    assert len(changed) == 10 * sorted_net.shape.num_layers  # weights and biases of four maps, weights of two outputs
+    family, names = sorted_net.family, dict(model.named_parameters())
+    into = [path for layer in range(3) for part in ("qkv", "ffn_in") for path in family.layer_paths(layer, part)]
+    out_of = [family.layer_path(layer, part) for layer in range(3) for part in ("attention_output", "ffn_out")]
+    expected = {f"{path}.weight" for path in (*into, *out_of)} | {f"{path}.bias" for path in into}
+    if family.relative_bias is not None:
+        expected.add(f"{family.relative_bias}.weight")
+    assert set(changed) == expected & {*names}
 
 
 def test_the_first_k_are_the_best_k(model, batch):
@@ -43,7 +49,7 @@ def test_the_first_k_are_the_best_k(model, batch):
     reorder(sorted_net, scores)
     heads, neurons = [3, 1, 2], [5, 24, 1]
     best = SubnetMask(
-        [np.isin(np.arange(4), scores.head_order[layer][: heads[layer]]) for layer in range(3)],
+        [np.isin(np.arange(4), head_order(own, scores)[layer][: heads[layer]]) for layer in range(3)],
         [np.isin(np.arange(24), scores.neuron_order[layer][: neurons[layer]]) for layer in range(3)],
         np.ones(own.shape.hidden_size, bool),
     )

@@ -142,17 +142,16 @@ def test_what_no_pass_used_gets_zero(model, batch):
     run(step, batch, [FULL])
     run(step, batch, [counts([4, 0, 0], [0, 24, 0])])
     unused = [
-        f"{supernet.family.layer_path(layer, part)}.{kind}"
-        for layer, parts in enumerate(
-            (("ffn_in", "ffn_out", "ffn_norm"), ("query", "attention_norm"), ("key", "ffn_in"))
-        )
+        f"{path}.{kind}"
+        for layer, parts in enumerate((("ffn_in", "ffn_out", "ffn_norm"), ("qkv", "attention_norm"), ("qkv", "ffn_in")))
         for part in parts
+        for path in supernet.family.layer_paths(layer, part)
         for kind in ("weight", "bias")
     ]
     for name, parameter in supernet.model.named_parameters():
         if name in unused:
             assert not parameter.grad.any(), name
-    assert supernet.model.get_parameter(f"{supernet.family.layer_path(1, 'ffn_in')}.weight").grad.any()
+    assert supernet.model.get_parameter(f"{supernet.family.layer_paths(1, 'ffn_in')[0]}.weight").grad.any()
     assert not supernet.model.get_parameter(f"{supernet.family.embeddings.word}.weight").grad[0].any()
 
 
@@ -177,7 +176,7 @@ def test_predicting_teaches_nothing(model, batch):
 
 def test_frozen_parameters_get_no_gradient(model, batch):
     supernet = Supernet(copy.deepcopy(model))
-    frozen = [f"{supernet.family.embeddings.word}.weight", f"{supernet.family.layer_path(1, 'value')}.weight"]
+    frozen = [f"{supernet.family.embeddings.word}.weight", f"{supernet.family.layer_paths(1, 'qkv')[-1]}.weight"]
     for name in frozen:
         supernet.model.get_parameter(name).requires_grad_(False)
     step = GradientStep(supernet)
@@ -223,7 +222,7 @@ def test_dropout_is_drawn_from_the_seed(model, batch):
         torch.manual_seed(seed)
         return step.predict(FULL, supernet.dropout)
 
-    assert supernet.dropout.hidden > 0
+    assert supernet.dropout.embeddings > 0
     assert torch.equal(logits(1), logits(1))
     assert not torch.equal(logits(1), logits(2))
     assert not torch.equal(logits(1), step.predict(FULL))

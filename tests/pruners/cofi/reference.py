@@ -41,12 +41,13 @@ def masked(model: PreTrainedModel, values: MaskValues) -> Iterator[PreTrainedMod
     def multiply_output(path: str, factor: Tensor) -> None:
         after(path, lambda _, __, output: output * factor)
 
-    def normalise_kept(path: str) -> None:
+    def normalise_kept(path: str, factor: Tensor) -> None:
         def hook(module: nn.Module, inputs: tuple[Tensor], _: Tensor) -> Tensor:
             x, n = inputs[0], kept.sum()
             mean = (x * kept).sum(-1, keepdim=True) / n
             variance = ((x - mean).square() * kept).sum(-1, keepdim=True) / n
-            return ((x - mean) / torch.sqrt(variance + module.eps) * module.weight + module.bias) * hidden
+            scaled = (x - mean) / torch.sqrt(variance + module.eps) * module.weight
+            return (scaled if module.bias is None else scaled + module.bias) * factor
 
         after(path, hook)
 
@@ -55,15 +56,22 @@ def masked(model: PreTrainedModel, values: MaskValues) -> Iterator[PreTrainedMod
         multiply_output(projection, hidden)
     else:
         multiply_input(family.embeddings.norm, hidden)
-        normalise_kept(family.embeddings.norm)
+        normalise_kept(family.embeddings.norm, hidden)
+    if family.distances_norm is not None:
+        normalise_kept(family.distances_norm, hidden)
+    if family.pre_norm:  # what blocks add is multiplied, and nothing else of the stream
+        for path in family.norm_paths(dict(model.named_parameters())):
+            normalise_kept(path, kept)
     for i in range(shape.num_layers):
         norms = family.layer_path(i, "attention_norm"), family.layer_path(i, "ffn_norm")
         multiply_input(family.layer_path(i, "attention_output"), heads[i].repeat_interleave(shape.head_size))
         multiply_output(family.layer_path(i, "attention_output"), attention[i] * hidden)
         multiply_input(family.layer_path(i, "ffn_out"), neurons[i])
         multiply_output(family.layer_path(i, "ffn_out"), ffn[i] * hidden)
+        if family.pre_norm:
+            continue
         for norm in norms:
-            normalise_kept(norm)
+            normalise_kept(norm, hidden)
         before(f"{family.layers}.{i}", lambda _, inputs: residual.update(layer=inputs[0]))
         if not attention[i] or not heads[i].any():
             after(norms[0], lambda *_: residual["layer"])

@@ -54,7 +54,7 @@ def on_slices(supernet: Supernet, values: MaskValues, batch: Batch, step: Gradie
         mask = SubnetMask(mask.heads, mask.neurons, np.ones(16, bool))
     step.begin(batch.input_ids, batch.attention_mask, batch.token_type_ids)
     slices = step.take(mask)
-    weights, embedded = fold(slices.weights, slices.pieces, values, supernet.shape), slices.embedded
+    weights, embedded = fold(slices.weights, slices.pieces, values, supernet), slices.embedded
     if not supernet.projected:
         embedded = fold_embedded(embedded, values, slices.columns)
     return slices, run(supernet, weights, embedded, batch, [0, 1, 2])
@@ -119,6 +119,8 @@ def test_states_are_those_of_real_tokens(model, batch):
     with torch.no_grad():
         expected = model(**batch, output_hidden_states=True).hidden_states[1:]
     real = batch["attention_mask"].bool()
+    if supernet.family.final_norm is not None:
+        states[-1] = model.get_submodule(supernet.family.final_norm)(states[-1])
     for found, one in zip(states, expected, strict=True):
         torch.testing.assert_close(found, one[real], atol=TOLERANCE, rtol=0)
 
@@ -139,6 +141,8 @@ def test_gradients(model, batch, wide):
         with masked(double, MaskValues(*parts)) as reference:
             return float((logits(reference, batch) * goal).sum())
 
+    # transformers turns ModernBERT's queries and keys in single precision, whatever the model's.
+    step_size, allowed = (1e-2, 1e-3) if model.config.model_type == "modernbert" else (1e-6, 1e-6)
     rng = np.random.default_rng(0)
     for number, part in enumerate(values):
         assert part.grad is not None
@@ -147,15 +151,16 @@ def test_gradients(model, batch, wide):
             ends = []
             for sign in (1, -1):
                 parts = [one.detach().clone() for one in values]
-                parts[number][tuple(place)] += sign * 1e-6
+                parts[number][tuple(place)] += sign * step_size
                 ends.append(total(parts))
-            assert float(part.grad[tuple(place)]) == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6, rel=1e-5)
+            slope = (ends[0] - ends[1]) / (2 * step_size)
+            assert float(part.grad[tuple(place)]) == pytest.approx(slope, abs=allowed, rel=10 * allowed)
 
     with masked(double, values) as reference:
         (reference(**batch).logits * goal).sum().backward()
         for name, parameter in reference.named_parameters():
             expected = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-            torch.testing.assert_close(step.gradients[name], expected, atol=1e-6, rtol=1e-5)
+            torch.testing.assert_close(step.gradients[name], expected, atol=min(allowed, 1e-4), rtol=10 * allowed)
 
 
 def test_a_residual_dimension_always_survives():

@@ -78,8 +78,13 @@ def test_a_text_without_a_real_token_is_what_transformers_makes_of_it(headed, tm
         found = exported.run(exported.feed(batch))
         with torch.inference_mode():
             expected = model(**batch.inputs)
-        for name, values in found.items():  # of padding too
-            torch.testing.assert_close(values, expected[name], atol=TOLERANCE, rtol=0)
+        # Of padding, too, but where what a token sees depends on its place: what padding sees then is nobody's concern.
+        read = torch.ones_like(batch.attention_mask)
+        if model.config.model_type.endswith(("modernbert", "deberta-v2")):
+            read = batch.attention_mask | ~batch.attention_mask.any(dim=1, keepdim=True)
+        for name, values in found.items():
+            rows = read if values.shape[1:2] == read.shape[1:] else torch.ones(len(read), dtype=torch.bool)
+            torch.testing.assert_close(values[rows], expected[name][rows], atol=TOLERANCE, rtol=0)
 
 
 def test_a_hundred_random_batches(tmp_path):

@@ -6,7 +6,6 @@ from secateur.errors import InputError
 from secateur.search_space import EncoderShape, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.heads import head_of
 from secateur.supernet.packed.packed import in_form, mark_slabs, slab_linears
 from secateur.supernet.packed.slabs import Slabs
 from secateur.supernet.shipping.checkpoint import write_checkpoint
@@ -47,6 +46,14 @@ def same(one, other, batch) -> bool:
 @pytest.mark.parametrize("mask", ALIKE.values(), ids=ALIKE.keys())
 def test_layers_that_are_alike_are_stock(headed, mask):
     model = extract(headed, mask)
+    if reason := not_stock(model):
+        family, first = headed.config.model_type, not mask.heads[0].any()
+        assert reason == {
+            ("modernbert", "no layers"): "no layers",
+            ("deberta-v2", "no layers"): "no layers",
+            ("modernbert", "a layer less"): "a LayerNorm before its first layer, which was not the first one",
+        }.get((family, "a layer less" if first and mask.depth else "no layers"))
+        return
     made = stock_model(model)
     assert type(made) is type(headed)
     assert made.config.model_type == headed.config.model_type
@@ -66,8 +73,10 @@ def test_others_are_not(model, mask, reason):
 def test_half_the_heads_in_half_the_width_are_stock_where_no_classifier_is_wider(headed):
     """Token heads read the residual stream as it is; a classifier of texts keeps the full width between."""
     model = extract(headed, counts([2, 2, 2], [9, 9, 9], 8))
-    if head_of(headed) == "sequence-classification":
+    if model.wide is not None:
         assert not_stock(model) == "a classifier of width 16 on a residual stream of 8"
+    elif headed.config.model_type == "mpnet":
+        assert not_stock(model) == "layers that keep some of the heads of the table of biases that they share"
     elif getattr(model.config, "project_embeddings", False):
         assert not_stock(model) == "a projection of embeddings to their own width"
     else:
