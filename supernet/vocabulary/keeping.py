@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from ..stored.storage import known_family
 from . import Pieces, pieces_of
 
 Counts = NDArray[np.int64]  # (tokens,), how often texts have each token
+_CHUNK = 10_000  # texts that are in memory as tokens
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,15 @@ def token_counts(tokenizer: PreTrainedTokenizerBase, rows: Iterable[NDArray[np.i
     counts = np.zeros(1 + max(tokenizer.get_vocab().values()), np.int64)
     for row in rows:
         np.add.at(counts, row, 1)
+    return counts
+
+
+def text_counts(tokenizer: PreTrainedTokenizerBase, texts: Iterable[str]) -> Counts:
+    """Count the tokens of texts, whatever their length."""
+    texts, counts = iter(texts), token_counts(tokenizer, ())
+    while chunk := list(islice(texts, _CHUNK)):
+        encoded = tokenizer(chunk, padding=False, truncation=False, return_attention_mask=False, verbose=False)
+        counts += token_counts(tokenizer, (np.array(row, np.int32) for row in encoded["input_ids"]))
     return counts
 
 
