@@ -108,19 +108,11 @@ def kept_tokens(
 
 
 def _in_order(pieces: Pieces, counts: Counts, fixed: frozenset[int], *, filled: bool) -> Iterator[int]:
-    """Yield tokens, the most frequent first; `filled` with those that the texts do not have, as they are numbered.
-
-    What a token is merged from is as frequent as all that it is part of, and comes before them.
-    """
+    """Yield tokens, the most frequent first; `filled` with those that the texts do not have, as they are numbered."""
     read = [int(number) for number in np.flatnonzero(counts) if int(number) not in fixed]
-    total = np.zeros_like(counts)
-    for number in read:
-        total[list(pieces.parts(number))] += counts[number]
-    length = {number: len(token) for token, number in pieces.vocabulary.items()}
-    used = [int(number) for number in np.flatnonzero(total) if int(number) not in fixed]
-    yield from sorted(used, key=lambda number: (-total[number], length[number], number))
+    yield from sorted(read, key=lambda number: (-counts[number], number))
     if filled:
-        others = sorted(set(pieces.vocabulary.values()) - {*used} - fixed)
+        others = sorted(set(pieces.vocabulary.values()) - {*read} - fixed)
         yield from (number for number in others if pieces.is_readable(number))
 
 

@@ -137,6 +137,17 @@ def _plain(kind: str) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def _bert_processed() -> PreTrainedTokenizerBase:
+    """Return a tokenizer as BERT's were written before templates; ids around a text are others with fewer tokens."""
+    learnt = _learnt("WordPiece")
+    backend = Tokenizer(models.WordPiece(learnt.get_vocab(), unk_token="[UNK]"))  # to which no token was added
+    backend.normalizer, backend.pre_tokenizer = learnt.normalizer, learnt.pre_tokenizer
+    ends = {token: backend.token_to_id(token) for token in ("[SEP]", "[CLS]")}
+    backend.post_processor = processors.BertProcessing(*ends.items())
+    names = {f"{name.lower()}_token": f"[{name}]" for name in ("PAD", "UNK", "CLS", "SEP", "MASK")}
+    return PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=64, **names)
+
+
 def _own(kind: str) -> PreTrainedTokenizerBase:
     """Return a tokenizer of a model's own class, which builds parts of it by itself."""
     state = json.loads(_learnt(kind).to_str())["model"]
@@ -156,6 +167,7 @@ SPELLERS = {
     "roberta": lambda: _own("BPE"),
     "xlm-roberta": lambda: _sentencepiece(XLMRobertaTokenizer),
     "camembert": lambda: _sentencepiece(CamembertTokenizer),
+    "plain WordPiece": _bert_processed,
     "plain BPE": lambda: _plain("BPE"),
     "plain Unigram": lambda: _plain("Unigram"),
     "BPE with suffixes": lambda: _plain("suffixes"),
