@@ -58,6 +58,11 @@ class ExportSettings(ModelChoice):
     ] = False
 
     @property
+    def recovers(self) -> bool:
+        """It is recovered."""
+        return self.recover is not None or self.recover_minutes is not None
+
+    @property
     def recovery(self) -> RecoverOptions:
         """How it is recovered, if it is."""
         return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)

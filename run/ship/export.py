@@ -24,6 +24,7 @@ from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
+from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
@@ -126,30 +127,18 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     with open_archive(folder) as archive:
         selection, report = _chosen(folder, archive, settings, request)
         supernet = open_encoder(folder)
-    recovers = settings.recover is not None or settings.recover_minutes is not None
-    if recovers and selection.values.get("nonzero", 1.0) < 1:
+    if settings.recovers and selection.values.get("nonzero", 1.0) < 1:
         raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
     task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
     vocabulary = None
     if settings.vocabulary is not None:  # before the rest, which takes longer
         vocabulary = cut_vocabulary(folder, task, parse_vocabulary(settings.vocabulary))
-    model = open_subnet(folder, supernet, selection).float()
-    rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
-    sections: dict[str, str] = {}
-    if settings.refit and can_refit(selection):
-        done = refitted(folder, task, supernet, model, selection)
-        model, sections["Refit"] = done.model, refit_line(folder.record["facts"]["metric"], done)
-        if done.kept:
-            rows.append(Row(REFITTED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
-    if recovers:
-        model, note = _recovered(folder, task, model, settings, state)
-        sections["Recovery"] = note
-        rows.append(Row(RECOVERED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
+    model, rows, sections = _made(folder, task, supernet, selection, settings, state)
     tasks = {WHOLE: task, rows[-1].model: task}
     if vocabulary is not None:
         model, tasks[RESPELLED] = cut_embeddings(model, vocabulary.kept), vocabulary.task
         sections[VOCABULARY] = vocabulary.line
-        rows.append(Row(RESPELLED, TORCH, 1 - report_errors(model, vocabulary.task)[ERROR], float("nan")))
+        rows.append(_scored(RESPELLED, model, vocabulary.task))
     facts = card_facts(folder, supernet, model, selection, report, None, settings.push or to.name)
     form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
     _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))
@@ -205,6 +194,27 @@ def _chosen(
     request.begin()
     write_json(path, {"model": found.model})
     return found, report
+
+
+def _made(
+    folder: RunFolder, task: Task, supernet: Supernet, selection: Evaluation, settings: ExportSettings, state: Path
+) -> tuple[PreTrainedModel, list[Row], dict[str, str]]:
+    """Cut a model out, refit and recover it; return it, what each step came to, and what its card says of them."""
+    model = open_subnet(folder, supernet, selection).float()
+    rows, sections = [_scored(CUT, model, task)], {}
+    if settings.refit and can_refit(selection):
+        done = refitted(folder, task, supernet, model, selection)
+        model, sections["Refit"] = done.model, refit_line(folder.record["facts"]["metric"], done)
+        if done.kept:
+            rows.append(_scored(REFITTED, model, task))
+    if settings.recovers:
+        model, sections["Recovery"] = _recovered(folder, task, model, settings, state)
+        rows.append(_scored(RECOVERED, model, task))
+    return model, rows, sections
+
+
+def _scored(name: str, model: PreTrainedModel, task: Task) -> Row:
+    return Row(name, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))
 
 
 def _recovered(
