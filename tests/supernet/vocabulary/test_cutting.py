@@ -11,12 +11,14 @@ from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.heads import head_of
+from secateur.supernet.packed.packed import in_form, slab_linears
 from secateur.supernet.shipping.onnx import export_onnx
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model, load_tokenizer, save_model
 from secateur.supernet.vocabulary.cutting import cut_embeddings, cut_tokenizer
 from secateur.supernet.vocabulary.keeping import KeptTokens, kept_tokens
 from secateur.tasks.batches import Batch
+from secateur.tests.supernet.test_packed import thinned
 from secateur.tests.tiny import tiny_model
 
 from .spellers import config_for, counted, sentences, speller
@@ -55,7 +57,7 @@ def same(one, other):
 def test_every_model_computes_what_it_computed(headed, tmp_path):
     tokenizer, whole = parts(headed)
     shape = Supernet(whole).shape
-    half = SubnetMask.from_counts(shape, heads=[2, 0, 4], neurons=[24, 7, 0])
+    half = SubnetMask.from_counts(shape, [2, 0, 4], [24, 7, 0], 13)
     for model in (whole, extract(whole, half)):
         before = copy.deepcopy(model.state_dict())
         kept = kept_tokens(tokenizer, model.config, counted(tokenizer, TEXTS))
@@ -112,6 +114,19 @@ def test_a_row_for_each_token_at_the_other_end_is_cut_too():
             expected = model(torch.tensor([[2, 19, 7]])).logits[..., ids]
             found = made(torch.tensor([[1, 4, 3]])).logits
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("form", ["packed", "bsr"])
+def test_packed_matrices_stay_packed(form, tmp_path):
+    tokenizer = speller("bert")
+    ordinary = tiny_model("bert", vocab_size=len(tokenizer), max_position_embeddings=66)
+    model = in_form(thinned(ordinary, "row")[0], form)
+    kept = kept_tokens(tokenizer, model.config, counted(tokenizer, TEXTS))
+    made, cut = cut_embeddings(model, kept), cut_tokenizer(tokenizer, kept)
+    save_model(made, cut, tmp_path / "cut")
+    expected, found = both(model, tokenizer, load_model(tmp_path / "cut"), load_tokenizer(tmp_path / "cut"))
+    torch.testing.assert_close(found.logits, expected.logits, rtol=0, atol=1e-5)
+    assert slab_linears(made).keys() == slab_linears(model).keys()
 
 
 def test_onnx_files_of_it_compute_the_same(tmp_path):
