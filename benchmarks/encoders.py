@@ -5,8 +5,8 @@
 Of each a model with random weights is made from the sizes in its published configuration, and a subnetwork of half its
 heads and half its neurons, scattered at random, is run on slices, extracted, and written as an ONNX file. Printed are
 millions of parameters (all, the word table's share, and what is left of all), the largest difference of the outputs of
-slices and of the ONNX file from those of the extracted model, seconds of extraction and of the file, and milliseconds of
-one text in PyTorch, whole and half, and of the half in ONNX Runtime: medians of rounds in turn, float32. Nothing is
+slices and of the ONNX file from those of the extracted model, seconds of extraction and of the file, and milliseconds
+of one text in PyTorch, whole and half, and of the half in ONNX Runtime: medians of rounds in turn, float32. Nothing is
 trained: scores are not to be had here.
 """
 

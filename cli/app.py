@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
     "export": ("Models to take away", settings.ExportCommand),
     "recover": ("Models to take away", settings.RecoverCommand),
     "convert": ("Models to take away", settings.ConvertCommand),
+    "vocabulary": ("Models to take away", settings.VocabularyCommand),
     "bench": ("Models to take away", settings.BenchCommand),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..run.choice.columns import amount
 from ..run.run import Run
 from ..run.settings.ship import ExportSettings
-from .console import TERMINAL, print_json
+from .console import TERMINAL, print_json, print_text
 from .extract import say_how_to_load
 from .settings import ExportCommand, fields_of
 from .tables import show
@@ -19,4 +19,6 @@ def export(settings: ExportCommand) -> None:
         return
     title = f"{done.checkpoint.folder}: {amount(done.facts.parameters)} parameters\n{done.target}"
     show(title, done.columns, labels=2)
+    if done.vocabulary is not None:
+        print_text(done.vocabulary.line)
     say_how_to_load(done.checkpoint)

@@ -18,7 +18,7 @@ from ..run.settings.project import ProjectSettings
 from ..run.settings.prune import PruneSettings
 from ..run.settings.recovery import RecoverOptions
 from ..run.settings.search import FarmSettings, SearchSettings, StandardSettings
-from ..run.settings.ship import ExportSettings, ExtractSettings
+from ..run.settings.ship import ExportSettings, ExtractSettings, VocabularySettings
 from ..run.settings.training import FinetuneOptions, TrackingSettings
 from ..supernet.training.settings import MOST, SupernetSettings
 from .options import ARGUMENT
@@ -129,6 +129,18 @@ class ConvertCommand(Settings):
         int | None, Field(ge=1, le=MOST, description="version of ONNX's operators; the lowest that does if not given")
     ] = None
     to: Annotated[Path | None, Field(description="the folder of the files; the checkpoint's own if not given")] = None
+
+
+class VocabularyCommand(VocabularySettings, JsonOption):
+    """Write a checkpoint that has only the tokens that texts need, with a tokenizer that knows no others.
+
+    A text whose tokens are all kept is read as before, with the same outputs; others are spelled with what is left. Any
+    encoder that Secateur knows will do, with a head, cut by Secateur or not.
+    """
+
+    checkpoint: Annotated[
+        str, Field(description="a folder, or a name on the Hugging Face hub", json_schema_extra=ARGUMENT)
+    ]
 
 
 class RecoverCommand(OfRun):

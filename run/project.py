@@ -138,14 +138,35 @@ def open_task(folder: RunFolder) -> Task:
         tokenizer = load_tokenizer(source)
         length = _max_length(load_config(source), tokenizer)
         task = _load_task(folder.project, tokenizer, length, cache=folder.path / "tokens")
-    if folder.record["facts"]["taken_for"] == "fine-tuned":
-        task = in_order_of(task, class_names(load_config(_source(folder))))
+    task = _in_order(folder, task)
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
             "another `out`"
         )
     return task
+
+
+def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Task:
+    """Load the task of a run in the tokens of another tokenizer: the same texts, in the same splits.
+
+    Raises:
+        InputError: a task of its user's making, of which there are no texts.
+    """
+    if folder.project.task == OWN:
+        raise InputError(
+            f"{folder.path} is about a task of its user's making, which has tokens, but no texts to spell with others; "
+            "write the texts to a file, and give that and the exported model to `secateur vocabulary`"
+        )
+    length = _max_length(load_config(_source(folder)), tokenizer)
+    return _in_order(folder, _load_task(folder.project, tokenizer, length, cache=None))
+
+
+def _in_order(folder: RunFolder, task: Task) -> Task:
+    """Return a run's task with its classes in the order of a model that was fine-tuned before."""
+    if folder.record["facts"]["taken_for"] != "fine-tuned":
+        return task
+    return in_order_of(task, class_names(load_config(_source(folder))))
 
 
 def _source(folder: RunFolder) -> str | Path:

@@ -280,7 +280,8 @@ class Run:
 
         Args:
             to: the folder.
-            **settings: fields of ExportSettings: a key or budgets, `recover` (steps) or `minutes`, `onnx`, `int8`.
+            **settings: fields of ExportSettings: a key or budgets, `recover` (steps) or `recover_minutes`, `vocabulary`
+                (`corpus`, or how many tokens are kept), `onnx`, `int8`.
         """
         from .ship.export import export
 

@@ -5,17 +5,18 @@ from .choice import BUDGETS, Budgets, FrontSettings, ModelChoice, PickSettings
 from .compare import CompareSettings
 from .ladder import BLOCKS, SHARES, LadderSettings, LadderVerb
 from .latency import LatencySettings, LatencyVerb
-from .parsing import parse_amounts, parse_densities, parse_shares
+from .parsing import CORPUS, parse_amounts, parse_densities, parse_shares, parse_vocabulary
 from .project import ProjectSettings
 from .prune import PruneSettings, PruneVerb
 from .recovery import RecoverOptions, RefitSettings
 from .search import FarmSettings, SearchSettings, SearchVerb, StandardSettings
-from .ship import ExportSettings, ExtractSettings
+from .ship import ExportSettings, ExtractSettings, VocabularySettings
 from .training import FinetuneVerb, SupernetVerb, TrackingSettings
 
 __all__ = [
     "BLOCKS",
     "BUDGETS",
+    "CORPUS",
     "SHARES",
     "AllSettings",
     "Budgets",
@@ -41,7 +42,9 @@ __all__ = [
     "StandardSettings",
     "SupernetVerb",
     "TrackingSettings",
+    "VocabularySettings",
     "parse_amounts",
     "parse_densities",
     "parse_shares",
+    "parse_vocabulary",
 ]

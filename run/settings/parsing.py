@@ -6,6 +6,9 @@ import math
 from fractions import Fraction
 
 from ...errors import InputError
+from ...supernet.training.settings import MOST
+
+CORPUS = "corpus"  # in the place of a number of tokens: all that the texts have
 
 
 def parse_shares(text: str, name: str = "shares") -> tuple[Fraction, ...]:
@@ -48,3 +51,17 @@ def parse_amounts(text: str, name: str) -> tuple[float, ...]:
 def parse_densities(text: str) -> tuple[float, ...]:
     """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
     return tuple(float(share) for share in parse_shares(text, "density"))
+
+
+def parse_vocabulary(text: str, name: str = "vocabulary") -> int | None:
+    """Read how many tokens are kept; None for `corpus`, all that texts have.
+
+    Raises:
+        InputError: something that is neither `corpus` nor a whole number above 0; `name` is that of the setting.
+    """
+    if text == CORPUS:
+        return None
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
+    if not 0 < number <= MOST:
+        raise InputError(f"`{name}` needs {CORPUS!r} or a number of tokens, such as 8000; got {text!r}")
+    return number

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from ...evaluation.latency.runtime import RUNTIMES
 from ...supernet.training.settings import MOST
+from .base import Settings, as_text
 from .choice import ModelChoice
+from .parsing import CORPUS
 from .recovery import RecoverOptions
 
 
@@ -42,12 +44,45 @@ class ExportSettings(ModelChoice):
         int | None, Field(ge=1, le=MOST, description="distil it from the whole model for so many steps")
     ] = None
     recover_minutes: Annotated[float | None, Field(gt=0, le=MOST, description="or for so many minutes")] = None
+    vocabulary: Annotated[
+        str | None,
+        BeforeValidator(as_text),
+        Field(
+            description="fewer tokens: `corpus` keeps those of the training texts, a number so many of the most "
+            "frequent, and others are spelled with them; all if not given"
+        ),
+    ] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
     int8: Annotated[
         bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
     ] = False
 
     @property
+    def recovers(self) -> bool:
+        """It is recovered."""
+        return self.recover is not None or self.recover_minutes is not None
+
+    @property
     def recovery(self) -> RecoverOptions:
         """How it is recovered, if it is."""
         return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)
+
+
+class VocabularySettings(Settings):
+    """Which tokens a checkpoint keeps."""
+
+    data: Annotated[
+        list[Path],
+        Field(
+            description="texts that it is going to read: a file (CSV, TSV, JSON, JSONL, parquet, Arrow, or a text on "
+            "each line of .txt), or a folder of such; can be given several times"
+        ),
+    ]
+    to: Annotated[Path, Field(description="the folder to write")]
+    keep: Annotated[
+        str,
+        BeforeValidator(as_text),
+        Field(description="`corpus`: the tokens of these texts; or a number: so many of the most frequent"),
+    ] = CORPUS
+    text_column: Annotated[str | None, Field(description="the column of texts (text)")] = None
+    text_pair_column: Annotated[str | None, Field(description="the column of second texts")] = None

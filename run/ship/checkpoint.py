@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, Evaluation
@@ -168,10 +168,20 @@ def card_facts(
     )
 
 
-def save(folder: RunFolder, model: PreTrainedModel, to: Path, facts: CardFacts, form: Form = "auto") -> Written:
-    """Save a run's model with its card, and with the run's picture of the front if it has one; return the form."""
+def save(
+    folder: RunFolder,
+    model: PreTrainedModel,
+    to: Path,
+    facts: CardFacts,
+    form: Form = "auto",
+    tokenizer: PreTrainedTokenizerBase | None = None,
+) -> Written:
+    """Save a run's model with its card, and with the run's picture of the front if it has one; return the form.
+
+    The tokenizer is the run's if None.
+    """
     picture = folder.path / PICTURE
-    tokenizer = load_tokenizer(folder.finetuned)
+    tokenizer = tokenizer or load_tokenizer(folder.finetuned)
     return write_checkpoint(model, tokenizer, to, facts, form=form, picture=picture if picture.is_file() else None)
 
 

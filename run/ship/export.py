@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -24,15 +24,18 @@ from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
+from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
-from ...supernet.shipping.model_card import CardFacts, markdown_table
+from ...supernet.shipping.model_card import SERVED, CardFacts, markdown_table
 from ...supernet.shipping.needed import needed
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.session import OnnxModel
+from ...supernet.shipping.vocabulary import VOCABULARY
 from ...supernet.stored.replacing import check_replaceable, replacing
 from ...supernet.stored.storage import load_model, quiet
+from ...supernet.vocabulary.cutting import cut_embeddings
 from ...tasks import Task
 from ..choice.columns import Column
 from ..choice.front import open_archive
@@ -43,15 +46,18 @@ from ..model import on_report, open_subnet
 from ..project import load_supernet, open_encoder, open_task
 from ..recipes import can_refit
 from ..scores import onnx_errors, report_errors
+from ..settings.parsing import parse_vocabulary
 from ..settings.ship import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 from .refit import refit_line, refitted
 from .request import Request
+from .vocabulary import CutVocabulary, cut_vocabulary
 
-_LATER = {"to", "onnx", "int8", "form", "push", "private"}  # of the settings: what is done with a model that is made
+# Of the settings: what is done with a model that is made.
+_LATER = {"to", "vocabulary", "onnx", "int8", "form", "push", "private"}
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
-WHOLE, CUT, REFITTED, RECOVERED = "whole model", "cut out", "refitted", "recovered"
+WHOLE, CUT, REFITTED, RECOVERED, RESPELLED = "whole model", "cut out", "refitted", "recovered", "fewer tokens"
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Row:
     """What one form of a model is worth.
 
     Attributes:
-        model: the whole one, what was cut out of it, or that after a refit or a recovery.
+        model: the whole one, what was cut out of it, or that after a refit, a recovery or with fewer tokens.
         runtime: what runs it.
         score: the task's metric on the report split.
         megabytes: of its file, in 1e6 bytes; NaN if it is in none.
@@ -82,12 +88,14 @@ class Exported:
         rows: what each step came to.
         facts: those of the card.
         target: how the models were timed.
+        vocabulary: the tokens that are kept; None if it has all.
     """
 
     checkpoint: Extracted
     rows: tuple[Row, ...]
     facts: CardFacts
     target: LatencyTarget
+    vocabulary: CutVocabulary | None = None
 
     @property
     def columns(self) -> list[Column]:
@@ -98,6 +106,7 @@ class Exported:
         """Return all of it, JSON-ready."""
         known = {"folder": str(self.checkpoint.folder), "key": self.facts.mask.key, "parameters": self.facts.parameters}
         known["constant"] = self.facts.constant is not None
+        known |= {} if self.vocabulary is None else {"vocabulary": self.vocabulary.to_json()}
         steps = [rounded(asdict(row)) for row in self.rows]
         return {**known, "metric": self.facts.metric, "target": self.target.model_dump(mode="json"), "steps": steps}
 
@@ -118,32 +127,28 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     with open_archive(folder) as archive:
         selection, report = _chosen(folder, archive, settings, request)
         supernet = open_encoder(folder)
-    recovers = settings.recover is not None or settings.recover_minutes is not None
-    if recovers and selection.values.get("nonzero", 1.0) < 1:
+    if settings.recovers and selection.values.get("nonzero", 1.0) < 1:
         raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
     task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
-    model = open_subnet(folder, supernet, selection).float()
-    rows = [Row(CUT, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))]
-    sections: dict[str, str] = {}
-    if settings.refit and can_refit(selection):
-        done = refitted(folder, task, supernet, model, selection)
-        model, sections["Refit"] = done.model, refit_line(folder.record["facts"]["metric"], done)
-        if done.kept:
-            rows.append(Row(REFITTED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
-    if recovers:
-        model, note = _recovered(folder, task, model, settings, state)
-        sections["Recovery"] = note
-        rows.append(Row(RECOVERED, TORCH, 1 - report_errors(model, task)[ERROR], float("nan")))
+    vocabulary = None
+    if settings.vocabulary is not None:  # before the rest, which takes longer
+        vocabulary = cut_vocabulary(folder, task, parse_vocabulary(settings.vocabulary))
+    model, rows, sections = _made(folder, task, supernet, selection, settings, state)
+    tasks = {WHOLE: task, rows[-1].model: task}
+    if vocabulary is not None:
+        model, tasks[RESPELLED] = cut_embeddings(model, vocabulary.kept), vocabulary.task
+        sections[VOCABULARY] = vocabulary.line
+        rows.append(_scored(RESPELLED, model, vocabulary.task))
     facts = card_facts(folder, supernet, model, selection, report, None, settings.push or to.name)
-    form = save(folder, model, to, facts, settings.form)
-    _check_saved(model, to, few_inputs(supernet, task))
+    form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
+    _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))
     write_onnx_files(model, to, onnx=settings.onnx, int8=settings.int8)
     if settings.int8:
         sections |= INT8_SECTION
         if warning := too_far(model, to / INT8_FILE):
             folder.tell.say(f"warning: {warning}")
-    rows = _rows(folder, rows, whole, model, task, to, settings, target)
-    sections["As it is served"] = _markdown(rows, facts.metric, target)
+    rows = _rows(folder, rows, whole, model, tasks, to, settings, target)
+    sections[SERVED] = _markdown(rows, facts.metric, target)
     served = next(row for row in reversed(rows) if row.model != WHOLE and row.runtime == TORCH)
     assert served.latency is not None
     scores = {"report": {"report": served.score}, "parent_report": {"report": rows[0].score}}
@@ -153,7 +158,8 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     write_card(to, replace(facts, **scores, **measured, sections=sections))
     shutil.rmtree(state, ignore_errors=True)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
-    return Exported(Extracted(to, selection.key, form, facts.head, address, facts.constant), tuple(rows), facts, target)
+    checkpoint = Extracted(to, selection.key, form, facts.head, address, facts.constant)
+    return Exported(checkpoint, tuple(rows), facts, target, vocabulary)
 
 
 def _check(settings: ExportSettings) -> None:
@@ -161,6 +167,8 @@ def _check(settings: ExportSettings) -> None:
     check_replaceable(settings.to)
     if settings.recover is not None and settings.recover_minutes is not None:
         raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
+    if settings.vocabulary is not None:
+        parse_vocabulary(settings.vocabulary)
     if settings.onnx or settings.int8:
         for module in ("onnx", "onnxruntime"):
             needed(module)
@@ -186,6 +194,27 @@ def _chosen(
     request.begin()
     write_json(path, {"model": found.model})
     return found, report
+
+
+def _made(
+    folder: RunFolder, task: Task, supernet: Supernet, selection: Evaluation, settings: ExportSettings, state: Path
+) -> tuple[PreTrainedModel, list[Row], dict[str, str]]:
+    """Cut a model out, refit and recover it; return it, what each step came to, and what its card says of them."""
+    model = open_subnet(folder, supernet, selection).float()
+    rows, sections = [_scored(CUT, model, task)], {}
+    if settings.refit and can_refit(selection):
+        done = refitted(folder, task, supernet, model, selection)
+        model, sections["Refit"] = done.model, refit_line(folder.record["facts"]["metric"], done)
+        if done.kept:
+            rows.append(_scored(REFITTED, model, task))
+    if settings.recovers:
+        model, sections["Recovery"] = _recovered(folder, task, model, settings, state)
+        rows.append(_scored(RECOVERED, model, task))
+    return model, rows, sections
+
+
+def _scored(name: str, model: PreTrainedModel, task: Task) -> Row:
+    return Row(name, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))
 
 
 def _recovered(
@@ -223,12 +252,15 @@ def _rows(
     before: list[Row],
     whole: PreTrainedModel,
     model: PreTrainedModel,
-    task: Task,
+    tasks: Mapping[str, Task],
     to: Path,
     settings: ExportSettings,
     target: LatencyTarget,
 ) -> list[Row]:
-    """Return what each step came to: the whole model and this one, in each runtime that was asked for."""
+    """Return what each step came to: the whole model and this one, in each runtime that was asked for.
+
+    Each is scored on the task in its own tokens, which is in `tasks` by its name.
+    """
     files = {ONNXRUNTIME: ONNX_FILE, INT8: INT8_FILE}
     asked = {ONNXRUNTIME: settings.onnx, INT8: settings.int8}
     runtimes = [TORCH, *(name for name, wanted in asked.items() if wanted)]
@@ -239,10 +271,10 @@ def _rows(
         for place, name in ((Path(temporary), WHOLE), (to, last.model)):
             for runtime in runtimes[1:]:
                 path = place / files[runtime]
-                score = 1 - onnx_errors(OnnxModel(path), task)[ERROR]
+                score = 1 - onnx_errors(OnnxModel(path), tasks[name])[ERROR]
                 rows[name, runtime] = Row(name, runtime, score, path.stat().st_size / MB)
     rows[last.model, TORCH] = replace(last, megabytes=_weights_mb(model))
-    rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, task)[ERROR], _weights_mb(whole))
+    rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, tasks[WHOLE])[ERROR], _weights_mb(whole))
     for runtime in runtimes:
         first, second = _timed(folder, whole, model, runtime, target)
         rows[WHOLE, runtime] = replace(rows[WHOLE, runtime], latency=first)

@@ -77,6 +77,11 @@ def recover_checkpoint(folder: RunFolder, checkpoint: Path, to: Path, settings: 
     facts = card_of(checkpoint)
     model, tokenizer, task = load_model(checkpoint), load_tokenizer(checkpoint), open_task(folder)
     check_labels(model.config, task)
+    if tokenizer.get_vocab() != load_tokenizer(folder.finetuned).get_vocab():
+        raise InputError(
+            f"{checkpoint} has other tokens than the model that teaches it; recover the model first, and cut its "
+            "vocabulary after that"
+        )
     config = file_digest(checkpoint / "config.json")
     told = {"model": [digest(checkpoint), config], **settings.model_dump(mode="json", exclude={"save_seconds"})}
     request = Request.of(folder, "recover", to, told)

@@ -25,6 +25,7 @@ _PIPELINES: dict[Head, str] = {
     "question-answering": "question-answering",
     "token-classification": "token-classification",
 }
+SERVED = "As it is served"  # title of the section of what was measured in each runtime
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
 
 
@@ -233,6 +234,8 @@ def _licence(facts: CardFacts) -> str:
 def _scores(facts: CardFacts) -> str:
     rows = [] if facts.selection is None else [("selection", facts.selection, None)]
     rows += [(split, value, facts.parent_report.get(split)) for split, value in facts.report.items()]
+    if not rows:
+        return "Not measured."
     return markdown_table(
         ("split", "this model", "parent"),
         [(split, f"{value:.4f}", "" if parent is None else f"{parent:.4f}") for split, value, parent in rows],

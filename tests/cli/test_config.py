@@ -38,6 +38,7 @@ WORDS = {
     "export": ["o", "--to", "there", "--int8", "--latency-ms", "4"],
     "recover": ["o", "there", "--steps", "10"],
     "convert": ["there", "--int8"],
+    "vocabulary": ["there", "--data", "a.csv", "--data", "b", "--keep", "8000", "--to", "small"],
     "bench": ["there", "yes", "--batch-size", "1", "--no-memory"],
 }
 

@@ -86,6 +86,13 @@ def test_every_stage_serves_the_task(inputs, call, tmp_path, task, write, other,
     assert f"{auto.__name__}.from_pretrained" in result.out
     assert type(auto.from_pretrained(tmp_path / "model")).__name__.startswith("ExtractedBertFor")
 
+    options = ["--key", front[0]["key"], "--to", tmp_path / "fewer", "--no-refit", "--vocabulary", "corpus", "--json"]
+    found = json.loads(call("export", out, *options).out)
+    assert found["vocabulary"]["tokens"] < found["vocabulary"]["tokens_before"]
+    assert found["vocabulary"]["outside"] == 0
+    scores = {step["model"]: step["score"] for step in found["steps"]}
+    assert scores["fewer tokens"] == pytest.approx(scores["cut out"])
+
 
 def test_windows_belong_to_questions(inputs, fails, tmp_path):
     message = fails("finetune", *inputs.project(tmp_path / "run"), "--window-length", "16")

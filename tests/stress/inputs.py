@@ -119,6 +119,7 @@ def _command(
         "export": [run, "--error", "0.9", "--to", place / "cut"],
         "recover": [run, run / "subnets", "--to", place / "cut"],
         "convert": [run / "finetuned", "--to", place / "cut"],
+        "vocabulary": [run / "finetuned", "--data", inputs.data, "--to", place / "cut"],
         "bench": [run / "finetuned"],
     }
     words = [name, *needed.get(name, [run])]

@@ -72,6 +72,8 @@ def commands(inputs: Inputs) -> dict[str, Stage]:
         "extract": Stage(["extract", *chosen]),
         "export": Stage(["export", *chosen, "--recover", "9"]),
         "export served": Stage(["export", *chosen, "--onnx", "--int8"]),
+        "export vocabulary": Stage(["export", *chosen, "--recover", "9", "--vocabulary", "corpus"]),
+        "vocabulary": Stage(["vocabulary", "CUT", "--data", str(inputs.data), "--to", "TO"]),
         "recover": Stage(["recover", "RUN", "CUT", "--steps", "30", "--save-seconds", "0", "--to", "TO"]),
         "convert": Stage(["convert", "CUT", "--int8", "--to", "TO"]),
     }
