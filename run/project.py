@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -25,12 +22,10 @@ from ..tasks.class_order import in_order_of
 from ..tasks.unlabelled import with_answers_of
 from .answering import answers_of, answers_path, keep_answers, kept_answers, with_answers
 from .data_facts import collect
-from .folder import DATA, RunFolder, file_digest
+from .folder import RunFolder, file_digest
+from .given_data import with_data
 from .settings.project import ProjectSettings
 from .telling import SILENT, Teller
-
-if TYPE_CHECKING:
-    from datasets import DatasetDict
 
 OWN = "own"  # the name of a task that was handed in
 _OF_CLASSES = ("classification", "token-classification")
@@ -40,40 +35,6 @@ _NAMED = 12  # classes, of more the first
 def model_source(project: ProjectSettings) -> str | Path:
     """Return the folder or hub name of a project's model."""
     return demo_model_folder() if project.model == "demo" else project.model
-
-
-def stored_data(path: Path, data: DatasetDict) -> Path:
-    """Copy data of the user's into a run folder that is about to be made, as parquet files; return what is to be read.
-
-    Raises:
-        InputError: no `train` split, or the folder holds something else.
-    """
-    if "train" not in data:
-        raise InputError(
-            f"a DatasetDict needs a split `train` (and perhaps `validation`), got {', '.join(map(str, data)) or 'none'}"
-        )
-    folder = path / DATA
-    if not (path / "run.json").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        with _no_bars():
-            for split in ("train", "validation"):
-                if split in data:
-                    data[split].to_parquet(folder / f"{split}.parquet")
-    return folder if "validation" in data else folder / "train.parquet"
-
-
-@contextmanager
-def _no_bars() -> Iterator[None]:
-    """Silence the progress bars of `datasets`, then restore them."""
-    from datasets import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
-
-    shown = not are_progress_bars_disabled()
-    disable_progress_bars()
-    try:
-        yield
-    finally:
-        if shown:
-            enable_progress_bars()
 
 
 def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | None = None) -> tuple[RunFolder, Task]:
@@ -87,7 +48,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     Raises:
         InputError: a model or data that cannot be used, or a folder of another run.
     """
-    project = _remembered(project)
+    project = with_data(_remembered(project))
     source = model_source(project)
     config = load_config(source)
     tokenizer = load_tokenizer(source)
@@ -305,6 +266,7 @@ def _load_task(
         text=project.text_column,
         pair=project.text_pair_column,
         label=project.label_column,
+        group=project.group_column,
         kind=project.kind,
         metric=project.metric,
         positive=project.positive,

@@ -88,7 +88,8 @@ class Run:
             path: the folder.
             model: a folder, or a name on the hub; `demo` is the MiniLM of secateur[demo].
             task: its name; or a `datasets.DatasetDict` with a `train` split, whose columns are named as those of local
-                files are (`text_column`, `label_column`), and which is copied into the folder; or a
+                files are (`text_column`, `label_column`), and which is copied into the folder (one of tagged words or
+                questions is given as `data`, beside the task's name); or a
                 :class:`~secateur.tasks.Task` of one's own making, which is handed in again whenever the run is opened.
             tell: as of the class.
             **project: the other fields of :class:`~secateur.run.settings.project.ProjectSettings`.
@@ -97,13 +98,16 @@ class Run:
             InputError: a model or data that cannot be used, or a folder of another run.
         """
         from ..tasks import Task
-        from .project import OWN, open_project, stored_data
+        from .given_data import stored_data
+        from .project import OWN, open_project
 
         name, own = task, None
         if isinstance(task, Task):
             name, own = OWN, task
         elif not isinstance(task, str):
-            name, project["data"] = "local", stored_data(Path(path), task)
+            name, project["data"] = "local", task
+        if isinstance(project.get("data"), Mapping):
+            project["data"] = stored_data(Path(path), project["data"])
         settings = made(ProjectSettings, {"model": model, "task": name, "out": path, **project})
         open_project(settings, tell, own)
         return cls(path, tell=tell, task=own)

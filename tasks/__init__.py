@@ -57,7 +57,7 @@ def _glue(name: str, data: Path | None, columns: Columns, seed: int) -> TaskText
 
 
 def _squad(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_squad(name, data, columns.metric, columns.unlabelled)
+    return load_squad(name, data, columns.metric, columns.unlabelled, columns.group)
 
 
 def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
@@ -112,6 +112,11 @@ def load_task(
     if columns.positive is not None and name != "local":
         raise InputError(
             f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
+        )
+    if columns.group is not None and (name == "demo" or name in GLUE):
+        raise InputError(
+            f"`group_column` names a column of local files or of questions, but the task is {name}, whose columns are "
+            "published; leave it out"
         )
     if columns.unlabelled is not None:
         _check_head(name, columns.unlabelled)

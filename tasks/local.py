@@ -1,19 +1,23 @@
-"""A task from local files: a folder with train and validation, or a single file."""
+"""A task from local files: of train and validation, or of a single table."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError, unknown_name
 from .agreement import AGREEMENT
 from .corpus import LINES, read_lines
 from .kinds import KindName
 from .metrics import metric_name
+from .parts import find_parts, report_origin, title_of
 from .rows import Columns, Rows, TaskTexts, check_two_classes, with_names
-from .splitting import REPORT_FRACTION, divide, report_origin
-from .tables import READERS, class_names, find_files, read_labels, read_table, text_column
+from .splitting import REPORT_FRACTION, divide
+from .tables import READERS, class_names, column, group_column, numbered, read_labels, read_table, text_column
 from .texts import Texts, no_labels
 
 Labels = list[str] | list[int] | list[float]
@@ -23,45 +27,99 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     """Load a task from files of the types of READERS.
 
     Args:
-        data: a folder that holds `train` and `validation` with one of their endings each; or one file, of which a
-            fifth, stratified and drawn by ``seed``, becomes the report split. Texts without labels may be lines of
-            `.txt` files, too.
+        data: files, see :func:`~.parts.find_parts`: of train and validation; or of one table, of which a fifth,
+            stratified and drawn by ``seed``, becomes the report split. Texts without labels may be lines of `.txt`
+            files, too.
         columns: what its columns mean.
-        seed: decides which rows of a single file are reported on.
+        seed: decides which rows of a single table are reported on.
 
     Raises:
         InputError: a missing file or column, unreadable contents, labels that are missing or no task.
     """
     if data is None:
         raise InputError("the task 'local' needs `data`: a folder with train.csv and validation.csv, or a single file")
-    alone = columns.unlabelled
-    readers = READERS if alone is None else {**READERS, LINES: read_lines}
-    paths = find_files(data, ("train", "validation"), readers) if data.is_dir() else {"train": data}
-    read: dict[str, tuple[list[str], list[str] | None]] = {}
-    labels: dict[str, Labels] = {}
-    named: dict[str, tuple[str, ...]] = {}
-    for split, path in paths.items():
-        table = read_table(path, readers)
-        second = None if columns.pair is None else text_column(table, columns.pair, path)
-        read[split] = text_column(table, columns.text or "text", path), second
-        if alone is not None:
-            continue
-        labels[split] = read_labels(table, columns.label or "label", path)
-        named[split] = class_names(path, columns.label or "label")
-    if alone is not None:
-        texts = {split: Texts(*both, no_labels(alone.kind, len(both[0]))) for split, both in read.items()}
+    parts = find_parts(data, READERS if columns.unlabelled is None else {**READERS, LINES: read_lines})
+    read = {split: _Read.of(paths, columns) for split, paths in parts.items()}
+    if (alone := columns.unlabelled) is not None:
+        texts = {split: one.texts(no_labels(alone.kind, len(one.first))) for split, one in read.items()}
         train, report = _reported(texts, seed)
-        return TaskTexts(alone.kind, alone.label_names, AGREEMENT, train, report, report_origin(paths))
-    kind = columns.kind or _kind_of(labels["train"])
-    if kind == "classification":
-        labels = {split: with_names(values, named[split], paths[split]) for split, values in labels.items()}
-    names, encoded = _encode(kind, labels, paths, columns.label or "label", named["train"])
-    check_two_classes(encoded["train"], paths["train"])
-    texts = {split: Texts(*read[split], encoded[split]) for split in paths}
+        return TaskTexts(alone.kind, alone.label_names, AGREEMENT, train, report, report_origin(parts))
+    kind = columns.kind or _kind_of(read["train"].labels)
+    labels = {split: one.named_labels() if kind == "classification" else one.labels for split, one in read.items()}
+    where = {split: one.where for split, one in read.items()}
+    names, encoded = _encode(kind, labels, where, columns.label or "label", read["train"].names)
+    check_two_classes(encoded["train"], where["train"])
+    texts = {split: one.texts(encoded[split]) for split, one in read.items()}
     metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
     positive = _positive(columns.positive, metric, kind, names, encoded["train"])
     train, report = _reported(texts, seed)
-    return TaskTexts(kind, names, metric, train, report, report_origin(paths), positive)
+    return TaskTexts(kind, names, metric, train, report, report_origin(parts), positive)
+
+
+@dataclass(frozen=True)
+class _Read:
+    """The files of a split, one after another: `n` rows.
+
+    Attributes:
+        where: what messages call them.
+        paths: the files, and how many rows each has.
+        first, second: texts; the second ones of pairs.
+        groups: of each row; None if it is of none.
+        labels: of one type; nothing where they are not looked at.
+        class_names: of the numbers that each file has as labels, if it names them.
+    """
+
+    where: str
+    paths: tuple[tuple[Path, int], ...]
+    first: list[str]
+    second: list[str] | None
+    groups: list[str] | None
+    labels: Labels
+    class_names: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, paths: tuple[Path, ...], columns: Columns) -> _Read:
+        """Read files, whose errors name the one that they are in."""
+        readers = READERS if columns.unlabelled is None else {**READERS, LINES: read_lines}
+        first, second, groups, labels, sizes, names = [], [], [], [], [], []
+        for path in paths:
+            table = read_table(path, readers)
+            first += text_column(table, columns.text or "text", path)
+            second += [] if columns.pair is None else text_column(table, columns.pair, path)
+            groups += group_column(table, columns.group, path) or []
+            if columns.unlabelled is None:
+                name = columns.label or "label"
+                read_labels(table, name, path)
+                labels += column(table, name, path)
+                names.append(class_names(path, name))
+            sizes.append((path, len(first) - sum(size for _, size in sizes)))
+        where = str(paths[0]) if len(paths) == 1 else title_of(paths)
+        return cls(
+            where,
+            tuple(sizes),
+            first,
+            None if columns.pair is None else second,
+            None if columns.group is None else groups,
+            read_labels({"label": labels}, "label", where) if labels else [],
+            tuple(names),
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of classes that all files keep; nothing where they do not agree."""
+        return self.class_names[0] if len(set(self.class_names)) == 1 else ()
+
+    def named_labels(self) -> Labels:
+        """Return class numbers as the names that their files keep of them."""
+        found, begin = [], 0
+        for (path, size), names in zip(self.paths, self.class_names, strict=True):
+            found += with_names(self.labels[begin : begin + size], names, path)
+            begin += size
+        return found
+
+    def texts(self, labels: NDArray[np.int64] | NDArray[np.float32]) -> Texts:
+        """Return the texts with labels."""
+        return Texts(self.first, self.second, labels, numbered(self.groups))
 
 
 def _reported(texts: dict[str, Texts], seed: int) -> tuple[Texts, dict[str, Rows]]:
@@ -101,7 +159,7 @@ def _kind_of(labels: Labels) -> KindName:
 
 
 def _encode(
-    kind: KindName, labels: dict[str, Labels], paths: dict[str, Path], column: str, named: tuple[str, ...]
+    kind: KindName, labels: Mapping[str, Labels], paths: Mapping[str, str], column: str, named: tuple[str, ...]
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
     """Return the label names and the labels of each split as numbers.
 

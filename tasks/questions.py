@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .offsets import mended
 from .passages import Passages
 from .split import Split
+from .texts import hashed_groups
 from .tokenisation import check_offsets
 from .windows import Windows
 
@@ -33,6 +34,7 @@ class Questions:
         spans: `(n, 2)` int64, characters of the context where the first answer begins and before which it ends; -1
             for a question without an answer.
         unanswerable: questions may have no answer.
+        groups: `(n,)` int64, of each question; None if they are of none but their context's.
     """
 
     questions: list[str]
@@ -40,6 +42,7 @@ class Questions:
     answers: list[tuple[str, ...]]
     spans: NDArray[np.int64]
     unanswerable: bool
+    groups: NDArray[np.int64] | None = None
 
     is_pair = True
 
@@ -54,6 +57,7 @@ class Questions:
             [self.answers[i] for i in index],
             self.spans[index],
             self.unanswerable,
+            None if self.groups is None else self.groups[index],
         )
 
     @property
@@ -71,6 +75,7 @@ class Questions:
         contexts, asked = _numbered(self.contexts)
         yield json.dumps([name, self.questions, contexts, self.answers, self.unanswerable]).encode()
         yield asked.tobytes() + self.spans.tobytes()
+        yield from hashed_groups(self.groups)
 
     def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
         """Return the windows of all questions, question after question, and how many questions were cut.

@@ -42,6 +42,8 @@ class Columns:
         text: the text, or the words of a sentence; None takes "text" or "tokens".
         pair: the second text of a pair; None for single texts.
         label: the label, or the tags of a sentence's words; None takes "label" or "ner_tags".
+        group: what rows belong together by (a user, a document), of which none is on two sides of a split; None for
+            rows that belong to none.
         kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
         metric: a name of METRICS; None takes the one that is usual for the task.
         positive: the class whose F1 is told; None takes, of two, the one that train has fewer rows of, for F1 is asked
@@ -52,6 +54,7 @@ class Columns:
     text: str | None = None
     pair: str | None = None
     label: str | None = None
+    group: str | None = None
     kind: KindName | None = None
     metric: str | None = None
     positive: str | None = None
@@ -75,6 +78,11 @@ class Rows(Protocol):
     @property
     def strata(self) -> np.ndarray:
         """`(n,)`, what keeps its shares when rows are drawn."""
+        ...
+
+    @property
+    def groups(self) -> NDArray[np.int64] | None:
+        """`(n,)`, the number of each row's group, from 0; None for rows that are of none."""
         ...
 
     @property

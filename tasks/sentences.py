@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from .kinds import UNLABELLED
 from .offsets import mended
 from .split import Split
+from .texts import hashed_groups
 from .tokenisation import check_offsets
 
 if TYPE_CHECKING:
@@ -32,11 +33,13 @@ class Sentences:
         words: of each sentence.
         tags: `n` arrays `(words,)` int64, a position in `names` for each word.
         names: of all tags.
+        groups: `(n,)` int64, of each sentence; None if they are of none.
     """
 
     words: list[list[str]]
     tags: list[NDArray[np.int64]]
     names: tuple[str, ...]
+    groups: NDArray[np.int64] | None = None
 
     is_pair = False
 
@@ -45,7 +48,8 @@ class Sentences:
 
     def take(self, index: NDArray[np.int64]) -> Sentences:
         """Return the sentences at ``index``, in that order."""
-        return Sentences([self.words[i] for i in index], [self.tags[i] for i in index], self.names)
+        groups = None if self.groups is None else self.groups[index]
+        return Sentences([self.words[i] for i in index], [self.tags[i] for i in index], self.names, groups)
 
     @property
     def strata(self) -> np.ndarray:
@@ -61,6 +65,7 @@ class Sentences:
         """Return words and tags as bytes."""
         yield json.dumps([name, self.words, self.names]).encode()
         yield np.concatenate(self.tags).tobytes()
+        yield from hashed_groups(self.groups)
 
     def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
         """Return the tokenised split, and how many sentences were cut to ``max_length`` tokens.

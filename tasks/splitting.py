@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +15,6 @@ if TYPE_CHECKING:
     from .rows import Rows
 
 REPORT_FRACTION = 0.2  # of a single file
-
-
-def report_origin(paths: Mapping[str, Path]) -> str:
-    """Say where the report split of local files, by split, comes from."""
-    if "validation" in paths:
-        return f"the file {paths['validation'].name}"
-    return f"a fifth of the file {paths['train'].name}, drawn by the seed"
 
 
 @dataclass(frozen=True)
@@ -77,7 +68,7 @@ class Divided:
         kept: rows, in order.
         held_out: rows, in order.
         alike: share of all rows that are equal to another one, or part of it.
-        left_out: how many rows are on neither side, being part of rows on both.
+        left_out: how many rows are on neither side, being part of rows on both, or of some of other groups there.
     """
 
     kept: NDArray[np.int64]
@@ -93,6 +84,8 @@ def divide(rows: Rows, fraction: float, limit: int | None, rng: np.random.Genera
     of them only is held out, too. Of more than are wanted, those texts go first: what is asked of a model later are
     seldom pieces of texts.
 
+    Rows with groups come to the side of their group, see :func:`_by_groups`.
+
     Args:
         rows: `n` of them.
         fraction: of the rows to hold out.
@@ -101,6 +94,8 @@ def divide(rows: Rows, fraction: float, limit: int | None, rng: np.random.Genera
     """
     n, near = len(rows), NearDuplicates.among(rows.wordings)
     most = round(fraction * n) if limit is None else min(round(fraction * n), limit)
+    if rows.groups is not None:
+        return _by_groups(rows.groups, near, most, rng)
     texts = min(most, max(1, round(fraction * len(near.whole))))
     drawn = near.whole[stratified(rows.strata[near.whole], texts, rng)]
     inside, outside = near.sides(drawn, n)
@@ -108,6 +103,32 @@ def divide(rows: Rows, fraction: float, limit: int | None, rng: np.random.Genera
     more = min(most - len(drawn), len(rest))
     held_out = np.sort(np.append(drawn, rest[stratified(rows.strata[rest], more, rng)]))
     return Divided(np.flatnonzero(outside), held_out, near.share(n), n - int(inside.sum() + outside.sum()))
+
+
+def _by_groups(groups: NDArray[np.int64], near: NearDuplicates, most: int, rng: np.random.Generator) -> Divided:
+    """Hold out whole groups, drawn in random order as long as they fit; the smallest one if none does.
+
+    A row that is equal to one of another group, or part of it, stays only if all that it is part of is on its own
+    group's side: so no text is on both.
+
+    Args:
+        groups: `(n,)`, of each row.
+        near: the rows' near-duplicates.
+        most: rows to hold out.
+        rng: draws.
+    """
+    sizes = np.bincount(groups)
+    drawn, left = [], most
+    for group in rng.permutation(len(sizes)):
+        if sizes[group] <= left:
+            drawn.append(group)
+            left -= sizes[group]
+    if not drawn and len(sizes) > 1:
+        drawn = [sizes.argmin()]
+    held = np.isin(groups, drawn)
+    inside, outside = near.sides(near.whole[held[near.whole]], len(groups))
+    held_out, kept = np.flatnonzero(inside & held), np.flatnonzero(outside & ~held)
+    return Divided(kept, held_out, near.share(len(groups)), len(groups) - len(held_out) - len(kept))
 
 
 def split_off_selection(rows: Rows, sizes: Sizes, rng: np.random.Generator) -> Divided:
@@ -120,6 +141,11 @@ def split_off_selection(rows: Rows, sizes: Sizes, rng: np.random.Generator) -> D
     """
     divided = divide(rows, sizes.selection_fraction, sizes.selection_limit, rng)
     strata, train = rows.strata, divided.kept
+    if rows.groups is not None and len(np.unique(rows.groups)) < 2:
+        raise InputError(
+            f"the {len(rows)} rows of the train split are of one group, which is on one side of a split only; name "
+            "another column of groups, or add data"
+        )
     if not (len(divided.held_out) and len(train)):
         raise InputError(
             f"the train split has {len(rows)} rows, of which a selection fraction of {sizes.selection_fraction} "

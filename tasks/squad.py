@@ -5,6 +5,7 @@ Source: Rajpurkar et al., EMNLP 2016, and Rajpurkar et al., ACL 2018, whose ques
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from .published import Published
 from .questions import Questions
 from .rows import TaskTexts, Unlabelled
 from .squad_json import read_articles
-from .tables import READERS, Table, column, text_column
+from .tables import READERS, Table, column, group_column, numbered, text_column
 
 _READERS = {ending: READERS[ending] for ending in (".parquet", ".arrow", ".jsonl")} | {".json": read_articles}
 SQUAD = {
@@ -32,7 +33,13 @@ def _files(name: str) -> dict[str, tuple[str, ...]]:
     return {"train": ("train", train, "train_partial"), "validation": ("validation", "dev", dev)}
 
 
-def load_squad(name: str, data: Path | None, metric: str | None, unlabelled: Unlabelled | None = None) -> TaskTexts:
+def load_squad(
+    name: str,
+    data: Path | None,
+    metric: str | None,
+    unlabelled: Unlabelled | None = None,
+    group: str | None = None,
+) -> TaskTexts:
     """Load SQuAD.
 
     Args:
@@ -42,6 +49,7 @@ def load_squad(name: str, data: Path | None, metric: str | None, unlabelled: Unl
             `dev-v1.1.json`; None downloads them from the hub, once.
         metric: squad_f1, the default, or exact_match.
         unlabelled: what answers in the place of published answers, which are not read then.
+        group: a column of what questions belong together by, beside their contexts, such as the published `title`.
 
     Raises:
         InputError: a missing folder, file or column, contents that are not this task, or no network.
@@ -49,6 +57,8 @@ def load_squad(name: str, data: Path | None, metric: str | None, unlabelled: Unl
     tables = SQUAD[name].tables(_files(name), data)
     told = unlabelled is None
     parts = {split: _questions(*found, unanswerable=name == "squad_v2", told=told) for split, found in tables.items()}
+    for split, (table, where) in tables.items():
+        parts[split] = replace(parts[split], groups=numbered(group_column(table, group, where)))
     judged = metric_name(metric, "question-answering", "squad_f1") if told else AGREEMENT
     return TaskTexts(
         "question-answering", ("start", "end"), judged, parts["train"], {"validation": parts["validation"]}

@@ -8,13 +8,27 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import InputError
 from .arrow import class_names, read_arrow, read_parquet
 from .cells import read_csv, read_tsv
 from .contents import ending_of, with_packed
 from .json_rows import read_json, read_jsonl
 
-__all__ = ["READERS", "Table", "class_names", "column", "find_files", "read_labels", "read_table", "text_column"]
+__all__ = [
+    "READERS",
+    "Table",
+    "class_names",
+    "column",
+    "find_files",
+    "group_column",
+    "numbered",
+    "read_labels",
+    "read_table",
+    "text_column",
+]
 
 Table = dict[str, list[Any]]  # a column per name, all of one length
 Reader = Callable[[Path], Table]
@@ -110,6 +124,38 @@ def text_column(table: Table, name: str, where: object) -> list[str]:
             "drop or mend these rows, or name the column of texts"
         )
     return values
+
+
+def group_column(table: Table, name: str | None, where: object) -> list[str] | None:
+    """Return the group of each row; None if no column of groups is named.
+
+    Raises:
+        InputError: no such column, or rows without a group.
+    """
+    if name is None:
+        return None
+    values = column(table, name, where)
+    missing = [row for row, value in enumerate(values, 1) if _is_missing(value)]
+    if missing:
+        raise InputError(
+            f"column {name!r} of {where} lacks the groups of {len(missing)} of {len(values)} rows, first of row "
+            f"{missing[0]}; a row that belongs to no other needs a group of its own"
+        )
+    found = []
+    for row, value in enumerate(values, 1):
+        of_words = {str(one) for one in value} if isinstance(value, list) else {str(value)}  # CoNLL: one for each word
+        if len(of_words) != 1:
+            raise InputError(
+                f"row {row} of {where} has several groups in column {name!r}: {', '.join(sorted(of_words)[:5])}; each "
+                "row belongs to one"
+            )
+        found += of_words
+    return found
+
+
+def numbered(groups: list[str] | None) -> NDArray[np.int64] | None:
+    """Return the number of each row's group, from 0, `(n,)`."""
+    return None if groups is None else np.unique(groups, return_inverse=True)[1].astype(np.int64)
 
 
 def read_labels(table: Table, name: str, where: object) -> list[str] | list[int] | list[float]:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from .agreement import AGREEMENT
 from .conll import CONLL, TAGS, WORDS, read_conll
 from .kinds.entities import entity_tags, look_like_entities
 from .metrics import metric_name
+from .parts import find_parts, report_origin, title_of
 from .rows import Columns, Rows, TaskTexts
 from .sentences import Sentences
-from .splitting import REPORT_FRACTION, divide, report_origin
-from .tables import READERS, class_names, column, find_files, read_table
+from .splitting import REPORT_FRACTION, divide
+from .tables import READERS, class_names, column, group_column, numbered, read_table
 
 _TABLES = {ending: READERS[ending] for ending in (".jsonl", ".json", ".parquet", ".arrow")}
 _UNTAGGED = {ending: read for ending, read in READERS.items() if ending not in CONLL}
@@ -28,9 +31,9 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     """Load sentences with a tag for each word.
 
     Args:
-        data: a folder that holds `train` and `validation`, or one file, of which a fifth, drawn by ``seed``, becomes
-            the report split. `.conll`, `.conllu`, `.txt` and `.tsv`: a word and its tag per line, see
-            :func:`~.conll.read_conll`; the others: a column of words and one of tags.
+        data: files, see :func:`~.parts.find_parts`: of train and validation, or of one table, of which a fifth, drawn
+            by ``seed``, becomes the report split. `.conll`, `.conllu`, `.txt` and `.tsv`: a word and its tag per line,
+            see :func:`~.conll.read_conll`; the others: a column of words and one of tags.
         columns: the names of the two columns, and the metric: entity_f1, the default where tags are those of entities
             (B-PER, I-PER, O), or token_accuracy.
         seed: decides which sentences of a single file are reported on.
@@ -45,18 +48,21 @@ def load_tagging(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         raise InputError("the task 'tagging' needs `data`: a folder with train.conll and validation.conll, or one file")
     alone = columns.unlabelled
     endings = _ENDINGS if alone is None else (*CONLL, *_UNTAGGED)
-    paths = find_files(data, ("train", "validation"), endings) if data.is_dir() else {"train": data}
+    files = find_parts(data, endings)
+    groups = {split: _groups(paths, columns) for split, paths in files.items()}
     if alone is not None:
-        words = {split: _words(path, columns.text) for split, path in paths.items()}
-        untagged = {split: _untagged(rows, alone.label_names) for split, rows in words.items()}
+        words = {split: [row for path in paths for row in _words(path, columns.text)] for split, paths in files.items()}
+        untagged = {split: _untagged(rows, alone.label_names, groups[split]) for split, rows in words.items()}
         left, reported = _reported(untagged, seed)
-        return TaskTexts("token-classification", alone.label_names, AGREEMENT, left, reported, report_origin(paths))
-    read = {split: _read(path, columns) for split, path in paths.items()}
+        return TaskTexts("token-classification", alone.label_names, AGREEMENT, left, reported, report_origin(files))
+    read = {split: _read_all(paths, columns) for split, paths in files.items()}
+    where = {split: str(paths[0]) if len(paths) == 1 else title_of(paths) for split, paths in files.items()}
     names = read["train"][1]
-    parts = {split: _sentences(read[split][0], paths[split], names, paths["train"]) for split in paths}
+    tagged = {split: _sentences(read[split][0], where[split], names, where["train"]) for split in files}
+    parts = {split: replace(one, groups=groups[split]) for split, one in tagged.items()}
     train, report = _reported(parts, seed)
-    metric = _metric(names, columns.metric, paths["train"])
-    return TaskTexts("token-classification", names, metric, train, report, report_origin(paths))
+    metric = _metric(names, columns.metric, where["train"])
+    return TaskTexts("token-classification", names, metric, train, report, report_origin(files))
 
 
 def _reported(parts: dict[str, Sentences], seed: int) -> tuple[Sentences, dict[str, Rows]]:
@@ -78,12 +84,29 @@ def _words(path: Path, name: str | None) -> list[list[str]]:
     return rows
 
 
-def _untagged(rows: list[list[str]], names: tuple[str, ...]) -> Sentences:
+def _groups(paths: tuple[Path, ...], columns: Columns) -> NDArray[np.int64] | None:
+    """Return the number of the group of each sentence of some files; None if no column of groups is named."""
+    if columns.group is None:
+        return None
+    readers = dict.fromkeys(CONLL, partial(read_conll, text=columns.text, tagged=False)) | _UNTAGGED
+    found = (group_column(read_table(path, readers), columns.group, path) for path in paths)
+    return numbered([group for groups in found for group in groups or ()])
+
+
+def _read_all(paths: tuple[Path, ...], columns: Columns) -> tuple[list[tuple[list[str], list[str]]], tuple[str, ...]]:
+    """Return the words and tags of the sentences of some files, and the names of all tags in their order."""
+    found = [_read(path, columns) for path in paths]
+    orders = {names for _, names in found}
+    names = found[0][1] if len(orders) == 1 else tuple(sorted({name for names in orders for name in names}))
+    return [row for rows, _ in found for row in rows], names
+
+
+def _untagged(rows: list[list[str]], names: tuple[str, ...], groups: NDArray[np.int64] | None) -> Sentences:
     """Return sentences all of whose words have the first tag, until a model says another one."""
-    return Sentences(rows, [np.zeros(len(words), np.int64) for words in rows], names)
+    return Sentences(rows, [np.zeros(len(words), np.int64) for words in rows], names, groups)
 
 
-def _metric(names: tuple[str, ...], asked: str | None, path: Path) -> str:
+def _metric(names: tuple[str, ...], asked: str | None, path: str) -> str:
     """Return the metric: of entities where all tags are of one scheme of those."""
     entities = entity_tags(names) is not None
     metric = metric_name(asked, "token-classification", "entity_f1" if entities else "token_accuracy")
@@ -134,7 +157,7 @@ def _check_words(words: Any, row: int, path: Path) -> None:
         raise InputError(f"row {row} of {path} holds {'an empty word' if words else 'no words'}; drop or mend it")
 
 
-def _sentences(rows: list[tuple[list[str], list[str]]], path: Path, names: tuple[str, ...], train: Path) -> Sentences:
+def _sentences(rows: list[tuple[list[str], list[str]]], path: str, names: tuple[str, ...], train: str) -> Sentences:
     number = {name: i for i, name in enumerate(names)}
     used = sorted({tag for _, tags in rows for tag in tags})
     unseen = [tag for tag in used if tag not in number]

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts with one label each: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32."""
+    """Texts with one label each: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32, groups `(n,)`."""
 
     first: list[str]
     second: list[str] | None
     labels: NDArray[np.int64] | NDArray[np.float32]
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -33,7 +34,8 @@ class Texts:
     def take(self, index: NDArray[np.int64]) -> Texts:
         """Return the rows at ``index``, in that order."""
         second = None if self.second is None else [self.second[i] for i in index]
-        return Texts([self.first[i] for i in index], second, self.labels[index])
+        groups = None if self.groups is None else self.groups[index]
+        return Texts([self.first[i] for i in index], second, self.labels[index], groups)
 
     @property
     def is_pair(self) -> bool:
@@ -56,6 +58,7 @@ class Texts:
         """Return texts and labels as bytes."""
         yield json.dumps([name, self.first, self.second]).encode()
         yield str(self.labels.dtype).encode() + self.labels.tobytes()
+        yield from hashed_groups(self.groups)
 
     def tokenised(self, tokenizer: PreTrainedTokenizerBase, max_length: int, windows: Windows) -> tuple[Split, int]:
         """Return the tokenised split, and how many texts were cut to ``max_length`` tokens."""
@@ -81,6 +84,12 @@ class Texts:
             verbose=False,  # no word about texts that are too long: they are counted and cut
         )
         return dict(encoded)  # pyright: ignore[reportReturnType]
+
+
+def hashed_groups(groups: NDArray[np.int64] | None) -> Iterator[bytes]:
+    """Return groups as bytes; none where there are none."""
+    if groups is not None:
+        yield b"groups" + groups.tobytes()
 
 
 def no_labels(kind: KindName, rows: int) -> NDArray[np.int64] | NDArray[np.float32]:

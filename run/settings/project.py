@@ -26,7 +26,18 @@ class ProjectSettings(Settings):
     ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
     data: Annotated[
-        Path | None, Field(description="read this folder (or file, for `local` and `tagging`) instead of the hub")
+        Path | None,
+        Field(description="read this folder instead of the hub; `local` and `tagging` take a file and a pattern, too"),
+    ] = None
+    dataset: Annotated[
+        str | None,
+        Field(
+            description="local, tagging, squad: a data set on the Hugging Face hub, by its name, copied into the run "
+            "folder; instead of `data`",
+        ),
+    ] = None
+    dataset_config: Annotated[
+        str | None, Field(description="which of several data sets of that name, as the hub calls it")
     ] = None
     text_column: Annotated[
         str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
@@ -34,6 +45,13 @@ class ProjectSettings(Settings):
     text_pair_column: Annotated[str | None, Field(description="local files: the column of second texts")] = None
     label_column: Annotated[
         str | None, Field(description="local files: the column of labels (label), or of the words' tags (ner_tags)")
+    ] = None
+    group_column: Annotated[
+        str | None,
+        Field(
+            description="local files and questions: a column of what rows belong together by (a user, a document, a "
+            "query), none of which is on two sides of a split"
+        ),
     ] = None
     labels: Annotated[
         Literal["none"] | None,
