@@ -164,5 +164,7 @@ def test_raters_taggers_and_readers(head, tiny_tokenizer, call, tmp_path):
         others = [e.values["error"] for e in archive.evaluations(split="selection") if not e.mask.is_full]
     assert whole.values["error"] == pytest.approx(0, abs=1e-4)
     assert max(others) > 0
-    chosen = json.loads(call("pick", out, "--flip-rate", "0.99", "--json").out)["chosen"]
-    assert chosen["flip_rate"] == pytest.approx(chosen["error_selection"], abs=1e-5)
+    if head == "token-classification":  # whose interval knows of sentences
+        chosen = json.loads(call("pick", out, "--flip-rate", "0.99", "--json").out)["chosen"]
+        assert chosen["flip_rate"] == pytest.approx(chosen["error_selection"], abs=1e-5)
+        assert chosen["flip_low"] <= chosen["flip_rate"] <= chosen["flip_high"] <= 0.99
