@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
@@ -20,9 +19,9 @@ from ..heads import read_outputs
 from ..stored.storage import known_segments, model_positions
 from .graph import onnx_graph
 from .needed import needed
-from .session import OnnxModel
+from .session import FileModel, OnnxModel
 
-__all__ = ["TOLERANCE", "OnnxModel", "export_onnx", "open_onnx", "quantize_onnx", "write_onnx"]
+__all__ = ["TOLERANCE", "OnnxModel", "export_onnx", "quantize_onnx", "write_onnx"]
 
 TOLERANCE = 1e-4  # by which float32 outputs may differ from PyTorch's
 _CHECKED = ((1, 1), (3, 7), (2, 24))  # texts and tokens of the batches that are compared
@@ -45,7 +44,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
     """
     with replace_file(path) as part:
         write_onnx(model, part, opset=opset)
-        _check(model, OnnxModel(part))
+        check_outputs(model, OnnxModel(part), "ONNX file")
     sweep(path)
 
 
@@ -93,27 +92,13 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
     sweep(to)
 
 
-def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None) -> OnnxModel:
-    """Return a model as ONNX Runtime runs it, without keeping a file or comparing the two.
+def check_outputs(model: PreTrainedModel, exported: FileModel, what: str) -> None:
+    """Compare a file with its model on random batches of several sizes, padded ones among them.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
-        int8: quantise it.
-        threads: within an operator; all cores if None.
-
-    Raises:
-        InputError: another family or head, or packages that are not installed.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        write_onnx(model, path)
-        if int8:
-            quantize_onnx(path, path)
-        return OnnxModel(path, threads=threads)
-
-
-def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
-    """Compare a file with its model on random batches of several sizes, padded ones among them.
+        model: in any precision; left as it is.
+        exported: the file, in float32.
+        what: the file is, for people.
 
     Raises:
         InputError: they disagree, or the model's outputs are not numbers.
@@ -122,13 +107,13 @@ def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
         worst = float(np.abs(found - expected).max())
         if not worst <= TOLERANCE:  # NaN is refused too
             raise InputError(
-                f"the ONNX file of this {type(model).__name__} gives other outputs than the model, by up to "
+                f"the {what} of this {type(model).__name__} gives other outputs than the model, by up to "
                 f"{worst:.3g} where {TOLERANCE:g} is allowed, so it is not kept; serve the model in PyTorch"
             )
 
 
 def compared(
-    model: PreTrainedModel, exported: OnnxModel, sizes: Sequence[tuple[int, int]]
+    model: PreTrainedModel, exported: FileModel, sizes: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield a file's outputs and its model's, `(R, C)` each, on random batches.
 

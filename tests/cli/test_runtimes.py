@@ -14,7 +14,7 @@ from secateur.evaluation.latency import LatencyTable
 from secateur.run.folder import RunFolder
 from secateur.run.project import open_supernet, open_task
 from secateur.supernet.extraction import extract
-from secateur.supernet.shipping.onnx import open_onnx
+from secateur.supernet.shipping.engines import ENGINES
 from secateur.tasks.batches import collate
 
 from .conftest import SEARCH, record
@@ -42,7 +42,7 @@ def error_in_int8(run, mask):
     """Quantise a model of the run, and count what it gets wrong, one text after another."""
     folder = RunFolder.open(run)
     task, (supernet, _) = open_task(folder), open_supernet(folder)
-    exported = open_onnx(extract(supernet.model, mask), int8=True)
+    exported = ENGINES["onnxruntime"].opened(extract(supernet.model, mask), int8=True)
     (split,) = task.report.values()
     rows = [np.array([row]) for row in range(len(split))]
     answers = [int(exported.outputs(collate(split, row, task.pad_token_id)).argmax()) for row in rows]
