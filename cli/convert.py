@@ -47,8 +47,6 @@ def _batches(settings: ConvertCommand, limit: int) -> list[Batch]:
     tokenizer = load_tokenizer(settings.checkpoint)
     columns = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
     texts = list(islice(zip(*(read_texts(settings.data, column) for column in columns), strict=True), _TEXTS))
-    if not texts:
-        raise InputError("the files given as --data have no texts; give some hundred")
     batches = []
     for text in texts:
         encoded = tokenizer(*text, truncation=True, max_length=limit, return_tensors="pt")

@@ -10,6 +10,7 @@ import pytest
 import torch
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
+from secateur.supernet.shipping.openvino import OpenVinoModel
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model, load_tokenizer
 from secateur.tasks.batches import Batch
@@ -34,14 +35,19 @@ def exported(finished, tmp_path_factory):
     return to
 
 
-def answers(folder):
-    """Return the outputs of a checkpoint and of its two ONNX files on a few texts."""
+def read_texts(folder):
+    """Return a few texts as a batch, and the outputs of a checkpoint on them."""
     encoded = load_tokenizer(folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
-        found = [load_model(folder)(**encoded).logits.numpy()]
+        found = load_model(folder)(**encoded).logits.numpy()
     mask = encoded["attention_mask"].bool()
-    batch = Batch(encoded["input_ids"], None, mask, torch.zeros(3), np.arange(3))
-    return found + [OnnxModel(folder / name).outputs(batch) for name in ("model.onnx", "model-int8.onnx")]
+    return Batch(encoded["input_ids"], None, mask, torch.zeros(3), np.arange(3)), found
+
+
+def answers(folder):
+    """Return the outputs of a checkpoint and of its two ONNX files on a few texts."""
+    batch, found = read_texts(folder)
+    return [found] + [OnnxModel(folder / name).outputs(batch) for name in ("model.onnx", "model-int8.onnx")]
 
 
 def test_all_forms_of_an_exported_model_agree(exported):
@@ -189,6 +195,30 @@ def test_convert_takes_stock_models_too(call, finished, tmp_path):
     assert not (finished / "finetuned" / "model.onnx").exists()
 
 
+def test_openvino_files_agree_and_their_int8_has_scales_of_texts(call, fails, finished, tmp_path):
+    to, key = tmp_path / "small", front_key(finished)
+    result = call("export", finished, "--key", key, "--to", to, "--openvino", "--int8", "--no-refit", "--json")
+    assert result.code == 0, result.err
+    steps = [(step["model"], step["runtime"]) for step in json.loads(result.out)["steps"]]
+    for model in ("whole model", "cut out"):
+        assert {(model, "openvino"), (model, "openvino-int8")} <= set(steps)
+    batch, expected = read_texts(to)
+    plain, int8 = (OpenVinoModel(to / f"openvino_model{name}.xml").outputs(batch) for name in ("", "-int8"))
+    np.testing.assert_allclose(plain, expected, atol=1e-4)
+    assert 0 < np.abs(int8 - expected).max() < 0.3 * np.abs(expected).max()
+    assert "`openvino_model-int8.xml` suits every processor" in (to / "README.md").read_text()
+    assert "openvino_model-int8.bin" in json.loads((to / "secateur.json").read_text())["sha256"]
+
+    texts = tmp_path / "texts.txt"
+    convert = ["convert", to, "--to", tmp_path / "again", "--openvino", "--int8"]
+    message = fails(*convert)
+    assert "OpenVINO's int8 finds its scales on texts; give some hundred that the model is going to read" in message
+    texts.write_text("\n".join(TEXTS))
+    assert call(*convert, "--data", texts).code == 0
+    again = OpenVinoModel(tmp_path / "again" / "openvino_model-int8.xml").outputs(batch)
+    assert 0 < np.abs(again - expected).max() < 0.5 * np.abs(expected).max()
+
+
 def test_convert_refuses_what_it_cannot_write(fails, finished, tmp_path):
     (tmp_path / "file").write_text("")
     assert "is a file" in fails("convert", finished / "finetuned", "--to", tmp_path / "file")
@@ -212,11 +242,11 @@ def test_bench_puts_checkpoints_side_by_side(call, exported, finished):
 
 
 def test_bench_measures_memory_of_each_runtime(call, exported):
-    options = ["--runtime", "torch,onnxruntime", "--batch-size", 1, "--sequence-length", 8, "--seconds", 0.05]
+    options = ["--runtime", "torch,onnxruntime,openvino", "--batch-size", 1, "--sequence-length", 8, "--seconds", 0.05]
     result = call("bench", exported, *options, "--json")
     assert result.code == 0, result.err
-    torch_mb, onnx_mb = (row["memory_mb"] for row in json.loads(result.out))
-    assert 20 < onnx_mb < torch_mb  # a process of ONNX Runtime has not imported torch
+    torch_mb, *others = (row["memory_mb"] for row in json.loads(result.out))
+    assert all(20 < other < torch_mb for other in others)  # a process of another engine has not imported torch
 
 
 def test_bench_refuses_what_it_cannot_measure(fails, exported):

@@ -75,23 +75,24 @@ def test_pick_says_it_too(served_in_int8, call):
     assert re.search(r"\bint8\b", call("pick", served_in_int8, "--latency-ms", 1000).out)
 
 
-def test_pick_for_another_runtime_than_the_searchs(copied, call, fails):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_pick_for_another_runtime_than_the_searchs(name, copied, call, fails):
     before = reported(copied)
-    message = fails("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime")
-    assert f"{copied} has no latency table of onnxruntime on this machine; run `secateur latency" in message
+    message = fails("pick", copied, "--latency-ms", 1000, "--runtime", name)
+    assert f"{copied} has no latency table of {name} on this machine; run `secateur latency" in message
     assert "--as-measured" not in message
     command = message.split("`")[1].removeprefix("secateur ").split()
     assert call(*command, "--seconds", "0.3").code == 0  # what the message says to do
-    result = call("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime", "--json")
+    result = call("pick", copied, "--latency-ms", 1000, "--runtime", name, "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
-    assert found["target"]["runtime"] == "onnxruntime"
+    assert found["target"]["runtime"] == name
     assert found["chosen"]["latency_ms"] > 0
     assert found["chosen"]["error_int8"] is None
     assert reported(copied) == before  # its latencies are PyTorch's
     assert "unknown runtime 'jax'; known:" in fails("pick", copied, "--latency-ms", 1, "--runtime", "jax")
-    message = fails("pick", copied, "--latency-ms", 1, "--runtime", "onnxruntime", "--as-measured")
-    assert f"the latencies in {copied / 'archive.db'} are of torch, not of onnxruntime; leave out" in message
+    message = fails("pick", copied, "--latency-ms", 1, "--runtime", name, "--as-measured")
+    assert f"the latencies in {copied / 'archive.db'} are of torch, not of {name}; leave out" in message
 
 
 def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):
