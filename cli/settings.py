@@ -122,6 +122,13 @@ class ConvertCommand(Settings):
     """
 
     checkpoint: Annotated[Path, Field(description="the model's folder", json_schema_extra=ARGUMENT)]
+    layout: Annotated[
+        str | None,
+        Field(
+            description="write the whole folder that programs expect: onnx, transformers-js, tei, openvino, triton",
+            json_schema_extra={"flag": "--for"},
+        ),
+    ] = None
     openvino: Annotated[
         bool,
         Field(

@@ -53,6 +53,14 @@ class ExportSettings(ModelChoice):
         ),
     ] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
+    layouts: Annotated[
+        str | None,
+        Field(
+            description="also lay it out for programs that serve models, each in a folder of its name: onnx, "
+            "transformers-js, tei, openvino, triton; comma-separated",
+            json_schema_extra={"flag": "--for"},
+        ),
+    ] = None
     openvino: Annotated[
         bool, Field(description="also write openvino_model.xml and .bin", json_schema_extra={"flag": "--openvino"})
     ] = False

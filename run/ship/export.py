@@ -28,11 +28,12 @@ from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import EngineFile, engine_files, int8_sections, too_far, write_engine_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
+from ...supernet.shipping.layouts import layout_of, write_layout
 from ...supernet.shipping.model_card import SERVED, CardFacts, markdown_table
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.vocabulary import VOCABULARY
 from ...supernet.stored.replacing import check_replaceable, replacing
-from ...supernet.stored.storage import load_model, quiet
+from ...supernet.stored.storage import load_model, load_tokenizer, quiet
 from ...supernet.vocabulary.cutting import cut_embeddings
 from ...tasks import Task
 from ..choice.columns import Column
@@ -53,7 +54,7 @@ from .request import Request
 from .vocabulary import CutVocabulary, cut_vocabulary
 
 # Of the settings: what is done with a model that is made.
-_LATER = {"to", "vocabulary", "onnx", "int8", "openvino", "form", "push", "private"}
+_LATER = {"to", "vocabulary", "onnx", "int8", "openvino", "layouts", "form", "push", "private"}
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, REFITTED, RECOVERED, RESPELLED = "whole model", "cut out", "refitted", "recovered", "fewer tokens"
 
@@ -143,6 +144,9 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     files = _files(settings)
     write_engine_files(model, to, files, texts=few_texts(tasks[rows[-1].model]))
     sections |= int8_sections(files)
+    for name in _layouts(settings):
+        texts = few_texts(tasks[rows[-1].model])
+        write_layout(name, model, load_tokenizer(to), to / name, int8=settings.int8, texts=texts)
     for file in files:
         if file.int8 and (warning := too_far(model, file, to)):
             folder.tell.say(f"warning: {warning}")
@@ -168,8 +172,10 @@ def _check(settings: ExportSettings) -> None:
         raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
     if settings.vocabulary is not None:
         parse_vocabulary(settings.vocabulary)
-    for file in _files(settings):
-        file.engine.check_installed(int8=file.int8)
+    for engine, int8 in [(file.engine, file.int8) for file in _files(settings)] + [
+        (layout_of(name).runs, settings.int8) for name in _layouts(settings)
+    ]:
+        engine.check_installed(int8=int8)
     if settings.push is not None:
         check_name(settings.push)
         check_hub()
@@ -282,6 +288,10 @@ def _rows(
 
 def _files(settings: ExportSettings) -> list[EngineFile]:
     return engine_files(onnx=settings.onnx, int8=settings.int8, openvino=settings.openvino)
+
+
+def _layouts(settings: ExportSettings) -> list[str]:
+    return [] if settings.layouts is None else [name.strip() for name in settings.layouts.split(",")]
 
 
 def _runtime_of(file: EngineFile) -> str:

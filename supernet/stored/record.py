@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...files import replace_text
 
 Form = Literal["auto", "stock", "portable", "secateur"]  # what may be asked for
-Written = Literal["stock", "portable", "secateur", "packed"]  # what is written
+Written = Literal["stock", "portable", "secateur", "packed", "layout"]  # what is written, or laid out for others
 RECORD, CARD, PICTURE = "secateur.json", "README.md", "front.png"
 
 
@@ -34,9 +34,10 @@ class Record:
 
 
 def record_of(folder: Path, form: Written, card: Mapping[str, Any]) -> Record:
-    """Make the record of a checkpoint in `folder`, which has nothing else in it."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
-    return Record(form, card, {path.name: _digest(path) for path in files})
+    """Make the record of a checkpoint in `folder`, or with the folders in it of a layout; it has nothing else in it."""
+    found = folder.rglob("*") if form == "layout" else folder.iterdir()
+    files = sorted(path for path in found if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
+    return Record(form, card, {path.relative_to(folder).as_posix(): _digest(path) for path in files})
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -219,6 +219,25 @@ def test_openvino_files_agree_and_their_int8_has_scales_of_texts(call, fails, fi
     assert 0 < np.abs(again - expected).max() < 0.5 * np.abs(expected).max()
 
 
+def test_layouts_for_other_programs(call, fails, exported, finished, tmp_path):
+    result = call("convert", exported, "--for", "onnx", "--to", tmp_path / "films", "--int8")
+    assert result.code == 0, result.err
+    assert "films: for Optimum's ORTModel classes" in result.out
+    batch, expected = read_texts(exported)
+    found = OnnxModel(tmp_path / "films" / "onnx" / "model.onnx").outputs(batch)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    to, key = tmp_path / "small", front_key(finished)
+    assert call("export", finished, "--key", key, "--to", to, "--no-refit", "--for", "triton,onnx").code == 0
+    assert (to / "triton" / "triton" / "1" / "model.onnx").is_file()
+    assert (to / "onnx" / "config.json").is_file()
+    assert "say where as --to" in fails("convert", exported, "--for", "onnx")
+    assert "unknown layout 'tf'" in fails("convert", exported, "--for", "tf", "--to", tmp_path / "tf")
+    message = fails("convert", exported, "--for", "onnx", "--to", tmp_path / "tf", "--openvino")
+    assert "leave --openvino and --opset out" in message
+    assert "unknown layout 'tf'" in fails("export", finished, "--key", key, "--to", tmp_path / "tf", "--for", "onnx,tf")
+    assert not (tmp_path / "tf").exists()
+
+
 def test_convert_refuses_what_it_cannot_write(fails, finished, tmp_path):
     (tmp_path / "file").write_text("")
     assert "is a file" in fails("convert", finished / "finetuned", "--to", tmp_path / "file")
