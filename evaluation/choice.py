@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .evaluation import ROWS, Evaluation
+from .evaluation import FLIP_RATE, ROWS, Evaluation
 from .objectives import ERROR, Objective
 from .pareto import is_front
 
@@ -87,8 +87,9 @@ def neighbours(found: Sequence[Candidate], chosen: Candidate, cost: str) -> tupl
 
 
 def cost_names(budgets: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the costs that have a budget, or the default one."""
-    return tuple(name for name in budgets if name != ERROR) or (DEFAULT_COST,)
+    """Return the costs that have a budget, or the default one; of models that agree the fastest is looked for."""
+    named = tuple(name for name in budgets if name not in (ERROR, FLIP_RATE))
+    return named or (("latency_ms",) if FLIP_RATE in budgets else (DEFAULT_COST,))
 
 
 def _matrix(found: Sequence[Candidate], names: Sequence[str]) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ WHOLE, METHOD = "whole", "front"
 # share of weights that are left, of a model with zeros instead of fewer units; the report split's error after
 # quantisation; and the beginning of the names of what other metrics say on the report split.
 SCALED, NONZERO, ERROR_INT8, SCORE = "scaled", "nonzero", "error_int8", "score_"
+# A budget: how much a model answers otherwise than the fine-tuned one.
+FLIP_RATE = "flip_rate"
 # In the values of a subnetwork whose race was stopped: on how many rows of its own its error, an estimate, rests.
 ROWS = "rows"
 

@@ -40,9 +40,11 @@ class Model:
     `latency_ms` and what goes with it was measured end to end on the extracted model as it is served,
     `latency_predicted_ms` comes from the table of parts; `memory_mb` was measured, `memory_predicted_mb` was not.
     `difference_low` and `difference_high` bound its error less the chosen model's (95 %, the same rows of the report
-    split); it is `tied` with that if 0 lies between them. `nonzero` is the share of weights that are left, of a model
-    with zeros instead of fewer units. `values` are of objectives that have no field here, `scores` of the task's other
-    metrics on the report split. It is `constant` if it is no better than a constant answer on one of the splits.
+    split); it is `tied` with that if 0 lies between them. `flip_rate`, with its 95 % interval, is how much it answers
+    otherwise than the fine-tuned model on the selection split, where that was asked. `nonzero` is the share of weights
+    that are left, of a model with zeros instead of fewer units. `values` are of objectives that have no field here,
+    `scores` of the task's other metrics on the report split. It is `constant` if it is no better than a constant answer
+    on one of the splits.
 
     Raises:
         ValueError: heads and neurons of different numbers of layers.
@@ -76,6 +78,9 @@ class Model:
     difference_low: float | None = None
     difference_high: float | None = None
     tied: bool | None = None
+    flip_rate: float | None = None
+    flip_low: float | None = None
+    flip_high: float | None = None
     constant: bool = False
     values: dict[str, float] = field(default_factory=dict, hash=False)
     scores: dict[str, float] = field(default_factory=dict, hash=False)

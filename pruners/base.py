@@ -136,7 +136,7 @@ class Pruner:
         made = self._make(supernet, task, density, rng)
         seconds = self._spared + time.perf_counter() - begin
         reached = self.density_of(supernet, made.mask) if made.density is None else made.density
-        labels = made.texts if self.needs_labels else 0
+        labels = made.texts if self.needs_labels and not task.answered else 0
         gradients, options = self.needs_gradients, dict(made.options)
         provenance = Provenance(self.name, options, made.texts, labels, gradients, made.epochs, seconds)
         return Pruned(made.mask, made.model, reached, provenance)

@@ -123,8 +123,9 @@ def _facts(folder: RunFolder, data: DataFacts, equal: Equal) -> dict[str, str]:
             f"what the whole model's gives on {REFIT_TEXTS} training texts, without labels; nothing is trained"
         )
     if (epochs := equal.epochs) is not None:
+        labels = "" if folder.project.labels else " and the labels"
         found["Equal recovery"] = (
-            f"{epochs:g} epoch{'' if epochs == 1 else 's'} from the fine-tuned model's outputs and the labels, "
+            f"{epochs:g} epoch{'' if epochs == 1 else 's'} from the fine-tuned model's outputs{labels}, "
             f"{'of refitted models, ' if equal.after_refit else ''}the same steps for each: "
             + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in RecoverySettings().model_dump().items() if k in _TOLD)
         )
@@ -248,7 +249,7 @@ class Compared:
             seconds=shared + (row.seconds if is_own(row) else 0.0),
             shared_seconds=shared,
             texts=texts,
-            labels=labels,
+            labels=0 if self._folder.project.labels else labels,  # else they are the model's own answers
             epochs=row.values.get("epochs", 0.0),
         )
 

@@ -20,8 +20,10 @@ from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
-from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from ..tasks import Columns, Sizes, Task, Unlabelled, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
+from ..tasks.unlabelled import with_answers_of
+from .answering import answers_of, answers_path, keep_answers, kept_answers, with_answers
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
 from .settings.project import ProjectSettings
@@ -90,7 +92,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     config = load_config(source)
     tokenizer = load_tokenizer(source)
     check_tokenizer(config, tokenizer)
-    task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
+    alone = answers_of(project, source, config, own) if project.labels else None
+    task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), None, alone)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
         task = in_order_of(task, class_names(config))
@@ -100,16 +103,22 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         # Weights that do not fit, or are no numbers, are said before there is a folder.
         load_model(source, head=task.kind.head, label_names=task.label_names if labels is None else None)
     weights = Path(source) / "model.safetensors"
+    digest = file_digest(weights) if weights.is_file() else None
+    answers = answers_path(project.out, task, digest) if project.labels else None
+    if answers is not None:
+        task = kept_answers(answers, task) or _answered(task, source, tell)
     facts = {
         "taken_for": "pre-trained" if labels is None else "fine-tuned",
-        "weights": file_digest(weights) if weights.is_file() else None,
+        "weights": digest,
         "data": task.fingerprint,
         # Of local files the class that F1 is of is part of what is measured; of published tasks it is known.
-        "metric": task.metric_title if project.task == "local" else task.metric.name,
+        "metric": task.metric_title if project.task == "local" or task.answered else task.metric.name,
     }
     shape = family_of(config).shape(config)
     folder = RunFolder.create(project, facts, collect(task, shape), tell)
     folder.own_task = own
+    if answers is not None and not answers.is_file():
+        keep_answers(answers, task)
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
@@ -135,16 +144,32 @@ def open_task(folder: RunFolder) -> Task:
         task = folder.own_task
     else:
         source = _source(folder)
-        tokenizer = load_tokenizer(source)
-        length = _max_length(load_config(source), tokenizer)
-        task = _load_task(folder.project, tokenizer, length, cache=folder.path / "tokens")
+        tokenizer, config = load_tokenizer(source), load_config(source)
+        alone = answers_of(folder.project, source, config) if folder.project.labels else None
+        length = _max_length(config, tokenizer)
+        task = _load_task(folder.project, tokenizer, length, folder.path / "tokens", alone)
     task = _in_order(folder, task)
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
             "another `out`"
         )
-    return task
+    return _with_kept_answers(folder, task) if folder.project.labels else task
+
+
+def _with_kept_answers(folder: RunFolder, task: Task) -> Task:
+    """Return a run's task with the answers of the model that it began with, asked again if they are gone."""
+    path = answers_path(folder.path, task, folder.record["facts"]["weights"])
+    found = kept_answers(path, task)
+    if found is None:
+        found = _answered(task, model_source(folder.project), folder.tell)
+        keep_answers(path, found)
+    return found
+
+
+def _answered(task: Task, source: str | Path, tell: Teller) -> Task:
+    model = load_model(source, head=task.kind.head).float().eval().to(device())  # pyright: ignore[reportArgumentType]
+    return with_answers(task, model, tell)
 
 
 def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Task:
@@ -158,8 +183,12 @@ def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Tas
             f"{folder.path} is about a task of its user's making, which has tokens, but no texts to spell with others; "
             "write the texts to a file, and give that and the exported model to `secateur vocabulary`"
         )
-    length = _max_length(load_config(_source(folder)), tokenizer)
-    return _in_order(folder, _load_task(folder.project, tokenizer, length, cache=None))
+    source = _source(folder)
+    config = load_config(source)
+    alone = answers_of(folder.project, source, config) if folder.project.labels else None
+    length = _max_length(config, tokenizer)
+    task = _in_order(folder, _load_task(folder.project, tokenizer, length, None, alone))
+    return task if alone is None else with_answers_of(open_task(folder), task)
 
 
 def _in_order(folder: RunFolder, task: Task) -> Task:
@@ -266,7 +295,11 @@ def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> Search
 
 
 def _load_task(
-    project: ProjectSettings, tokenizer: PreTrainedTokenizerBase, max_length: int, cache: Path | None
+    project: ProjectSettings,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    cache: Path | None,
+    unlabelled: Unlabelled | None,
 ) -> Task:
     columns = Columns(
         text=project.text_column,
@@ -275,6 +308,7 @@ def _load_task(
         kind=project.kind,
         metric=project.metric,
         positive=project.positive,
+        unlabelled=unlabelled,
     )
     sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
     asked = project.window_length, project.window_stride

@@ -72,12 +72,12 @@ def report_values(task: Task, answers: Answers) -> dict[str, float]:
     """Return what answers on the report split are worth.
 
     The error, that of each data set where there are several, `error_<name>`, and what all other metrics of the task
-    say, `score_<metric>`, the mean over data sets.
+    say, `score_<metric>`, the mean over data sets; of labels that a model has given they would say what nobody asked.
     """
     values = {ERROR: answers.error()}
     if len(task.report) > 1:
         values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
-    for metric in companions(task.metric, task.num_labels, task.positive):
+    for metric in () if task.answered else companions(task.metric, task.num_labels, task.positive):
         values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
     return values
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, unknown_name
+from .agreement import AGREEMENT, agreement
 from .cache import load_cached, store
 from .demo import load_demo
 from .demo_model import demo_model_folder
@@ -19,7 +20,7 @@ from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
 from .metrics import METRICS, Metric, f1_of
-from .rows import Columns, TaskTexts
+from .rows import Columns, TaskTexts, Unlabelled
 from .split import Split
 from .splitting import Sizes, split_off_selection
 from .squad import SQUAD, load_squad
@@ -42,6 +43,7 @@ __all__ = [
     "Sizes",
     "Split",
     "Task",
+    "Unlabelled",
     "Windows",
     "demo_model_folder",
     "load_task",
@@ -51,15 +53,15 @@ Loader = Callable[[Path | None, Columns, int], TaskTexts]  # data, columns, seed
 
 
 def _glue(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_glue(name, data)  # its columns are published and its splits are not drawn
+    return load_glue(name, data, columns.unlabelled)  # its columns are published and its splits are not drawn
 
 
 def _squad(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_squad(name, data, columns.metric)
+    return load_squad(name, data, columns.metric, columns.unlabelled)
 
 
 def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_demo(data)
+    return load_demo(data, columns.unlabelled)
 
 
 TASKS: dict[str, Loader] = {
@@ -69,6 +71,9 @@ TASKS: dict[str, Loader] = {
     **{name: partial(_glue, name) for name in GLUE},
     **{name: partial(_squad, name) for name in SQUAD},
 }
+
+# What models of these tasks have a head for; of all others, for texts.
+_HEADS: dict[str, Head] = {"tagging": "token-classification", **dict.fromkeys(SQUAD, "question-answering")}
 
 
 def load_task(
@@ -108,6 +113,8 @@ def load_task(
         raise InputError(
             f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
         )
+    if columns.unlabelled is not None:
+        _check_head(name, columns.unlabelled)
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
     pad_token_id = check_tokenizer(tokenizer, max_length, loaded.train.is_pair)
     if windows != Windows() and loaded.kind != "question-answering":
@@ -133,7 +140,7 @@ def load_task(
         name=name,
         kind=KINDS[loaded.kind],
         label_names=loaded.label_names,
-        metric=f1_of(loaded.positive) if loaded.metric == "f1" else METRICS[loaded.metric],
+        metric=_metric(loaded),
         train=splits["train"],
         selection=splits["selection"],
         report={split: splits[split] for split in loaded.report},
@@ -146,3 +153,24 @@ def load_task(
         left_out=divided.left_out,
         positive=loaded.positive,
     )
+
+
+def _metric(loaded: TaskTexts) -> Metric:
+    if loaded.metric == AGREEMENT:
+        return agreement(KINDS[loaded.kind])
+    return f1_of(loaded.positive) if loaded.metric == "f1" else METRICS[loaded.metric]
+
+
+def _check_head(task: str, model: Unlabelled) -> None:
+    """Refuse a model that a task's rows cannot be asked of; texts can be, whatever its one output for each means."""
+    head = KINDS[model.kind].head
+    if _head(task) != head:
+        fitting = ", ".join(sorted(one for one in TASKS if _head(one) == head))
+        raise InputError(
+            f"without labels the task {task} needs a model with a head for {_head(task)}, but this one has a head for "
+            f"{head}; take one of {fitting}"
+        )
+
+
+def _head(task: str) -> Head:
+    return _HEADS.get(task, "sequence-classification")

@@ -29,7 +29,7 @@ class _Line(NamedTuple):
     cells: list[str]
 
 
-def read_conll(path: Path, text: str | None = None, label: str | None = None) -> Table:
+def read_conll(path: Path, text: str | None = None, label: str | None = None, *, tagged: bool = True) -> Table:
     """Return a list per sentence: of the words and tags as WORDS and TAGS, and of each column by its number from 1.
 
     Columns are separated by tabs, or by spaces where the file has none. A sentence ends with an empty line, or with one
@@ -41,28 +41,30 @@ def read_conll(path: Path, text: str | None = None, label: str | None = None) ->
         path: the file.
         text: the column of words, if it is another one.
         label: the column of tags.
+        tagged: there must be tags; otherwise a line may be a word alone.
 
     Raises:
         InputError: a line that is not like the others, or columns of which nobody can say which hold words and tags.
     """
-    sentences = _sentences(path)
+    sentences = _sentences(path, tagged=tagged)
     if not sentences:
         return {}
     width = len(sentences[0][0].cells)
     universal = width == len(_UNIVERSAL) and _is_numbered(sentences)
     if universal:
         sentences = [[line for line in lines if _NUMBER.fullmatch(line.cells[0])] for lines in sentences]
-    elif text is None or label is None:
+    elif width > 1 and (text is None or (tagged and label is None)):
         _check_order(sentences, path)
     table: Table = {str(i + 1): [[line.cells[i] for line in lines] for lines in sentences] for i in range(width)}
     if universal:
         table |= {name: table[str(i + 1)] for i, name in enumerate(_UNIVERSAL)}
     table[WORDS], table[TAGS] = (table[str(i + 1)] for i in ((_FORM, _UPOS) if universal else (0, width - 1)))
-    _check_filled(table, label or TAGS, sentences, path, universal=universal)
+    if tagged:
+        _check_filled(table, label or TAGS, sentences, path, universal=universal)
     return table
 
 
-def _sentences(path: Path) -> list[list[_Line]]:
+def _sentences(path: Path, *, tagged: bool) -> list[list[_Line]]:
     """Return the lines of each sentence, all of as many cells."""
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").split("\n")
     plain = [line for line in lines if _is_content(line) and not line.startswith("#")]
@@ -78,8 +80,8 @@ def _sentences(path: Path) -> list[list[_Line]]:
         elif sentences[-1] or not line.startswith("#") or (len(cells) == width and cells[-1] in tags):
             sentences[-1].append(_Line(number, cells))
     found = [lines for lines in sentences if lines]
-    _check_width(found, width, path)
-    if found and _is_header(found[0][0], tags=Counter(row[-1] for row in rows)):
+    _check_width(found, width, path, least=1 + tagged)
+    if found and width > 1 and _is_header(found[0][0], tags=Counter(row[-1] for row in rows)):
         found = [lines for lines in (found[0][1:], *found[1:]) if lines]
     return found
 
@@ -95,9 +97,9 @@ def _cells(line: str, *, tabs: bool) -> list[str]:
     return re.split(r"[ \t]+", line.strip(" \t"))
 
 
-def _check_width(sentences: list[list[_Line]], width: int, path: Path) -> None:
+def _check_width(sentences: list[list[_Line]], width: int, path: Path, least: int) -> None:
     for line in (line for lines in sentences for line in lines):
-        if len(line.cells) < 2:
+        if len(line.cells) < least:
             raise InputError(
                 f"line {line.number} of {path} holds {' '.join(line.cells)[:40]!r}; write a word and its tag"
             )

@@ -9,15 +9,17 @@ first 1, 2, 3 and 4 layers get 59, 74, 78 and 87 % when fine-tuned alike (3 epoc
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from ..errors import InputError
-from .rows import TaskTexts
+from .agreement import AGREEMENT
+from .rows import TaskTexts, Unlabelled
 from .tables import Table
-from .texts import Texts
+from .texts import Texts, no_labels
 
 T = TypeVar("T")
 
@@ -121,8 +123,12 @@ PATTERNS: dict[str, tuple[Pattern, ...]] = {
 SHARES = {"plain": 7, "negation": 4, "contrast": 3, "comparison": 2, "ellipsis": 2, "reference": 2}  # of 20 sentences
 
 
-def load_demo(data: Path | None) -> TaskTexts:
+def load_demo(data: Path | None, unlabelled: Unlabelled | None = None) -> TaskTexts:
     """Return the demo task, the same for everyone: a run's seed draws its selection split, not its texts.
+
+    Args:
+        data: must be None.
+        unlabelled: what answers in the place of labels, which are dropped then.
 
     Raises:
         InputError: a data folder, which this task does not read.
@@ -133,6 +139,10 @@ def load_demo(data: Path | None) -> TaskTexts:
         Texts(rows["text"], rows["thing"], np.array(rows["label"], np.int64)) for rows in demo_rows(DEMO_SEED).values()
     )
     origin = "sentences that were generated with the training split's, none of them in both"
+    if unlabelled is not None:
+        train, report = (replace(part, labels=no_labels(unlabelled.kind, len(part))) for part in (train, report))
+        names = unlabelled.label_names
+        return TaskTexts(unlabelled.kind, names, AGREEMENT, train, {"validation": report}, origin)
     return TaskTexts("classification", LABEL_NAMES, "accuracy", train, {"validation": report}, origin)
 
 

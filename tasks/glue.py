@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .agreement import AGREEMENT
 from .published import Published
-from .rows import Rows, TaskTexts, check_two_classes, class_labels, with_names
+from .rows import Rows, TaskTexts, Unlabelled, check_two_classes, class_labels, with_names
 from .tables import Table, class_names, read_labels, text_column
-from .texts import Texts
+from .texts import Texts, no_labels
 
 HUB_NAME = "nyu-mll/glue"
 
@@ -55,13 +56,14 @@ GLUE: dict[str, GlueTask] = {
 }
 
 
-def load_glue(name: str, data: Path | None) -> TaskTexts:
+def load_glue(name: str, data: Path | None, unlabelled: Unlabelled | None = None) -> TaskTexts:
     """Load a GLUE task.
 
     Args:
         name: a name of GLUE.
         data: a folder that holds `<name>/train.parquet` and its validation files, or holds these files itself; None
             downloads the task from the hub, once.
+        unlabelled: what answers in the place of labels, which are not read then.
 
     Raises:
         InputError: a missing folder, file or column, contents that are not this task, or no network.
@@ -69,15 +71,21 @@ def load_glue(name: str, data: Path | None) -> TaskTexts:
     task = GLUE[name]
     splits = {split: (split,) for split in ("train", *task.report)}
     tables = Published(f"GLUE's {name}", HUB_NAME, name, name).tables(splits, data)
-    texts = {split: _texts(task, *tables[split]) for split in splits}
+    texts = {split: _texts(task, *tables[split], unlabelled) for split in splits}
+    if unlabelled is not None:
+        hidden: dict[str, Rows] = {split: texts[split] for split in task.report}
+        return TaskTexts(unlabelled.kind, unlabelled.label_names, AGREEMENT, texts["train"], hidden)
     check_two_classes(texts["train"].labels, tables["train"][1])
     kind = "regression" if task.label_names == ("score",) else "classification"
     report: dict[str, Rows] = {split: texts[split] for split in task.report}
     return TaskTexts(kind, task.label_names, task.metric, texts["train"], report)
 
 
-def _texts(task: GlueTask, table: Table, where: object) -> Texts:
+def _texts(task: GlueTask, table: Table, where: object, unlabelled: Unlabelled | None) -> Texts:
     columns = [text_column(table, name, where) for name in task.columns]
+    second = columns[1] if len(columns) == 2 else None
+    if unlabelled is not None:
+        return Texts(columns[0], second, no_labels(unlabelled.kind, len(columns[0])))
     values = read_labels(table, "label", where)
     if task.label_names != ("score",):
         labels = class_labels(_published(values, task.label_names, where), task.label_names, where)
@@ -85,7 +93,7 @@ def _texts(task: GlueTask, table: Table, where: object) -> Texts:
         raise InputError(f"{where} must hold numbers as labels, but holds {values[0]!r}; take STS-B's own files")
     else:
         labels = np.asarray(values, np.float32)
-    return Texts(columns[0], columns[1] if len(columns) == 2 else None, labels)
+    return Texts(columns[0], second, labels)
 
 
 def _published(values: list[Any], names: tuple[str, ...], where: object) -> list[Any]:

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, unknown_name
+from .agreement import AGREEMENT
+from .corpus import LINES, read_lines
 from .kinds import KindName
 from .metrics import metric_name
 from .rows import Columns, Rows, TaskTexts, check_two_classes, with_names
 from .splitting import REPORT_FRACTION, divide, report_origin
 from .tables import READERS, class_names, find_files, read_labels, read_table, text_column
-from .texts import Texts
+from .texts import Texts, no_labels
 
 Labels = list[str] | list[int] | list[float]
 
@@ -22,7 +24,8 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 
     Args:
         data: a folder that holds `train` and `validation` with one of their endings each; or one file, of which a
-            fifth, stratified and drawn by ``seed``, becomes the report split.
+            fifth, stratified and drawn by ``seed``, becomes the report split. Texts without labels may be lines of
+            `.txt` files, too.
         columns: what its columns mean.
         seed: decides which rows of a single file are reported on.
 
@@ -31,16 +34,24 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     """
     if data is None:
         raise InputError("the task 'local' needs `data`: a folder with train.csv and validation.csv, or a single file")
-    paths = find_files(data, ("train", "validation"), READERS) if data.is_dir() else {"train": data}
+    alone = columns.unlabelled
+    readers = READERS if alone is None else {**READERS, LINES: read_lines}
+    paths = find_files(data, ("train", "validation"), readers) if data.is_dir() else {"train": data}
     read: dict[str, tuple[list[str], list[str] | None]] = {}
     labels: dict[str, Labels] = {}
     named: dict[str, tuple[str, ...]] = {}
     for split, path in paths.items():
-        table = read_table(path)
+        table = read_table(path, readers)
         second = None if columns.pair is None else text_column(table, columns.pair, path)
         read[split] = text_column(table, columns.text or "text", path), second
+        if alone is not None:
+            continue
         labels[split] = read_labels(table, columns.label or "label", path)
         named[split] = class_names(path, columns.label or "label")
+    if alone is not None:
+        texts = {split: Texts(*both, no_labels(alone.kind, len(both[0]))) for split, both in read.items()}
+        train, report = _reported(texts, seed)
+        return TaskTexts(alone.kind, alone.label_names, AGREEMENT, train, report, report_origin(paths))
     kind = columns.kind or _kind_of(labels["train"])
     if kind == "classification":
         labels = {split: with_names(values, named[split], paths[split]) for split, values in labels.items()}
@@ -49,12 +60,17 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     texts = {split: Texts(*read[split], encoded[split]) for split in paths}
     metric = metric_name(columns.metric, kind, "spearman" if kind == "regression" else "accuracy")
     positive = _positive(columns.positive, metric, kind, names, encoded["train"])
-    if "validation" not in texts:
-        everything = texts["train"]
-        divided = divide(everything, REPORT_FRACTION, None, np.random.default_rng(seed))
-        texts = {"train": everything.take(divided.kept), "validation": everything.take(divided.held_out)}
-    report: dict[str, Rows] = {"validation": texts["validation"]}
-    return TaskTexts(kind, names, metric, texts["train"], report, report_origin(paths), positive)
+    train, report = _reported(texts, seed)
+    return TaskTexts(kind, names, metric, train, report, report_origin(paths), positive)
+
+
+def _reported(texts: dict[str, Texts], seed: int) -> tuple[Texts, dict[str, Rows]]:
+    """Return what is trained on, and what is reported on: the file of its own, or a part of the only file."""
+    if "validation" in texts:
+        return texts["train"], {"validation": texts["validation"]}
+    everything = texts["train"]
+    divided = divide(everything, REPORT_FRACTION, None, np.random.default_rng(seed))
+    return everything.take(divided.kept), {"validation": everything.take(divided.held_out)}
 
 
 def _positive(asked: str | None, metric: str, kind: KindName, names: tuple[str, ...], labels: np.ndarray) -> int:

@@ -66,7 +66,7 @@ class NearDuplicates:
 
     def share(self, n: int) -> float:
         """Return the share of the `n` rows that are equal to another one, or part of it."""
-        return 1 - len(self.whole) / n
+        return 1 - len(self.whole) / n if n else 0.0
 
     def sides(self, drawn: NDArray[np.int64], n: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which of the `n` rows go with whole rows that are drawn, and which with the others, `(n,)` each.

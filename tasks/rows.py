@@ -22,6 +22,19 @@ PUBLISHED = "the published validation split"
 
 
 @dataclass(frozen=True)
+class Unlabelled:
+    """What a model that answers in the place of labels says of its answers.
+
+    Attributes:
+        kind: which they are.
+        label_names: by output.
+    """
+
+    kind: KindName
+    label_names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Columns:
     """What the columns of a local file mean. Tasks with a published layout take the metric from it, GLUE nothing.
 
@@ -33,6 +46,7 @@ class Columns:
         metric: a name of METRICS; None takes the one that is usual for the task.
         positive: the class whose F1 is told; None takes, of two, the one that train has fewer rows of, for F1 is asked
             for where that is what is looked for: of the other class, the model that never finds it has nearly 1.
+        unlabelled: labels are not looked at, whether there are any or not, for this answers in their place.
     """
 
     text: str | None = None
@@ -41,6 +55,7 @@ class Columns:
     kind: KindName | None = None
     metric: str | None = None
     positive: str | None = None
+    unlabelled: Unlabelled | None = None
 
 
 class Rows(Protocol):

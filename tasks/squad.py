@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from .agreement import AGREEMENT
 from .metrics import metric_name
 from .published import Published
 from .questions import Questions
-from .rows import TaskTexts
+from .rows import TaskTexts, Unlabelled
 from .squad_json import read_articles
 from .tables import READERS, Table, column, text_column
 
@@ -31,7 +32,7 @@ def _files(name: str) -> dict[str, tuple[str, ...]]:
     return {"train": ("train", train, "train_partial"), "validation": ("validation", "dev", dev)}
 
 
-def load_squad(name: str, data: Path | None, metric: str | None) -> TaskTexts:
+def load_squad(name: str, data: Path | None, metric: str | None, unlabelled: Unlabelled | None = None) -> TaskTexts:
     """Load SQuAD.
 
     Args:
@@ -40,20 +41,26 @@ def load_squad(name: str, data: Path | None, metric: str | None) -> TaskTexts:
             `<name>/validation.parquet`, or holds these files itself; or the published `train-v1.1.json` and
             `dev-v1.1.json`; None downloads them from the hub, once.
         metric: squad_f1, the default, or exact_match.
+        unlabelled: what answers in the place of published answers, which are not read then.
 
     Raises:
         InputError: a missing folder, file or column, contents that are not this task, or no network.
     """
     tables = SQUAD[name].tables(_files(name), data)
-    parts = {split: _questions(*found, unanswerable=name == "squad_v2") for split, found in tables.items()}
-    judged = metric_name(metric, "question-answering", "squad_f1")
+    told = unlabelled is None
+    parts = {split: _questions(*found, unanswerable=name == "squad_v2", told=told) for split, found in tables.items()}
+    judged = metric_name(metric, "question-answering", "squad_f1") if told else AGREEMENT
     return TaskTexts(
         "question-answering", ("start", "end"), judged, parts["train"], {"validation": parts["validation"]}
     )
 
 
-def _questions(table: Table, where: object, *, unanswerable: bool) -> Questions:
+def _questions(table: Table, where: object, *, unanswerable: bool, told: bool = True) -> Questions:
+    """Return the questions of a table, with their answers if those are told."""
     questions, contexts = (text_column(table, name, where) for name in ("question", "context"))
+    if not told:
+        asked, nowhere = [text.strip() for text in questions], np.full((len(questions), 2), -1, np.int64)
+        return Questions(asked, contexts, [()] * len(questions), nowhere, unanswerable)
     answers: list[tuple[str, ...]] = []
     spans: list[tuple[int, int]] = []
     for row, (found, context) in enumerate(zip(column(table, "answers", where), contexts, strict=True), 1):

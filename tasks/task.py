@@ -34,6 +34,7 @@ class Task:
             they are on one side each, with what they are part of.
         left_out: how many of these are on neither side, since they are part of rows on both.
         positive: of two classes, the one whose F1 is told beside the metric.
+        answered: the labels are the answers of the model that all others are cut from.
     """
 
     name: str
@@ -51,10 +52,13 @@ class Task:
     alike: float = 0.0
     left_out: int = 0
     positive: int = 1
+    answered: bool = False
 
     @property
     def metric_title(self) -> str:
-        """The metric, with the class that it is of: "f1 of fraud"."""
+        """The metric, with the class that it is of: "f1 of fraud"; or with what it is agreement with."""
+        if self.answered:
+            return f"{self.metric.name} with the whole model"
         positive = self.metric.positive
         return self.metric.name if positive is None else f"{self.metric.name} of {self.label_names[positive]}"
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .kinds import KindName
 from .split import Split
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ class Texts:
             verbose=False,  # no word about texts that are too long: they are counted and cut
         )
         return dict(encoded)  # pyright: ignore[reportReturnType]
+
+
+def no_labels(kind: KindName, rows: int) -> NDArray[np.int64] | NDArray[np.float32]:
+    """Return what stands for the labels of so many texts that have none, as in GLUE's test splits."""
+    return np.full(rows, np.nan, np.float32) if kind == "regression" else np.full(rows, -1, np.int64)
 
 
 def _arrays(rows: list[list[int]]) -> list[np.ndarray]:

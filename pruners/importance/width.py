@@ -33,9 +33,12 @@ def width_scores(supernet: Supernet, task: Task, rng: np.random.Generator) -> ND
     names = tuple(name for name in every if name in supernet.parameters)
     parameters = [supernet.parameters[name] for name in names]
     total = torch.zeros(supernet.shape.hidden_size, dtype=torch.float64, device=supernet.device)
-    for batch in calibration_batches(supernet, task, _TEXTS, rng, batch_size=_BATCH):
+    batches = calibration_batches(supernet, task, _TEXTS, rng, batch_size=_BATCH)
+    doubt = torch.Generator(supernet.device).manual_seed(int(rng.integers(2**62)))
+    for batch in batches:
         with torch.enable_grad(), trainable(supernet, names):
-            loss = task.kind.loss(run_whole(supernet, batch.inputs), batch)
+            outputs = run_whole(supernet, batch.inputs)
+            loss = task.kind.loss(outputs, task.kind.doubted(outputs, batch, doubt) if task.answered else batch)
             gradients = torch.autograd.grad(loss, parameters)
         effect = torch.stack([p.detach() * g for p, g in zip(parameters, gradients, strict=True)]).sum(0)
         total += effect.double().square()

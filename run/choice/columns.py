@@ -79,6 +79,8 @@ def _columns(models: Sequence[Model]) -> list[Column]:
         Column("error, report", [_error(m.error_report) for m in models]),
         Column("(95 %)", [between(m.error_low, m.error_high, lambda error: f"{error:.3f}") for m in models]),
         Column("error, int8", [_error(m.error_int8) for m in models]),
+        Column("flip rate, selection", [_error(m.flip_rate) for m in models]),
+        Column("(95 %)", [between(m.flip_low, m.flip_high, lambda rate: f"{rate:.4f}") for m in models]),
     ]
 
 

@@ -13,26 +13,25 @@ from ...errors import InputError
 from ...evaluation.answers import Answers, difference_interval, error_interval, tied
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, candidates, cost_names, in_order, nearest
-from ...evaluation.error import SplitError
-from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, Evaluation
+from ...evaluation.evaluation import ERROR_INT8, FLIP_RATE, METHOD, REPORT, Evaluation
 from ...evaluation.latency import Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
 from ...evaluation.model import Home, Model, model_of
-from ...evaluation.model_error import few_inputs, model_outputs
+from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import OBJECTIVES
 from ...evaluation.serving import peak_memory
 from ...evaluation.weights import Weights
 from ...supernet import Supernet
 from ...supernet.extraction import check_extracted, extract
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
-from ..basis import Basis
 from ..folder import RunFolder
 from ..latency import latency_table_here, searched_latency_table
 from ..model import open_subnet
 from ..project import open_encoder, open_task
 from ..scores import quantised_error, report_values
 from .answer import Answer, KeptAnswers, Roles
+from .flips import FlipRates, first_that_agrees
+from .outputs import outputs_of
 from .stored import MEASURED, around, nothing_within, shippable
 
 # How far beyond its budget a prediction may lie for the model to be measured.
@@ -120,11 +119,18 @@ def measured_answer(
     finalists = Finalists(folder, open_encoder(folder), latency_table_here(folder, runtime))
     known = _candidates(finalists, archive, budgets, None)
     answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None)
-    chosen = _best(finalists, known, budgets, answers.find(known))
+    flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
+    chosen = _best(finalists, known, budgets, answers.find(known), flips)
     answers.keep(chosen)
     roles = around(known, chosen, cost_names(budgets)[0])
     finalists.measure(list(roles.values()))
     models = _found_out(finalists, archive, roles, home)
+    if flips is not None:
+        rates = {role: flips.of(one) for role, one in roles.items()}
+        models = {
+            role: replace(models[role], flip_rate=found.rate, flip_low=found.low, flip_high=found.high)
+            for role, found in rates.items()
+        }
     target, spread = finalists.table.target, finalists.spread
     return Answer(models["chosen"], models.get("cheaper"), models.get("dearer"), budgets, target, spread)
 
@@ -139,7 +145,8 @@ def measured_choice(
     if (named := answers.find(rows)) is not None:
         return named.evaluation
     finalists = Finalists(folder, open_encoder(folder), table)
-    chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None)
+    flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
+    chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None, flips)
     answers.keep(chosen)
     return chosen.evaluation
 
@@ -157,7 +164,11 @@ def _candidates(
 
 
 def _best(
-    finalists: Finalists, known: list[Candidate], budgets: Mapping[str, float], named: Candidate | None
+    finalists: Finalists,
+    known: list[Candidate],
+    budgets: Mapping[str, float],
+    named: Candidate | None,
+    flips: FlipRates | None,
 ) -> Candidate:
     """Return the best model that keeps the budgets as measured; the one that was named before comes first.
 
@@ -165,6 +176,9 @@ def _best(
         InputError: none keeps them.
     """
     loose = {name: limit * _SLACK.get(name, 1.0) for name, limit in budgets.items()}
+    if flips is not None:
+        others = {name: limit for name, limit in budgets.items() if name != FLIP_RATE}
+        return first_that_agrees(flips, known, budgets, loose, named, lambda one: _keeps(finalists, one, others))
     ordered = in_order(known, loose)
     if named is not None:
         ordered = [named, *(one for one in ordered if one is not named)]
@@ -183,6 +197,10 @@ def _best(
     if "memory_mb" in budgets:
         values["memory_mb"] = finalists.memory(close)
     raise nothing_within(budgets, replace(close, values=values))
+
+
+def _keeps(finalists: Finalists, one: Candidate, budgets: Mapping[str, float]) -> bool:
+    return finalists.first_within([one], budgets) is not None
 
 
 def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home | None) -> dict[str, Model]:
@@ -224,21 +242,8 @@ def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home 
 
 def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Sequence[Candidate]) -> list[Answers]:
     """Run models over the report split, as the search does."""
-    basis = Basis.of(folder)
-    assert basis is not None
-    dtype = resolve_precision(basis.dtype, supernet.device)
-    pad, splits = task.pad_token_id, list(task.report.values())
-    cut = [SplitError(supernet, split, task.metric, pad_token_id=pad, dtype=dtype) for split in splits]
-    found = []
-    for one in chosen:
-        mask = one.evaluation.mask
-        if one.evaluation.weights is not Weights.SUPERNET:
-            model = open_subnet(folder, supernet, one.evaluation)
-            outputs = [model_outputs(model, split, pad_token_id=pad, dtype=dtype) for split in splits]
-        else:
-            outputs = [split.outputs(mask, (mask.depth,))[mask.depth] for split in cut]
-        found.append(Answers.of(task.metric, outputs, splits))
-    return found
+    splits = list(task.report.values())
+    return [Answers.of(task.metric, found, splits) for found in outputs_of(folder, supernet, task, splits, chosen)]
 
 
 def keep_report(

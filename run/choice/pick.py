@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ...evaluation.archive import Archive
 from ...evaluation.choice import choose, nearest
-from ...evaluation.evaluation import Evaluation
+from ...evaluation.evaluation import FLIP_RATE, Evaluation
 from ...evaluation.model import Home
 from ..constant import judged, notes_of
 from ..folder import RunFolder
@@ -21,8 +21,8 @@ def pick(folder: RunFolder, settings: PickSettings, home: Home | None = None) ->
 
     Of all models that a search evaluated: the one of the lowest error on the selection split whose latency's upper
     quartile, measured in turn with others, keeps the budget. With an error as the only budget, the one of the smallest
-    encoder. An answer is kept: as long as the archive has no more models, and the one that was named keeps its budgets
-    when it is measured again, it is named again.
+    encoder; with a flip rate, the cheapest. An answer is kept: as long as the archive has no more models, and the one
+    that was named keeps its budgets when it is measured again, it is named again.
 
     Raises:
         InputError: no budget, nothing that keeps them, no latency table of this machine.
@@ -57,7 +57,7 @@ def chosen_model(
         InputError: as :func:`pick`.
     """
     budgets = given_budgets(settings)
-    if set(budgets) & set(MEASURED):
+    if set(budgets) & {*MEASURED, FLIP_RATE}:
         from .measured import measured_choice
 
         return measured_choice(folder, archive, budgets, runtime, weights)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, choose, cost_names, nearest, neighbours
-from ...evaluation.evaluation import REPORT, ROWS, SELECTION, Evaluation
+from ...evaluation.evaluation import FLIP_RATE, REPORT, ROWS, SELECTION, Evaluation
 from ...evaluation.model import Home, model_of
 from ...evaluation.objectives import ERROR
 from ...evaluation.weights import ONE_PER_MASK
@@ -91,6 +91,8 @@ def stored_answer(
     folder: RunFolder, archive: Archive, budgets: dict[str, float], settings: PickSettings, home: Home | None
 ) -> Answer:
     """Choose by the numbers in the archive, whatever machine they are of."""
+    if FLIP_RATE in budgets:
+        raise InputError("the archive has no flip rates: models are run to find them out, so leave out `as_measured`")
     target = searched_latency_table(folder).target
     if settings.runtime not in (None, target.runtime):
         raise InputError(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, Field, create_model
 
-from ...evaluation.evaluation import NONZERO
+from ...evaluation.evaluation import FLIP_RATE, NONZERO
 from ...evaluation.latency.runtime import RUNTIMES
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.weights import Weights
@@ -22,8 +22,11 @@ _AT_MOST = {
     "encoder_parameters": "at most so many in the encoder",
     "macs": "at most so many multiply-accumulates",
     ERROR: "at most this error on the selection split",
+    FLIP_RATE: "the cheapest (by the first cost with a budget, else the fastest) that answers otherwise than the "
+    "fine-tuned model in at most this share of texts: the upper end of its 95 % interval, on the selection split",
 }
-BUDGETS = tuple(name for name in dict.fromkeys((*_AT_MOST, *OBJECTIVES)) if name in OBJECTIVES or name == ERROR)
+_BELOW = {FLIP_RATE: 1.0}
+BUDGETS = tuple(name for name in dict.fromkeys((*_AT_MOST, *OBJECTIVES)) if name in (*OBJECTIVES, ERROR, FLIP_RATE))
 
 
 class _BudgetSettings(Settings):
@@ -32,7 +35,7 @@ class _BudgetSettings(Settings):
 
 def _budget(name: str) -> Any:
     text = _AT_MOST.get(name, f"at most so much of the objective {name}")
-    return Annotated[float | None, Field(gt=0, description=text)], None
+    return Annotated[float | None, Field(gt=0, lt=_BELOW.get(name), description=text)], None
 
 
 if TYPE_CHECKING:

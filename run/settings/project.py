@@ -35,6 +35,13 @@ class ProjectSettings(Settings):
     label_column: Annotated[
         str | None, Field(description="local files: the column of labels (label), or of the words' tags (ner_tags)")
     ] = None
+    labels: Annotated[
+        Literal["none"] | None,
+        Field(
+            description="none: labels are not looked at, be there any or not; the model, fine-tuned already, answers "
+            "in their place, and smaller ones are held to its answers"
+        ),
+    ] = None
     kind: Annotated[
         Literal["classification", "regression"] | None, Field(description="local files: told, not guessed")
     ] = None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from ...errors import InputError
 from ..batches import Batch
 from ..split import Split
 
@@ -33,11 +34,13 @@ class Kind(ABC):
         head: what makes the outputs.
         problem_type: what a checkpoint's configuration says of its outputs, which programs that serve it go by; None
             for a head whose outputs mean one thing only.
+        flips_whole: each text or question is answered otherwise or is not, as a whole.
     """
 
     name: ClassVar[KindName]
     head: ClassVar[Head]
     problem_type: ClassVar[ProblemType | None] = None
+    flips_whole: ClassVar[bool] = True
 
     @property
     def per_token(self) -> bool:
@@ -92,6 +95,37 @@ class Kind(ABC):
     @abstractmethod
     def unlabelled(self, split: Split) -> int:
         """Return how many texts of a split lack their label."""
+
+    def answered(self, outputs: np.ndarray, split: Split) -> Split:
+        """Return a split with what a model says, by its outputs `(R, C)`, in the place of the labels.
+
+        Raises:
+            InputError: a kind of which no model can stand in for labels.
+        """
+        raise InputError(f"the answers of a model cannot stand in for the labels of a {self.name}; give labels")
+
+    def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return how much of each example is answered otherwise, and of how much, `(m,)` each.
+
+        Integers are counts: 0 or 1 of one text or question, or so many words of a sentence.
+
+        Args:
+            given: as :meth:`compared` returns them, of a split that a model answered.
+            right: likewise.
+        """
+        raise InputError(f"two models of a {self.name} give no answers that could differ; leave the flip rate out")
+
+    def doubted(self, outputs: Tensor, batch: Batch, generator: torch.Generator) -> Batch:
+        """Return a batch that a model answered itself with labels that its loss has a gradient at.
+
+        As it is where outputs are logits: the loss of a model's own class is 0 only of one that has no doubt.
+
+        Args:
+            outputs: the model's, `(R, C)`.
+            batch: its answers are the labels.
+            generator: of what is drawn.
+        """
+        return batch
 
 
 def class_loss(outputs: Tensor, labels: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional
 from ..batches import Batch
 from ..split import Split
 from .kind import Kind, divergence
-from .spans import answers
+from .spans import answer_places, answers, tokens_at
 from .squad_rules import scores
 
 _NOWHERE = -1e4  # a logit that leaves no probability, and times zero is zero
@@ -50,3 +51,15 @@ class QuestionAnswering(Kind):
     def unlabelled(self, split: Split) -> int:
         """Texts whose answer was not published: a first token below 0."""
         return int((np.asarray(split.labels)[:, 0] < 0).sum())
+
+    def answered(self, outputs: np.ndarray, split: Split) -> Split:
+        """The likeliest span of each context, in every window that holds it; no answer where there is none."""
+        assert split.passages is not None
+        passages, said = split.passages, answers(outputs, split)
+        texts = tuple((text,) if text or not passages.unanswerable else () for text in said)
+        labels = tokens_at(answer_places(outputs, split), passages)
+        return replace(split, labels=labels, passages=replace(passages, answers=texts))
+
+    def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Questions whose answers are other words, by SQuAD's rules of what counts of an answer."""
+        return 1 - given[:, 0].astype(np.int64), np.ones(len(given), np.int64)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,11 +41,20 @@ class Classification(Kind):
         """Texts with a label below 0, as GLUE's test splits have."""
         return int((np.asarray(split.labels) < 0).sum())
 
+    def answered(self, outputs: np.ndarray, split: Split) -> Split:
+        """The likeliest class of each text."""
+        return replace(split, labels=outputs.argmax(axis=1).astype(np.int64))
+
+    def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Texts of another class."""
+        return (given != right).astype(np.int64), np.ones(len(right), np.int64)
+
 
 class Regression(Kind):
     """A number for each text."""
 
     name, head, problem_type = "regression", "sequence-classification", "regression"
+    flips_whole = False
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean squared error."""
@@ -66,9 +77,31 @@ class Regression(Kind):
         return outputs[:, 0].astype(np.float64), np.asarray(split.labels, np.float64)
 
     def constants(self, split: Split) -> Iterable[np.ndarray]:
-        """Zero."""
-        return (np.zeros((len(split), 1)),)
+        """The median: no correlation cares which number it is, and by absolute differences none is nearer."""
+        return (np.full((len(split), 1), np.median(np.asarray(split.labels))),)
 
     def unlabelled(self, split: Split) -> int:
         """Texts whose label is NaN."""
         return int(np.isnan(np.asarray(split.labels)).sum())
+
+    def answered(self, outputs: np.ndarray, split: Split) -> Split:
+        """The number said of each text."""
+        return replace(split, labels=outputs[:, 0].astype(np.float32))
+
+    def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """How far the numbers are apart, and how far the right ones are from their median.
+
+        So a model that says the same of all texts is wholly otherwise, and one that says the same as the other not at
+        all.
+        """
+        return np.abs(given - right), np.abs(right - np.median(right))
+
+    def doubted(self, outputs: Tensor, batch: Batch, generator: torch.Generator) -> Batch:
+        """Numbers around the model's own, normally distributed: at its own the squared error has no gradient.
+
+        The squared gradients are then those of the Fisher information of a model whose numbers have such an error; its
+        size changes no order.
+        """
+        own = outputs.detach().float().squeeze(1)
+        noise = torch.randn(own.shape, generator=generator, device=own.device)
+        return replace(batch, labels=own + noise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ class TokenClassification(Kind):
     """A class for each word, read at its first token."""
 
     name, head = "token-classification", "token-classification"
+    flips_whole = False
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that have a label."""
@@ -61,3 +63,13 @@ class TokenClassification(Kind):
     def unlabelled(self, split: Split) -> int:
         """Texts of which no token has a label."""
         return sum(bool((labels == UNLABELLED).all()) for labels in split.labels)
+
+    def answered(self, outputs: np.ndarray, split: Split) -> Split:
+        """The likeliest class of each word, at its first token: where there are labels, right ones or not."""
+        classes = np.split(outputs.argmax(axis=1).astype(np.int64), np.cumsum(split.output_counts)[:-1])
+        pairs = zip(split.labels, classes, strict=True)
+        return replace(split, labels=[np.where(labels != UNLABELLED, own, UNLABELLED) for labels, own in pairs])
+
+    def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Words of another tag, of each sentence's."""
+        return given[:, 4] - given[:, 3], given[:, 4]
