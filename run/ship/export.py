@@ -40,6 +40,7 @@ from ..choice.columns import Column
 from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
+from ..gate import Int8Judge, quantise_within
 from ..latency import latency_table_here
 from ..model import on_report, open_subnet
 from ..project import load_supernet, open_encoder, open_task
@@ -142,8 +143,8 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
     _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))
     files = _files(settings)
-    write_engine_files(model, to, files, texts=few_texts(tasks[rows[-1].model]))
-    sections |= int8_sections(files)
+    mended = _engine_files(folder, model, to, files, tasks[rows[-1].model], settings.gate)
+    sections |= int8_sections(files, mended)
     for name in _layouts(settings):
         texts = few_texts(tasks[rows[-1].model])
         write_layout(name, model, load_tokenizer(to), to / name, int8=settings.int8, texts=texts)
@@ -288,6 +289,24 @@ def _rows(
 
 def _files(settings: ExportSettings) -> list[EngineFile]:
     return engine_files(onnx=settings.onnx, int8=settings.int8, openvino=settings.openvino)
+
+
+def _engine_files(
+    folder: RunFolder, model: PreTrainedModel, to: Path, files: list[EngineFile], task: Task, gate: float
+) -> dict[EngineFile, str]:
+    """Write a model's files for other engines, those in int8 within the gate; return what there is to say of these."""
+    texts, lines = few_texts(task), {}
+    judge = Int8Judge(model, task) if any(file.int8 for file in files) else None
+
+    def quantise(file: EngineFile, path: Path, to: Path) -> None:
+        assert judge is not None
+        with folder.tell.progress(f"{file.engine.title}, int8") as tick:
+            done = quantise_within(file.engine, path, to, texts, judge, gate, tick)
+        lines[file] = done.line
+        folder.tell.say(f"{to.name}: {done.line}")
+
+    write_engine_files(model, to, files, texts=texts, quantise=quantise)
+    return lines
 
 
 def _layouts(settings: ExportSettings) -> list[str]:

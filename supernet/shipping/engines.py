@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -54,8 +54,19 @@ class Engine(ABC):
         """Write it unchecked, in little time."""
 
     @abstractmethod
-    def quantise(self, path: Path, to: Path, texts: Sequence[Feed]) -> None:
-        """Write a float32 file in int8, with scales for these texts where it has scales for texts."""
+    def quantise(self, path: Path, to: Path, texts: Sequence[Feed], *, in_float: Collection[str] = ()) -> None:
+        """Write a float32 file in int8.
+
+        Args:
+            path: the file.
+            to: the file to write.
+            texts: what scales are for, where they are for texts.
+            in_float: of `maps`, what stays in float32.
+        """
+
+    @abstractmethod
+    def maps(self, path: Path) -> list[tuple[str, ...]]:
+        """Return the operations of a float32 file that are quantised, by name; those that belong together as one."""
 
     def parts(self, path: Path) -> list[Path]:
         """Return the files that a file consists of, itself first."""
@@ -111,9 +122,13 @@ class OnnxRuntime(Engine):
         """Write it unchecked, in little time."""
         onnx.write_onnx(model, path)
 
-    def quantise(self, path: Path, to: Path, texts: Sequence[Feed]) -> None:
+    def quantise(self, path: Path, to: Path, texts: Sequence[Feed], *, in_float: Collection[str] = ()) -> None:
         """Write a float32 file in int8; texts are not needed."""
-        onnx.quantize_onnx(path, to)
+        onnx.quantize_onnx(path, to, in_float=in_float)
+
+    def maps(self, path: Path) -> list[tuple[str, ...]]:
+        """Return the operations of a float32 file that are quantised."""
+        return onnx.onnx_maps(path)
 
 
 class OpenVino(Engine):
@@ -138,9 +153,13 @@ class OpenVino(Engine):
         """Return the description and the weights."""
         return [path, openvino.weights_file(path)]
 
-    def quantise(self, path: Path, to: Path, texts: Sequence[Feed]) -> None:
+    def quantise(self, path: Path, to: Path, texts: Sequence[Feed], *, in_float: Collection[str] = ()) -> None:
         """Write a float32 file in int8, with scales for these texts."""
-        openvino.quantize_openvino(path, to, texts)
+        openvino.quantize_openvino(path, to, texts, in_float=in_float)
+
+    def maps(self, path: Path) -> list[tuple[str, ...]]:
+        """Return the operations of a float32 file that are quantised."""
+        return openvino.openvino_maps(path)
 
 
 ENGINES: dict[str, Engine] = {"onnxruntime": OnnxRuntime(), "openvino": OpenVino()}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from transformers import PreTrainedModel
@@ -56,6 +58,9 @@ class EngineFile:
         return self.engine.open(self.path(folder))
 
 
+Quantise = Callable[[EngineFile, Path, Path], None]
+
+
 def engine_files(*, onnx: bool, int8: bool, openvino: bool) -> list[EngineFile]:
     """Return the files that are asked for: in int8 for the engines that are, or for ONNX Runtime if none is."""
     engines = {"onnxruntime": onnx or (int8 and not openvino), "openvino": openvino}
@@ -74,6 +79,7 @@ def write_engine_files(
     *,
     texts: Sequence[Batch] = (),
     opset: int | None = None,
+    quantise: Quantise | None = None,
 ) -> list[Path]:
     """Write a model's files for other engines into a folder; each is there whole or not at all.
 
@@ -83,6 +89,7 @@ def write_engine_files(
         files: which.
         texts: what fixed scales of int8 are found on.
         opset: version of ONNX's standard operators.
+        quantise: writes a file in int8, given which, the float32 one and where to; its engine, on `texts`, if None.
 
     Raises:
         InputError: as each engine's `export` and `quantise`.
@@ -95,8 +102,7 @@ def write_engine_files(
             engine.export(model, plain.path(place), opset=opset)
             written += engine.parts(plain.path(folder)) if plain in files else []
             if int8 in files:
-                feed = plain.open(place).feed
-                engine.quantise(plain.path(place), int8.path(folder), [feed(batch) for batch in texts])
+                (quantise or partial(_quantise, texts))(int8, plain.path(place), int8.path(folder))
                 written += engine.parts(int8.path(folder))
     record = read_record(folder)
     if written and record is not None:
@@ -107,9 +113,14 @@ def write_engine_files(
     return written
 
 
-def int8_sections(files: Iterable[EngineFile]) -> dict[str, str]:
-    """Return what a card says of these files."""
-    said = [f"`{file.engine.int8_file}` {_INT8[file.name]}" for file in files if file.int8]
+def _quantise(texts: Sequence[Batch], file: EngineFile, path: Path, to: Path) -> None:
+    feed = file.engine.open(path).feed
+    file.engine.quantise(path, to, [feed(batch) for batch in texts])
+
+
+def int8_sections(files: Iterable[EngineFile], more: Mapping[EngineFile, str] = MappingProxyType({})) -> dict[str, str]:
+    """Return what a card says of these files in int8, with more of some of them."""
+    said = [f"`{file.engine.int8_file}` {_INT8[file.name]} {more.get(file, '')}".strip() for file in files if file.int8]
     return {IN_INT8: "\n\n".join(said)} if said else {}
 
 

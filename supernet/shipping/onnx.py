@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -53,7 +53,7 @@ def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) 
     path.write_bytes(onnx_graph(model, opset).SerializeToString())
 
 
-def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
+def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7, in_float: Collection[str] = ()) -> None:
     """Write an ONNX file in int8: weights once, a scale for each output; what flows between them in every pass anew.
 
     Embedding tables and linear maps are quantised, which is all that is large. With a scale for each output, logits of
@@ -67,6 +67,7 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
         path: a float32 file.
         to: the file to write; replaced if it is there.
         bits: of the linear maps' weights, 7 or 8; embedding tables, which are not multiplied, have 8.
+        in_float: names of nodes that stay in float32.
 
     Raises:
         InputError: packages that are not installed, a damaged file, a full disk or a place that cannot be written.
@@ -87,9 +88,28 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
             weight_type=quantization.QuantType.QInt8,
             reduce_range=bits == 7,
             op_types_to_quantize=["MatMul", "Gather"],
-            nodes_to_exclude=[node.name for node in graph.graph.node if of_heads & set(node.input)],
+            nodes_to_exclude=[
+                node.name for node in graph.graph.node if node.name in in_float or of_heads & set(node.input)
+            ],
         )
     sweep(to)
+
+
+def onnx_maps(path: Path) -> list[tuple[str, ...]]:
+    """Return the names of the nodes that multiply by weights or look them up, in the order of a pass.
+
+    Those that read the same tensor, as queries, keys and values do, are together: what makes one of them hard to
+    quantise is mostly what they read.
+    """
+    graph = needed("onnx").load(path).graph
+    weights = {constant.name for constant in graph.initializer if len(constant.dims) == 2}
+    found: dict[str, list[str]] = {}
+    for node in graph.node:
+        if node.op_type == "MatMul" and weights & set(node.input):
+            found.setdefault(next(name for name in node.input if name not in weights), []).append(node.name)
+        elif node.op_type == "Gather" and node.input[0] in weights:
+            found.setdefault(node.input[0], []).append(node.name)
+    return [tuple(names) for names in found.values()]
 
 
 def check_outputs(model: PreTrainedModel, exported: FileModel, what: str) -> None:

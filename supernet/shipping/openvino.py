@@ -7,7 +7,7 @@ import io
 import logging
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from .needed import needed
 from .onnx import check_outputs, write_onnx
 from .session import Feed, FileModel, check_text_model, check_there
 
+_TABLE = 2  # axes of a table of embeddings
 # Else a float32 model is computed in bfloat16 wherever the processor can.
 _AS_STORED = {"INFERENCE_PRECISION_HINT": "f32"}
 
@@ -77,7 +78,7 @@ def write_openvino(model: PreTrainedModel, path: Path) -> None:
         needed("openvino").save_model(_read(_core(), file), path, compress_to_fp16=False)
 
 
-def quantize_openvino(path: Path, to: Path, texts: Sequence[Feed], *, in_float: Sequence[str] = ()) -> None:
+def quantize_openvino(path: Path, to: Path, texts: Sequence[Feed], *, in_float: Collection[str] = ()) -> None:
     """Write a model in int8, weights and what flows between them: scales are found on texts, once.
 
     Of linear maps weights have a scale for each output, and take 7 of the 8 bits: processors without VNNI add two
@@ -114,6 +115,26 @@ def quantize_openvino(path: Path, to: Path, texts: Sequence[Feed], *, in_float: 
         )
     with _replaced(to) as part:
         needed("openvino").save_model(made, part, compress_to_fp16=False)
+
+
+def openvino_maps(path: Path) -> list[tuple[str, ...]]:
+    """Return the names of the operations that multiply, or look up, in the order of a pass.
+
+    Those that read the same are together (:func:`.onnx.onnx_maps`). Products of what flows are among them, for NNCF
+    quantises these too.
+    """
+    found: dict[str, list[str]] = {}
+    for operation in _read(_core(), path).get_ordered_ops():
+        sources = [one.get_source_output().get_node() for one in operation.inputs()]
+        stored = [one.get_type_name() == "Constant" for one in sources]
+        if operation.get_type_name() == "MatMul" and not all(stored):
+            read = sources[stored.index(False)]
+        elif operation.get_type_name() == "Gather" and stored[0] and len(sources[0].shape) == _TABLE:
+            read = sources[0]
+        else:
+            continue
+        found.setdefault(read.get_friendly_name(), []).append(operation.get_friendly_name())
+    return [tuple(names) for names in found.values()]
 
 
 def weights_file(path: Path) -> Path:

@@ -79,10 +79,11 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     if type(model) is plain and not slabs:
         return model
     config = plain_config(model)
-    heads = model.config.attribute_map.get("num_attention_heads", "num_attention_heads")
-    for sizes in layer_sizes(model.config)[:1] if isinstance(model, ExtractedModel) else ():  # all layers have them
-        setattr(config, heads, sizes.heads)
-        setattr(config, model.config.neurons_field, sizes.neurons)
+    if isinstance(model, ExtractedModel):
+        cut: Any = model.config
+        for sizes in layer_sizes(cut)[:1]:  # all layers have them
+            setattr(config, cut.attribute_map.get("num_attention_heads", "num_attention_heads"), sizes.heads)
+            setattr(config, cut.neurons_field, sizes.neurons)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
         made = plain(config)

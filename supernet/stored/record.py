@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...files import replace_text
 
 Form = Literal["auto", "stock", "portable", "secateur"]  # what may be asked for
-Written = Literal["stock", "portable", "secateur", "packed", "layout"]  # what is written, or laid out for others
+Written = Literal["stock", "portable", "secateur", "packed"]  # what is written
 RECORD, CARD, PICTURE = "secateur.json", "README.md", "front.png"
 
 
@@ -33,9 +33,9 @@ class Record:
     sha256: Mapping[str, str]
 
 
-def record_of(folder: Path, form: Written, card: Mapping[str, Any]) -> Record:
-    """Make the record of a checkpoint in `folder`, or with the folders in it of a layout; it has nothing else in it."""
-    found = folder.rglob("*") if form == "layout" else folder.iterdir()
+def record_of(folder: Path, form: Written, card: Mapping[str, Any], *, deep: bool = False) -> Record:
+    """Make the record of a checkpoint in `folder`, which has nothing else in it; or with what is in its folders."""
+    found = folder.rglob("*") if deep else folder.iterdir()
     files = sorted(path for path in found if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
     return Record(form, card, {path.relative_to(folder).as_posix(): _digest(path) for path in files})
 

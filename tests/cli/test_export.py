@@ -62,6 +62,7 @@ def test_the_card_and_the_record_know_all_that_was_shipped(exported):
     for row in ("| whole model | ONNX Runtime, int8 |", "| cut out | PyTorch |", "| recovered | ONNX Runtime |"):
         assert row in card
     assert "after 6 steps" in card
+    assert re.search(r"In int8 it answers \d+\.\d% of the selection split otherwise, its error rises by 0\.\d{4}", card)
     assert not list(exported.parent.glob(".*"))  # nothing left of its state
 
 
@@ -154,6 +155,7 @@ def test_bad_input_is_refused_before_anything_is_computed(fails, finished, tmp_p
     assert "give a budget" in fails("export", finished, *to)
     both = ["--key", front_key(finished), "--recover", 3, "--recover-minutes", 1]
     assert "give one" in fails("export", finished, *both, *to)
+    assert "--gate: " in fails("export", finished, "--key", front_key(finished), "--gate", 0, *to)
     assert "unknown runtime 'tensorrt'" in fails("export", finished, "--latency-ms", 5, "--runtime", "tensorrt", *to)
     assert not (tmp_path / "small").exists()
 
