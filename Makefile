@@ -38,7 +38,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Secateur needs Python 3.11 or later; set PYTHON=")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,syne-tune,distributed,onnx,track,notebooks,docs,dev]'
+	$(BIN)/pip install --quiet --no-compile --constraint constraints.txt --editable '.[demo,syne-tune,distributed,onnx,openvino,track,notebooks,docs,dev]'
 	touch $@
 
 clean:

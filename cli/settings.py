@@ -116,15 +116,34 @@ class ExportCommand(ExportSettings, JsonOption, OfRun):
 
 
 class ConvertCommand(Settings):
-    """Write a checkpoint's ONNX file, checked against the model, and with --int8 a quantised one.
+    """Write a checkpoint's ONNX file, or OpenVINO's, checked against the model, and with --int8 a quantised one.
 
     Any encoder that Secateur knows will do, with a head, cut by Secateur or not.
     """
 
     checkpoint: Annotated[Path, Field(description="the model's folder", json_schema_extra=ARGUMENT)]
-    int8: Annotated[
-        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+    layout: Annotated[
+        str | None,
+        Field(
+            description="write the whole folder that programs expect: onnx, transformers-js, tei, openvino, triton",
+            json_schema_extra={"flag": "--for"},
+        ),
+    ] = None
+    openvino: Annotated[
+        bool,
+        Field(
+            description="write openvino_model.xml and .bin, not model.onnx", json_schema_extra={"flag": "--openvino"}
+        ),
     ] = False
+    int8: Annotated[
+        bool, Field(description="also write it quantised, model-int8.onnx", json_schema_extra={"flag": "--int8"})
+    ] = False
+    data: Annotated[
+        list[Path],
+        Field(description="texts that OpenVINO's int8 finds its scales on: a file, or a folder; several times"),
+    ] = Field(default_factory=list)
+    text_column: Annotated[str | None, Field(description="the column of texts (text)")] = None
+    text_pair_column: Annotated[str | None, Field(description="the column of second texts")] = None
     opset: Annotated[
         int | None, Field(ge=1, le=MOST, description="version of ONNX's operators; the lowest that does if not given")
     ] = None

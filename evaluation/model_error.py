@@ -18,7 +18,7 @@ from ..tasks.metrics import Metric
 from ..tasks.split import Split
 
 if TYPE_CHECKING:
-    from ..supernet.shipping.session import OnnxModel
+    from ..supernet.shipping.session import FileModel
 
 _TOKENS_ON_CPU, _TOKENS = 3072, 16384  # padded tokens of a batch
 
@@ -51,11 +51,11 @@ def constant_error(split: Split, metric: Metric) -> float:
     return min(metric.error(outputs, split) for outputs in metric.kind.constants(split))
 
 
-def onnx_outputs(exported: OnnxModel, split: Split, *, pad_token_id: int) -> np.ndarray:
-    """Return the outputs `(R, C)` of an ONNX file in the split's order.
+def file_outputs(exported: FileModel, split: Split, *, pad_token_id: int) -> np.ndarray:
+    """Return the outputs `(R, C)` of a loaded file in the split's order.
 
-    In int8 the numbers of a batch share their scales, but that a text is alone or among others made no difference to a
-    fine-tuned MiniLM: off by 0.16 in quadratic mean either way.
+    In ONNX Runtime's int8 the numbers of a batch share their scales, but that a text is alone or among others made no
+    difference to a fine-tuned MiniLM: off by 0.16 in quadratic mean either way.
     """
     batches = sorted_batches(split, tokens=_TOKENS_ON_CPU, pad_token_id=pad_token_id)
     outputs = [exported.outputs(batch) for batch in batches]

@@ -7,8 +7,9 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # the process that is measured imports only what serving needs
     from transformers import PreTrainedModel
@@ -22,8 +23,8 @@ _measured: dict[tuple[object, ...], float] = {}  # in this process, by what deci
 def peak_memory(model: PreTrainedModel, target: LatencyTarget) -> float:
     """Return the peak resident memory, in MB of 1e6 bytes, of a new process that loads the model and runs batches.
 
-    A process of PyTorch imports torch and transformers, one of ONNX Runtime neither. Models of one class with parts of
-    equal sizes need the same: only the first of them is measured.
+    A process of PyTorch imports torch and transformers, one of another engine neither. Models of one class with parts
+    of equal sizes need the same: only the first of them is measured.
 
     Args:
         model: any of transformers, in the precision it is stored in.
@@ -47,7 +48,7 @@ def _new_peak(model: PreTrainedModel, target: LatencyTarget) -> float:
     from .latency.runtime import RUNTIMES
 
     with tempfile.TemporaryDirectory() as folder:
-        write = _write_onnx if RUNTIMES[target.runtime].onnx else _write_torch
+        write = _write_file if RUNTIMES[target.runtime].engine else _write_torch
         size = (target.batch_size, max(target.request_lengths))
         wanted = {**write(model, Path(folder), target), "threads": target.threads, "size": size}
         command = [sys.executable, "-m", __name__, json.dumps(wanted)]
@@ -64,6 +65,7 @@ def _write_torch(model: PreTrainedModel, folder: Path, target: LatencyTarget) ->
         model.save_pretrained(folder)
     made = type(model)
     return {
+        "engine": "torch",
         "folder": str(folder),
         "module": made.__module__,
         "name": made.__name__,
@@ -72,15 +74,14 @@ def _write_torch(model: PreTrainedModel, folder: Path, target: LatencyTarget) ->
     }
 
 
-def _write_onnx(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
-    from ..supernet.shipping.onnx import export_onnx, quantize_onnx
+def _write_file(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> dict[str, str]:
+    from ..supernet.shipping.engines import ENGINES
     from .latency.runtime import RUNTIMES
 
-    path = folder / "model.onnx"
-    export_onnx(model, path)
-    if RUNTIMES[target.runtime].int8:
-        quantize_onnx(path, path := folder / "model-int8.onnx")
-    return {"path": str(path)}
+    runtime = RUNTIMES[target.runtime]
+    assert runtime.engine is not None
+    path = ENGINES[runtime.engine].written(model, folder, int8=runtime.int8)
+    return {"path": str(path), "engine": runtime.engine}
 
 
 def _peak_megabytes() -> float:
@@ -115,21 +116,41 @@ def _serve_torch(
             model(input_ids=ids, attention_mask=torch.ones_like(ids))
 
 
-def _serve_onnx(path: str, threads: int, size: tuple[int, int]) -> None:
-    import numpy as np
+def _serve_onnxruntime(path: str, threads: int, size: tuple[int, int]) -> None:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    values = {"input_ids": np.ones(size, np.int64), "attention_mask": np.ones(size, np.int64)}
-    values["token_type_ids"] = np.zeros(size, np.int64)
-    inputs = {one.name: values[one.name] for one in session.get_inputs()}
+    inputs = _inputs([one.name for one in session.get_inputs()], size)
     for _ in range(_PASSES):
         session.run(None, inputs)
 
 
+def _serve_openvino(path: str, threads: int, size: tuple[int, int]) -> None:
+    import openvino
+
+    core = openvino.Core()
+    model = core.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads})
+    inputs = _inputs([one.get_any_name() for one in model.inputs], size)
+    request = model.create_infer_request()
+    for _ in range(_PASSES):
+        request.infer(inputs)
+
+
+def _inputs(names: list[str], size: tuple[int, int]) -> dict[str, Any]:
+    import numpy as np
+
+    return {name: (np.zeros if name == "token_type_ids" else np.ones)(size, np.int64) for name in names}
+
+
+_SERVES: dict[str, Callable[..., None]] = {
+    "torch": _serve_torch,
+    "onnxruntime": _serve_onnxruntime,
+    "openvino": _serve_openvino,
+}
+
 if __name__ == "__main__":
     _arguments = json.loads(sys.argv[1])
-    (_serve_onnx if "path" in _arguments else _serve_torch)(**_arguments)
+    _SERVES[_arguments.pop("engine")](**_arguments)
     print(_peak_megabytes())

@@ -54,7 +54,7 @@ def latency_target(config: PreTrainedConfig, settings: LatencySettings) -> Laten
         raise unknown_name("runtime", settings.runtime, RUNTIMES)
     if settings.device == "cuda" and not torch.cuda.is_available():
         raise InputError("`device` is cuda, but PyTorch finds no CUDA device here; give cpu")
-    auto = "cuda" if torch.cuda.is_available() and not RUNTIMES[settings.runtime].onnx else "cpu"
+    auto = "cuda" if torch.cuda.is_available() and not RUNTIMES[settings.runtime].engine else "cpu"
     device = auto if settings.device == "auto" else settings.device
     positions = model_positions(config)
     length = settings.sequence_length or str(min(128, positions))

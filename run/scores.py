@@ -12,15 +12,18 @@ from ..evaluation.answers import Answers
 from ..evaluation.evaluation import ERROR_INT8, SCORE
 from ..evaluation.latency import RUNTIMES, LatencyTarget
 from ..evaluation.latency.measure import measure
-from ..evaluation.model_error import few_inputs, model_outputs, onnx_outputs
+from ..evaluation.model_error import few_inputs, file_outputs, model_outputs
 from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_extracted, extract_subnet
-from ..supernet.shipping.onnx import open_onnx
-from ..supernet.shipping.session import OnnxModel
+from ..supernet.shipping.engines import ENGINES
+from ..supernet.shipping.session import FileModel
 from ..tasks import Task
+from ..tasks.batches import Batch, collate
 from ..tasks.metrics import companions
+
+_TEXTS = 300  # NNCF's own number
 
 
 def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
@@ -38,15 +41,24 @@ def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -
         task: its report split; of several data sets the errors' mean counts.
         target: says whether models are served in int8.
     """
-    if not RUNTIMES[target.runtime].int8:
+    runtime = RUNTIMES[target.runtime]
+    if not runtime.int8 or runtime.engine is None:
         return {}
-    return {ERROR_INT8: onnx_errors(open_onnx(model, int8=True), task)[ERROR]}
+    quantised = ENGINES[runtime.engine].opened(model, int8=True, texts=few_texts(task))
+    return {ERROR_INT8: file_errors(quantised, task)[ERROR]}
 
 
-def onnx_errors(exported: OnnxModel, task: Task) -> dict[str, float]:
-    """Run an ONNX file over the report split and score it."""
+def few_texts(task: Task) -> list[Batch]:
+    """Return training texts, each a batch of its own, without padding: what fixed scales of int8 are found on."""
+    count = min(_TEXTS, len(task.train))
+    rows = np.random.default_rng(0).permutation(len(task.train))[:count]
+    return [collate(task.train, row[None], task.pad_token_id) for row in rows]
+
+
+def file_errors(exported: FileModel, task: Task) -> dict[str, float]:
+    """Run a loaded file over the report split and score it."""
     splits = task.report.values()
-    return score_outputs(task, [onnx_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
+    return score_outputs(task, [file_outputs(exported, split, pad_token_id=task.pad_token_id) for split in splits])
 
 
 def score_outputs(task: Task, outputs: list[np.ndarray]) -> dict[str, float]:

@@ -13,8 +13,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ...supernet.shipping.needed import needed
-from .runtime import INT8, RUNTIMES
+from .runtime import RUNTIMES
 from .target import LatencyTarget
 
 Timer = Callable[[], NDArray[np.float64]]
@@ -48,8 +47,8 @@ def pytorch(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
 
 
 @contextmanager
-def onnxruntime(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
-    """Time ONNX Runtime on the CPU, on random tokens without padding; in int8 where that is the target's runtime.
+def engine(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer]:
+    """Time the engine of the target's runtime, on random tokens without padding; in int8 where the runtime is.
 
     The model is left as it is.
 
@@ -57,10 +56,12 @@ def onnxruntime(model: PreTrainedModel, target: LatencyTarget) -> Iterator[Timer
         InputError: packages that are not installed, a model that cannot be exported, another device than the CPU, or
             another precision than float32: int8 is a runtime of its own.
     """
-    from ...supernet.shipping.onnx import open_onnx
+    from ...supernet.shipping.engines import ENGINES
 
     check_runs(target)
-    session = open_onnx(model, int8=RUNTIMES[target.runtime].int8, threads=target.threads)
+    runtime = RUNTIMES[target.runtime]
+    assert runtime.engine is not None
+    session = ENGINES[runtime.engine].opened(model, int8=runtime.int8, threads=target.threads)
     requests = [{name: tensor.numpy() for name, tensor in request.items()} for request in _requests(model, target)]
     for request in requests:  # no tokenizer was asked: all are of the first segment
         request |= {name: np.zeros_like(request["input_ids"]) for name in session.inputs if name not in request}
@@ -77,15 +78,17 @@ def check_runs(target: LatencyTarget) -> None:
     Raises:
         InputError: it does not, or is not installed.
     """
+    from ...supernet.shipping.engines import ENGINES
+
     runtime = RUNTIMES[target.runtime]
-    if not runtime.onnx:
+    if runtime.engine is None:
         return
-    for module in ("onnx", "onnxruntime"):
-        needed(module)
+    ENGINES[runtime.engine].check_installed(int8=runtime.int8)
     if target.device != "cpu":
         raise InputError(f"{target.runtime} runs on the CPU here, not on {target.device}; give the device cpu")
     if target.precision != "float32":
-        own = "in int8" if runtime.int8 else f"in float32, and with {INT8} in int8"
+        quantised = next((name for name, one in RUNTIMES.items() if one.engine == runtime.engine and one.int8), None)
+        own = "in int8" if runtime.int8 else f"in float32, and with {quantised} in int8"
         raise InputError(f"{target.runtime} runs models {own}, not in {target.precision}; leave the precision out")
 
 

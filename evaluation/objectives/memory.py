@@ -26,8 +26,8 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     `e B T (4 h s + 2 u + 4 d)`, or `3 u` where neurons are gated.
 
     PyTorch has the weights in the target's precision, and while it loads those of the file as well if they are cast.
-    ONNX Runtime has float32 weights, or int8 ones and a packed copy of the encoder's; while it loads, the table of
-    words twice. Its base is small, for it needs neither PyTorch nor transformers.
+    Other engines have float32 weights, or int8 ones, some a packed copy of the encoder's; while they load, the table of
+    words again. Their bases are small, for they need neither PyTorch nor transformers.
     """
     runtime = RUNTIMES[target.runtime]
     shape, count = supernet.shape, parameters(supernet)
@@ -47,10 +47,10 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
         loading = weights * stored if stored != served else 0
         return runtime.base_mb + (weights * served + max(loading, activations(mask))) / MB
 
-    def in_onnxruntime(mask: SubnetMask) -> float:
+    def in_an_engine(mask: SubnetMask) -> float:
         size = 1 if runtime.int8 else 4
-        packed = mask.encoder_parameters(shape) if runtime.int8 else 0
-        table = size * words * (embedding_size if supernet.projected else mask.hidden_size)
-        return runtime.base_mb + (count.of(mask) * size + packed + max(table, activations(mask))) / MB
+        packed = mask.encoder_parameters(shape) if runtime.packs else 0
+        table = runtime.loading * words * (embedding_size if supernet.projected else mask.hidden_size)
+        return runtime.base_mb + ((count.of(mask) + packed) * size + max(table, activations(mask))) / MB
 
-    return Objective("memory_mb", "MB", in_onnxruntime if runtime.onnx else in_pytorch)
+    return Objective("memory_mb", "MB", in_an_engine if runtime.engine else in_pytorch)

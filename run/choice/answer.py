@@ -12,6 +12,7 @@ from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate
 from ...evaluation.evaluation import SELECTION
+from ...evaluation.latency.runtime import RUNTIMES
 from ...evaluation.latency.target import LatencyTarget, busy
 from ...evaluation.model import Model, rounded
 from ...files import replace_text
@@ -97,6 +98,7 @@ class KeptAnswers:
         budgets: what is asked.
         target: how models are served, and where.
         weights: of which models.
+        gate: how far those in int8 may be off.
     """
 
     def __init__(
@@ -106,10 +108,13 @@ class KeptAnswers:
         budgets: Mapping[str, float],
         target: LatencyTarget,
         weights: str | None,
+        gate: float,
     ) -> None:
         self._path = folder.path / _ANSWERS
         evaluated = len(archive.evaluations(split=SELECTION))
-        self._question = json.dumps([dict(budgets), target.model_dump(mode="json"), weights, evaluated], sort_keys=True)
+        question = [dict(budgets), target.model_dump(mode="json"), weights, evaluated]
+        question += [gate] if RUNTIMES[target.runtime].int8 else []
+        self._question = json.dumps(question, sort_keys=True)
 
     def find(self, known: list[Candidate]) -> Candidate | None:
         """Return the model that was named, if one was."""

@@ -14,7 +14,7 @@ from ...evaluation.answers import Answers, difference_interval, error_interval, 
 from ...evaluation.archive import Archive
 from ...evaluation.choice import Candidate, candidates, cost_names, in_order, nearest
 from ...evaluation.evaluation import ERROR_INT8, FLIP_RATE, METHOD, REPORT, Evaluation
-from ...evaluation.latency import Bench, Latency, LatencyTable
+from ...evaluation.latency import RUNTIMES, Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
 from ...evaluation.model import Home, Model, model_of
 from ...evaluation.model_error import few_inputs
@@ -23,12 +23,14 @@ from ...evaluation.serving import peak_memory
 from ...evaluation.weights import Weights
 from ...supernet import Supernet
 from ...supernet.extraction import check_extracted, extract
+from ...supernet.shipping.engines import ENGINES
 from ...tasks import Task
 from ..folder import RunFolder
+from ..gate import Gap, Int8Judge
 from ..latency import latency_table_here, searched_latency_table
 from ..model import open_subnet
 from ..project import open_encoder, open_task
-from ..scores import quantised_error, report_values
+from ..scores import few_texts, quantised_error, report_values
 from .answer import Answer, KeptAnswers, Roles
 from .flips import FlipRates, first_that_agrees
 from .outputs import outputs_of
@@ -47,15 +49,22 @@ class Finalists:
         folder: the run.
         supernet: where models are cut from.
         table: of this machine; its target says how models are measured.
+        gate: how far they may be off where its runtime is in int8.
+
+    Attributes:
+        refused: how far the first model is off that was off too far; None if none was.
     """
 
-    def __init__(self, folder: RunFolder, supernet: Supernet, table: LatencyTable) -> None:
+    def __init__(self, folder: RunFolder, supernet: Supernet, table: LatencyTable, gate: float) -> None:
+        self.gate = gate
+        self.refused: Gap | None = None
         self.folder = folder
         self.supernet = supernet
         self.table = table
         self._bench = Bench(extract(supernet.model, reference_mask(supernet.shape)), table.target)
         self._places: dict[tuple[str, ...], int] = {}
         self._memory: dict[tuple[str, ...], float] = {}
+        self._gaps: dict[tuple[str, ...], Gap] = {}
 
     @property
     def spread(self) -> float:
@@ -103,22 +112,38 @@ class Finalists:
                 self.measure(group)
                 group = [one for one in group if self.latency(one).high <= budgets["latency_ms"]]
             for one in group:
-                if memory == math.inf:
+                if memory < math.inf:
+                    if one.values["memory_mb"] + extra > memory:
+                        continue
+                    if self.memory(one) > memory:
+                        extra = self.memory(one) - one.values["memory_mb"]
+                        continue
+                if self._answers_in_int8(one):
                     return one
-                if one.values["memory_mb"] + extra <= memory:
-                    if self.memory(one) <= memory:
-                        return one
-                    extra = self.memory(one) - one.values["memory_mb"]
         return None
+
+    def _answers_in_int8(self, one: Candidate) -> bool:
+        """Whether a model's answers are within the gate as it is served; those in float32 are."""
+        runtime = RUNTIMES[self.table.target.runtime]
+        if not runtime.int8 or runtime.engine is None:
+            return True
+        gap = self._gaps.get(_name(one))
+        if gap is None:
+            task, model = open_task(self.folder), self.model(one).float()
+            found = ENGINES[runtime.engine].opened(model, int8=True, texts=few_texts(task))
+            gap = self._gaps[_name(one)] = Int8Judge(model, task).gap(found)
+        if not gap.within(self.gate):
+            self.refused = self.refused or gap
+        return gap.within(self.gate)
 
 
 def measured_answer(
-    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, home: Home | None
+    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, gate: float, home: Home | None
 ) -> Answer:
     """Choose by what is measured now, and find out about the model and its neighbours; see :func:`.pick.pick`."""
-    finalists = Finalists(folder, open_encoder(folder), latency_table_here(folder, runtime))
+    finalists = Finalists(folder, open_encoder(folder), latency_table_here(folder, runtime), gate)
     known = _candidates(finalists, archive, budgets, None)
-    answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None)
+    answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None, gate)
     flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
     chosen = _best(finalists, known, budgets, answers.find(known), flips)
     answers.keep(chosen)
@@ -136,15 +161,20 @@ def measured_answer(
 
 
 def measured_choice(
-    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, weights: str | None
+    folder: RunFolder,
+    archive: Archive,
+    budgets: dict[str, float],
+    runtime: str | None,
+    weights: str | None,
+    gate: float,
 ) -> Evaluation:
     """Return what was named for budgets, or choose by what is measured now; see :func:`.pick.chosen_model`."""
     table = latency_table_here(folder, runtime)
-    answers = KeptAnswers(folder, archive, budgets, table.target, weights)
+    answers = KeptAnswers(folder, archive, budgets, table.target, weights, gate)
     rows = [Candidate(one, {}) for one in shippable(folder, archive, weights)]
     if (named := answers.find(rows)) is not None:
         return named.evaluation
-    finalists = Finalists(folder, open_encoder(folder), table)
+    finalists = Finalists(folder, open_encoder(folder), table, gate)
     flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
     chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None, flips)
     answers.keep(chosen)
@@ -185,11 +215,15 @@ def _best(
     chosen = finalists.first_within(ordered, budgets)
     if chosen is not None:
         return chosen
+    if finalists.refused is not None:
+        raise _too_far(finalists)
     close = nearest(known, budgets)
     if all(close.values[name] <= limit for name, limit in budgets.items() if name not in MEASURED):
         chosen = finalists.first_within([close], budgets)
     if chosen is not None:
         return chosen
+    if finalists.refused is not None:
+        raise _too_far(finalists)
     values = dict(close.values)
     if "latency_ms" in budgets:
         finalists.measure([close])
@@ -197,6 +231,13 @@ def _best(
     if "memory_mb" in budgets:
         values["memory_mb"] = finalists.memory(close)
     raise nothing_within(budgets, replace(close, values=values))
+
+
+def _too_far(finalists: Finalists) -> InputError:
+    return InputError(
+        f"models keep the budgets, but not their answers in int8: the best of them {finalists.refused}, where "
+        f"{finalists.gate:g} is allowed; give a higher `gate`, another `runtime` or other budgets"
+    )
 
 
 def _keeps(finalists: Finalists, one: Candidate, budgets: Mapping[str, float]) -> bool:

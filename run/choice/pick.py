@@ -10,7 +10,7 @@ from ...evaluation.evaluation import FLIP_RATE, Evaluation
 from ...evaluation.model import Home
 from ..constant import judged, notes_of
 from ..folder import RunFolder
-from ..settings.choice import Budgets, PickSettings
+from ..settings.choice import GATE, Budgets, PickSettings
 from .answer import Answer
 from .front import open_archive
 from .stored import MEASURED, given_budgets, nothing_within, stored_answer, stored_candidates
@@ -34,13 +34,19 @@ def pick(folder: RunFolder, settings: PickSettings, home: Home | None = None) ->
         else:
             from .measured import measured_answer  # here: what is stored can be read without torch
 
-            answer = measured_answer(folder, archive, budgets, settings.runtime, home)
+            answer = measured_answer(folder, archive, budgets, settings.runtime, settings.gate, home)
         models = dict(zip(answer.roles, judged(folder, answer.roles.values()), strict=True))
         return replace(answer, **models, notes=notes_of(folder, archive, models.values()))
 
 
 def chosen_model(
-    folder: RunFolder, archive: Archive, settings: Budgets, *, runtime: str | None = None, weights: str | None = None
+    folder: RunFolder,
+    archive: Archive,
+    settings: Budgets,
+    *,
+    runtime: str | None = None,
+    weights: str | None = None,
+    gate: float = GATE,
 ) -> Evaluation:
     """Return what :func:`pick` names for the same budgets, as it was evaluated on the selection split.
 
@@ -52,6 +58,7 @@ def chosen_model(
         settings: at least one budget.
         runtime: what will run the model; the search's if None.
         weights: only models with these; with any that are searched for if None.
+        gate: how far models that run in int8 may be off.
 
     Raises:
         InputError: as :func:`pick`.
@@ -60,7 +67,7 @@ def chosen_model(
     if set(budgets) & {*MEASURED, FLIP_RATE}:
         from .measured import measured_choice
 
-        return measured_choice(folder, archive, budgets, runtime, weights)
+        return measured_choice(folder, archive, budgets, runtime, weights, gate)
     known = stored_candidates(folder, archive, budgets, weights)
     chosen = choose(known, budgets)
     if chosen is None:

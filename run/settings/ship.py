@@ -53,8 +53,23 @@ class ExportSettings(ModelChoice):
         ),
     ] = None
     onnx: Annotated[bool, Field(description="also write model.onnx", json_schema_extra={"flag": "--onnx"})] = False
+    layouts: Annotated[
+        str | None,
+        Field(
+            description="also lay it out for programs that serve models, each in a folder of its name: onnx, "
+            "transformers-js, tei, openvino, triton; comma-separated",
+            json_schema_extra={"flag": "--for"},
+        ),
+    ] = None
+    openvino: Annotated[
+        bool, Field(description="also write openvino_model.xml and .bin", json_schema_extra={"flag": "--openvino"})
+    ] = False
     int8: Annotated[
-        bool, Field(description="also write model-int8.onnx, quantised", json_schema_extra={"flag": "--int8"})
+        bool,
+        Field(
+            description="also write them quantised: model-int8.onnx, or of what else is asked for",
+            json_schema_extra={"flag": "--int8"},
+        ),
     ] = False
 
     @property

@@ -95,7 +95,7 @@ def chosen_evaluations(
     """Return what a key or budgets name, as it was evaluated on the selection and, if it was, the report split."""
     if settings.key is not None:
         return evaluations_of(archive, settings.key, settings.weights, method=settings.method, density=settings.density)
-    chosen = chosen_model(folder, archive, settings, runtime=runtime, weights=settings.weights)
+    chosen = chosen_model(folder, archive, settings, runtime=runtime, weights=settings.weights, gate=settings.gate)
     return chosen, on_report(archive, chosen)
 
 

@@ -18,34 +18,34 @@ from ...digests import read_json, seal, write_json
 from ...errors import InputError
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import SELECTION, Evaluation
-from ...evaluation.latency import INT8, RUNTIMES, Bench, Latency, LatencyTarget, busy
-from ...evaluation.latency.runtime import ONNXRUNTIME, TORCH
+from ...evaluation.latency import RUNTIMES, Bench, Latency, LatencyTarget, busy
+from ...evaluation.latency.runtime import TORCH
 from ...evaluation.model import rounded
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import ERROR
 from ...evaluation.objectives.disk import MB
 from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_card
-from ...supernet.shipping.files import INT8_FILE, INT8_SECTION, ONNX_FILE, too_far, write_onnx_files
+from ...supernet.shipping.files import EngineFile, engine_files, int8_sections, too_far, write_engine_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
+from ...supernet.shipping.layouts import layout_of, write_layout
 from ...supernet.shipping.model_card import SERVED, CardFacts, markdown_table
-from ...supernet.shipping.needed import needed
 from ...supernet.shipping.onnx import TOLERANCE
-from ...supernet.shipping.session import OnnxModel
 from ...supernet.shipping.vocabulary import VOCABULARY
 from ...supernet.stored.replacing import check_replaceable, replacing
-from ...supernet.stored.storage import load_model, quiet
+from ...supernet.stored.storage import load_model, load_tokenizer, quiet
 from ...supernet.vocabulary.cutting import cut_embeddings
 from ...tasks import Task
 from ..choice.columns import Column
 from ..choice.front import open_archive
 from ..constant import constant_note
 from ..folder import RunFolder
+from ..gate import Int8Judge, quantise_within
 from ..latency import latency_table_here
 from ..model import on_report, open_subnet
 from ..project import load_supernet, open_encoder, open_task
 from ..recipes import can_refit
-from ..scores import onnx_errors, report_errors
+from ..scores import few_texts, file_errors, report_errors
 from ..settings.parsing import parse_vocabulary
 from ..settings.ship import ExportSettings
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
@@ -55,7 +55,7 @@ from .request import Request
 from .vocabulary import CutVocabulary, cut_vocabulary
 
 # Of the settings: what is done with a model that is made.
-_LATER = {"to", "vocabulary", "onnx", "int8", "form", "push", "private"}
+_LATER = {"to", "vocabulary", "onnx", "int8", "openvino", "layouts", "form", "push", "private"}
 _SECONDS, _ROUNDS = 3.0, 100  # of timing, for each runtime
 WHOLE, CUT, REFITTED, RECOVERED, RESPELLED = "whole model", "cut out", "refitted", "recovered", "fewer tokens"
 
@@ -142,10 +142,14 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     facts = card_facts(folder, supernet, model, selection, report, None, settings.push or to.name)
     form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
     _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))
-    write_onnx_files(model, to, onnx=settings.onnx, int8=settings.int8)
-    if settings.int8:
-        sections |= INT8_SECTION
-        if warning := too_far(model, to / INT8_FILE):
+    files = _files(settings)
+    mended = _engine_files(folder, model, to, files, tasks[rows[-1].model], settings.gate)
+    sections |= int8_sections(files, mended)
+    for name in _layouts(settings):
+        texts = few_texts(tasks[rows[-1].model])
+        write_layout(name, model, load_tokenizer(to), to / name, int8=settings.int8, texts=texts)
+    for file in files:
+        if file.int8 and (warning := too_far(model, file, to)):
             folder.tell.say(f"warning: {warning}")
     rows = _rows(folder, rows, whole, model, tasks, to, settings, target)
     sections[SERVED] = _markdown(rows, facts.metric, target)
@@ -169,9 +173,10 @@ def _check(settings: ExportSettings) -> None:
         raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
     if settings.vocabulary is not None:
         parse_vocabulary(settings.vocabulary)
-    if settings.onnx or settings.int8:
-        for module in ("onnx", "onnxruntime"):
-            needed(module)
+    for engine, int8 in [(file.engine, file.int8) for file in _files(settings)] + [
+        (layout_of(name).runs, settings.int8) for name in _layouts(settings)
+    ]:
+        engine.check_installed(int8=int8)
     if settings.push is not None:
         check_name(settings.push)
         check_hub()
@@ -261,18 +266,17 @@ def _rows(
 
     Each is scored on the task in its own tokens, which is in `tasks` by its name.
     """
-    files = {ONNXRUNTIME: ONNX_FILE, INT8: INT8_FILE}
-    asked = {ONNXRUNTIME: settings.onnx, INT8: settings.int8}
-    runtimes = [TORCH, *(name for name, wanted in asked.items() if wanted)]
+    files = {_runtime_of(file): file for file in _files(settings)}
+    runtimes = [TORCH, *files]
     last = before[-1]
     rows: dict[tuple[str, str], Row] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        write_onnx_files(whole, Path(temporary), onnx=settings.onnx, int8=settings.int8)
+        write_engine_files(whole, Path(temporary), list(files.values()), texts=few_texts(tasks[WHOLE]))
         for place, name in ((Path(temporary), WHOLE), (to, last.model)):
-            for runtime in runtimes[1:]:
-                path = place / files[runtime]
-                score = 1 - onnx_errors(OnnxModel(path), tasks[name])[ERROR]
-                rows[name, runtime] = Row(name, runtime, score, path.stat().st_size / MB)
+            for runtime, file in files.items():
+                score = 1 - file_errors(file.open(place), tasks[name])[ERROR]
+                size = sum(part.stat().st_size for part in file.engine.parts(file.path(place)))
+                rows[name, runtime] = Row(name, runtime, score, size / MB)
     rows[last.model, TORCH] = replace(last, megabytes=_weights_mb(model))
     rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, tasks[WHOLE])[ERROR], _weights_mb(whole))
     for runtime in runtimes:
@@ -281,6 +285,36 @@ def _rows(
         rows[last.model, runtime] = replace(rows[last.model, runtime], latency=second)
     names = [(WHOLE, runtime) for runtime in runtimes], [(last.model, runtime) for runtime in runtimes]
     return [*(rows[name] for name in names[0]), *before[:-1], *(rows[name] for name in names[1])]
+
+
+def _files(settings: ExportSettings) -> list[EngineFile]:
+    return engine_files(onnx=settings.onnx, int8=settings.int8, openvino=settings.openvino)
+
+
+def _engine_files(
+    folder: RunFolder, model: PreTrainedModel, to: Path, files: list[EngineFile], task: Task, gate: float
+) -> dict[EngineFile, str]:
+    """Write a model's files for other engines, those in int8 within the gate; return what there is to say of these."""
+    texts, lines = few_texts(task), {}
+    judge = Int8Judge(model, task) if any(file.int8 for file in files) else None
+
+    def quantise(file: EngineFile, path: Path, to: Path) -> None:
+        assert judge is not None
+        with folder.tell.progress(f"{file.engine.title}, int8") as tick:
+            done = quantise_within(file.engine, path, to, texts, judge, gate, tick)
+        lines[file] = done.line
+        folder.tell.say(f"{to.name}: {done.line}")
+
+    write_engine_files(model, to, files, texts=texts, quantise=quantise)
+    return lines
+
+
+def _layouts(settings: ExportSettings) -> list[str]:
+    return [] if settings.layouts is None else [name.strip() for name in settings.layouts.split(",")]
+
+
+def _runtime_of(file: EngineFile) -> str:
+    return next(name for name, one in RUNTIMES.items() if (one.engine, one.int8) == (file.name, file.int8))
 
 
 def _timed(

@@ -7,9 +7,11 @@ from typing import Any
 
 from ...errors import InputError
 
+_EXTRAS = {"openvino": "openvino", "nncf": "openvino"}  # others come with `onnx`
+
 
 def needed(module: str) -> Any:
-    """Import a module of the `onnx` extra.
+    """Import a module of the extras `onnx` or `openvino`.
 
     Raises:
         InputError: it is not installed.
@@ -18,4 +20,5 @@ def needed(module: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        raise InputError(f"{package} cannot be imported ({error}); pip install 'secateur[onnx]'") from error
+        extra = _EXTRAS.get(package, "onnx")
+        raise InputError(f"{package} cannot be imported ({error}); pip install 'secateur[{extra}]'") from error

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -20,9 +19,9 @@ from ..heads import read_outputs
 from ..stored.storage import known_segments, model_positions
 from .graph import onnx_graph
 from .needed import needed
-from .session import OnnxModel
+from .session import FileModel, OnnxModel
 
-__all__ = ["TOLERANCE", "OnnxModel", "export_onnx", "open_onnx", "quantize_onnx", "write_onnx"]
+__all__ = ["TOLERANCE", "OnnxModel", "export_onnx", "quantize_onnx", "write_onnx"]
 
 TOLERANCE = 1e-4  # by which float32 outputs may differ from PyTorch's
 _CHECKED = ((1, 1), (3, 7), (2, 24))  # texts and tokens of the batches that are compared
@@ -45,7 +44,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
     """
     with replace_file(path) as part:
         write_onnx(model, part, opset=opset)
-        _check(model, OnnxModel(part))
+        check_outputs(model, OnnxModel(part), "ONNX file")
     sweep(path)
 
 
@@ -54,7 +53,7 @@ def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) 
     path.write_bytes(onnx_graph(model, opset).SerializeToString())
 
 
-def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
+def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7, in_float: Collection[str] = ()) -> None:
     """Write an ONNX file in int8: weights once, a scale for each output; what flows between them in every pass anew.
 
     Embedding tables and linear maps are quantised, which is all that is large. With a scale for each output, logits of
@@ -68,6 +67,7 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
         path: a float32 file.
         to: the file to write; replaced if it is there.
         bits: of the linear maps' weights, 7 or 8; embedding tables, which are not multiplied, have 8.
+        in_float: names of nodes that stay in float32.
 
     Raises:
         InputError: packages that are not installed, a damaged file, a full disk or a place that cannot be written.
@@ -88,32 +88,37 @@ def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7) -> None:
             weight_type=quantization.QuantType.QInt8,
             reduce_range=bits == 7,
             op_types_to_quantize=["MatMul", "Gather"],
-            nodes_to_exclude=[node.name for node in graph.graph.node if of_heads & set(node.input)],
+            nodes_to_exclude=[
+                node.name for node in graph.graph.node if node.name in in_float or of_heads & set(node.input)
+            ],
         )
     sweep(to)
 
 
-def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None) -> OnnxModel:
-    """Return a model as ONNX Runtime runs it, without keeping a file or comparing the two.
+def onnx_maps(path: Path) -> list[tuple[str, ...]]:
+    """Return the names of the nodes that multiply by weights or look them up, in the order of a pass.
+
+    Those that read the same tensor, as queries, keys and values do, are together: what makes one of them hard to
+    quantise is mostly what they read.
+    """
+    graph = needed("onnx").load(path).graph
+    weights = {constant.name for constant in graph.initializer if len(constant.dims) == 2}
+    found: dict[str, list[str]] = {}
+    for node in graph.node:
+        if node.op_type == "MatMul" and weights & set(node.input):
+            found.setdefault(next(name for name in node.input if name not in weights), []).append(node.name)
+        elif node.op_type == "Gather" and node.input[0] in weights:
+            found.setdefault(node.input[0], []).append(node.name)
+    return [tuple(names) for names in found.values()]
+
+
+def check_outputs(model: PreTrainedModel, exported: FileModel, what: str) -> None:
+    """Compare a file with its model on random batches of several sizes, padded ones among them.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
-        int8: quantise it.
-        threads: within an operator; all cores if None.
-
-    Raises:
-        InputError: another family or head, or packages that are not installed.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
-        write_onnx(model, path)
-        if int8:
-            quantize_onnx(path, path)
-        return OnnxModel(path, threads=threads)
-
-
-def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
-    """Compare a file with its model on random batches of several sizes, padded ones among them.
+        model: in any precision; left as it is.
+        exported: the file, in float32.
+        what: the file is, for people.
 
     Raises:
         InputError: they disagree, or the model's outputs are not numbers.
@@ -122,13 +127,13 @@ def _check(model: PreTrainedModel, exported: OnnxModel) -> None:
         worst = float(np.abs(found - expected).max())
         if not worst <= TOLERANCE:  # NaN is refused too
             raise InputError(
-                f"the ONNX file of this {type(model).__name__} gives other outputs than the model, by up to "
+                f"the {what} of this {type(model).__name__} gives other outputs than the model, by up to "
                 f"{worst:.3g} where {TOLERANCE:g} is allowed, so it is not kept; serve the model in PyTorch"
             )
 
 
 def compared(
-    model: PreTrainedModel, exported: OnnxModel, sizes: Sequence[tuple[int, int]]
+    model: PreTrainedModel, exported: FileModel, sizes: Sequence[tuple[int, int]]
 ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
     """Yield a file's outputs and its model's, `(R, C)` each, on random batches.
 

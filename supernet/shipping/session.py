@@ -1,8 +1,9 @@
-"""An ONNX file, run by ONNX Runtime on the CPU."""
+"""A model in a file, run by another program than PyTorch, on the CPU."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,31 @@ _NO_WAITING = "session.force_spinning_stop"
 _ONLY_RAISED = 4  # the log level at which an error is raised and not printed as well
 
 
-class OnnxModel:
-    """A loaded file; all of ONNX Runtime's graph optimisations are on.
+class FileModel(ABC):
+    """A loaded file.
+
+    Attributes:
+        inputs: names of what a pass is given.
+    """
+
+    inputs: tuple[str, ...]
+
+    def feed(self, batch: Batch) -> Feed:
+        """Return what a pass over a batch is given: int64 `(B, T)` each."""
+        given = {name: tensor.cpu().numpy() for name, tensor in batch.inputs.items() if name in self.inputs}
+        return given if set(given) == set(self.inputs) else given | {TYPES: np.zeros_like(given[IDS])}
+
+    @abstractmethod
+    def run(self, feed: Feed) -> ModelOutput:
+        """Make a pass; what it gives has transformers' names."""
+
+    def outputs(self, batch: Batch) -> NDArray[np.float32]:
+        """Return a batch's outputs `(R, C)`, of each text or of each real token, text after text."""
+        return read_outputs(self.run(self.feed(batch)), batch.attention_mask).numpy()
+
+
+class OnnxModel(FileModel):
+    """One that ONNX Runtime runs; all of its graph optimisations are on.
 
     Args:
         path: a file that :func:`~secateur.supernet.shipping.onnx.export_onnx` or `quantize_onnx` wrote, or one with the
@@ -36,8 +60,7 @@ class OnnxModel:
 
     def __init__(self, path: Path, *, threads: int | None = None) -> None:
         runtime = needed("onnxruntime")
-        if not Path(path).is_file():
-            raise InputError(f"there is no file {str(path)!r}; give an ONNX file, as `secateur convert` writes it")
+        check_there(path, "an ONNX file, as `secateur convert` writes it")
         options = runtime.SessionOptions()
         options.log_severity_level = _ONLY_RAISED
         options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_ENABLE_ALL
@@ -50,25 +73,27 @@ class OnnxModel:
             raise InputError(_refusal(path, str(error), runtime.__version__)) from error
         self.inputs = tuple(one.name for one in self._session.get_inputs())
         self._names = [one.name for one in self._session.get_outputs()]
-        if not {IDS, MASK} <= set(self.inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits"} & {*self._names}:
-            raise InputError(
-                f"{path} turns {', '.join(self.inputs)} into {', '.join(self._names)}; expected a text model with "
-                "input_ids and attention_mask, and logits or start_logits and end_logits"
-            )
-
-    def feed(self, batch: Batch) -> Feed:
-        """Return what a pass over a batch is given: int64 `(B, T)` each."""
-        given = {name: tensor.cpu().numpy() for name, tensor in batch.inputs.items() if name in self.inputs}
-        return given if set(given) == set(self.inputs) else given | {TYPES: np.zeros_like(given[IDS])}
+        check_text_model(path, self.inputs, self._names)
 
     def run(self, feed: Feed) -> ModelOutput:
         """Make a pass; what it gives has transformers' names."""
         found = self._session.run(None, dict(feed))
         return ModelOutput({name: torch.from_numpy(values) for name, values in zip(self._names, found, strict=True)})
 
-    def outputs(self, batch: Batch) -> NDArray[np.float32]:
-        """Return a batch's outputs `(R, C)`, of each text or of each real token, text after text."""
-        return read_outputs(self.run(self.feed(batch)), batch.attention_mask).numpy()
+
+def check_there(path: Path, expected: str) -> None:
+    """Raise InputError if there is no file."""
+    if not Path(path).is_file():
+        raise InputError(f"there is no file {str(path)!r}; give {expected}")
+
+
+def check_text_model(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Raise InputError if a file's inputs or outputs are not a text model's."""
+    if not {IDS, MASK} <= set(inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits"} & {*outputs}:
+        raise InputError(
+            f"{path} turns {', '.join(inputs)} into {', '.join(outputs)}; expected a text model with "
+            "input_ids and attention_mask, and logits or start_logits and end_logits"
+        )
 
 
 def _refusal(path: Path, reason: str, version: str) -> str:

@@ -71,14 +71,19 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         InputError: it is extracted and no plain model can be it.
     """
-    plain = next(kind for kind in type(model).__mro__ if kind.__module__.startswith("transformers.models."))
+    plain = _plain_class(model)
     if reason := not_stock(model):
         family = plain.__name__.partition("For")[0]
         raise InputError(f"a stock {family} cannot have {reason}; choose the form `portable`, or `auto`")
     slabs = slab_linears(model)
     if type(model) is plain and not slabs:
         return model
-    config = _stock_config(model, plain)
+    config = plain_config(model)
+    if isinstance(model, ExtractedModel):
+        cut: Any = model.config
+        for sizes in layer_sizes(cut)[:1]:  # all layers have them
+            setattr(config, cut.attribute_map.get("num_attention_heads", "num_attention_heads"), sizes.heads)
+            setattr(config, cut.neurons_field, sizes.neurons)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
         made = plain(config)
@@ -93,15 +98,21 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     return made.eval()
 
 
-def _stock_config(model: PreTrainedModel, plain: type[PreTrainedModel]) -> PreTrainedConfig:
-    """Return the configuration of the plain model."""
+def plain_config(model: PreTrainedModel) -> PreTrainedConfig:
+    """Return what a plain model of the family would have as its configuration; of heads and neurons the whole one's.
+
+    It says what a model is to programs that read its labels, tokens and positions, and run its file in another format.
+    """
     config: Any = model.config
+    plain = _plain_class(model)
     if not isinstance(model, ExtractedModel):
         return copy.deepcopy(config)
     own = {*NOT_INHERITED, *_FIELDS, "per_layer_config"}
-    values: dict[str, Any] = {name: value for name, value in config.to_dict().items() if name not in own}
-    heads = config.attribute_map.get("num_attention_heads", "num_attention_heads")
-    for sizes in layer_sizes(config)[:1]:  # all layers have them
-        values |= {heads: sizes.heads, config.neurons_field: sizes.neurons}
     assert plain.config_class is not None
-    return plain.config_class(**values)
+    made = plain.config_class(**{name: value for name, value in config.to_dict().items() if name not in own})
+    made.architectures = [plain.__name__]
+    return made
+
+
+def _plain_class(model: PreTrainedModel) -> type[PreTrainedModel]:
+    return next(kind for kind in type(model).__mro__ if kind.__module__.startswith("transformers.models."))

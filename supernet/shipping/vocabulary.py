@@ -14,7 +14,7 @@ from ..stored.storage import load_model, load_tokenizer, save_model
 from ..vocabulary.cutting import cut_embeddings, cut_tokenizer
 from ..vocabulary.keeping import KeptTokens, kept_tokens, text_counts
 from .checkpoint import card_of, write_checkpoint
-from .files import INT8_SECTION
+from .files import IN_INT8
 from .model_card import SERVED, CardFacts
 
 VOCABULARY = "Vocabulary"  # title of the card's section
@@ -73,7 +73,7 @@ def _write(
         save_model(model, tokenizer, to)
         return
     facts = card_of(source)
-    others = {title: text for title, text in facts.sections.items() if title not in (SERVED, VOCABULARY, *INT8_SECTION)}
+    others = {title: text for title, text in facts.sections.items() if title not in (SERVED, VOCABULARY, IN_INT8)}
     card = replace(
         facts,
         name=to.name,

@@ -10,6 +10,7 @@ import pytest
 import torch
 from secateur.cli import run_command
 from secateur.evaluation.archive import Archive
+from secateur.supernet.shipping.openvino import OpenVinoModel
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model, load_tokenizer
 from secateur.tasks.batches import Batch
@@ -34,14 +35,19 @@ def exported(finished, tmp_path_factory):
     return to
 
 
-def answers(folder):
-    """Return the outputs of a checkpoint and of its two ONNX files on a few texts."""
+def read_texts(folder):
+    """Return a few texts as a batch, and the outputs of a checkpoint on them."""
     encoded = load_tokenizer(folder)(TEXTS, padding=True, return_tensors="pt")
     with torch.inference_mode():
-        found = [load_model(folder)(**encoded).logits.numpy()]
+        found = load_model(folder)(**encoded).logits.numpy()
     mask = encoded["attention_mask"].bool()
-    batch = Batch(encoded["input_ids"], None, mask, torch.zeros(3), np.arange(3))
-    return found + [OnnxModel(folder / name).outputs(batch) for name in ("model.onnx", "model-int8.onnx")]
+    return Batch(encoded["input_ids"], None, mask, torch.zeros(3), np.arange(3)), found
+
+
+def answers(folder):
+    """Return the outputs of a checkpoint and of its two ONNX files on a few texts."""
+    batch, found = read_texts(folder)
+    return [found] + [OnnxModel(folder / name).outputs(batch) for name in ("model.onnx", "model-int8.onnx")]
 
 
 def test_all_forms_of_an_exported_model_agree(exported):
@@ -56,6 +62,7 @@ def test_the_card_and_the_record_know_all_that_was_shipped(exported):
     for row in ("| whole model | ONNX Runtime, int8 |", "| cut out | PyTorch |", "| recovered | ONNX Runtime |"):
         assert row in card
     assert "after 6 steps" in card
+    assert re.search(r"In int8 it answers \d+\.\d% of the selection split otherwise, its error rises by 0\.\d{4}", card)
     assert not list(exported.parent.glob(".*"))  # nothing left of its state
 
 
@@ -148,6 +155,7 @@ def test_bad_input_is_refused_before_anything_is_computed(fails, finished, tmp_p
     assert "give a budget" in fails("export", finished, *to)
     both = ["--key", front_key(finished), "--recover", 3, "--recover-minutes", 1]
     assert "give one" in fails("export", finished, *both, *to)
+    assert "--gate: " in fails("export", finished, "--key", front_key(finished), "--gate", 0, *to)
     assert "unknown runtime 'tensorrt'" in fails("export", finished, "--latency-ms", 5, "--runtime", "tensorrt", *to)
     assert not (tmp_path / "small").exists()
 
@@ -189,6 +197,49 @@ def test_convert_takes_stock_models_too(call, finished, tmp_path):
     assert not (finished / "finetuned" / "model.onnx").exists()
 
 
+def test_openvino_files_agree_and_their_int8_has_scales_of_texts(call, fails, finished, tmp_path):
+    to, key = tmp_path / "small", front_key(finished)
+    result = call("export", finished, "--key", key, "--to", to, "--openvino", "--int8", "--no-refit", "--json")
+    assert result.code == 0, result.err
+    steps = [(step["model"], step["runtime"]) for step in json.loads(result.out)["steps"]]
+    for model in ("whole model", "cut out"):
+        assert {(model, "openvino"), (model, "openvino-int8")} <= set(steps)
+    batch, expected = read_texts(to)
+    plain, int8 = (OpenVinoModel(to / f"openvino_model{name}.xml").outputs(batch) for name in ("", "-int8"))
+    np.testing.assert_allclose(plain, expected, atol=1e-4)
+    assert 0 < np.abs(int8 - expected).max() < 0.3 * np.abs(expected).max()
+    assert "`openvino_model-int8.xml` suits every processor" in (to / "README.md").read_text()
+    assert "openvino_model-int8.bin" in json.loads((to / "secateur.json").read_text())["sha256"]
+
+    texts = tmp_path / "texts.txt"
+    convert = ["convert", to, "--to", tmp_path / "again", "--openvino", "--int8"]
+    message = fails(*convert)
+    assert "OpenVINO's int8 finds its scales on texts; give some hundred that the model is going to read" in message
+    texts.write_text("\n".join(TEXTS))
+    assert call(*convert, "--data", texts).code == 0
+    again = OpenVinoModel(tmp_path / "again" / "openvino_model-int8.xml").outputs(batch)
+    assert 0 < np.abs(again - expected).max() < 0.5 * np.abs(expected).max()
+
+
+def test_layouts_for_other_programs(call, fails, exported, finished, tmp_path):
+    result = call("convert", exported, "--for", "onnx", "--to", tmp_path / "films", "--int8")
+    assert result.code == 0, result.err
+    assert "films: for Optimum's ORTModel classes" in result.out
+    batch, expected = read_texts(exported)
+    found = OnnxModel(tmp_path / "films" / "onnx" / "model.onnx").outputs(batch)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    to, key = tmp_path / "small", front_key(finished)
+    assert call("export", finished, "--key", key, "--to", to, "--no-refit", "--for", "triton,onnx").code == 0
+    assert (to / "triton" / "triton" / "1" / "model.onnx").is_file()
+    assert (to / "onnx" / "config.json").is_file()
+    assert "say where as --to" in fails("convert", exported, "--for", "onnx")
+    assert "unknown layout 'tf'" in fails("convert", exported, "--for", "tf", "--to", tmp_path / "tf")
+    message = fails("convert", exported, "--for", "onnx", "--to", tmp_path / "tf", "--openvino")
+    assert "leave --openvino and --opset out" in message
+    assert "unknown layout 'tf'" in fails("export", finished, "--key", key, "--to", tmp_path / "tf", "--for", "onnx,tf")
+    assert not (tmp_path / "tf").exists()
+
+
 def test_convert_refuses_what_it_cannot_write(fails, finished, tmp_path):
     (tmp_path / "file").write_text("")
     assert "is a file" in fails("convert", finished / "finetuned", "--to", tmp_path / "file")
@@ -212,11 +263,11 @@ def test_bench_puts_checkpoints_side_by_side(call, exported, finished):
 
 
 def test_bench_measures_memory_of_each_runtime(call, exported):
-    options = ["--runtime", "torch,onnxruntime", "--batch-size", 1, "--sequence-length", 8, "--seconds", 0.05]
+    options = ["--runtime", "torch,onnxruntime,openvino", "--batch-size", 1, "--sequence-length", 8, "--seconds", 0.05]
     result = call("bench", exported, *options, "--json")
     assert result.code == 0, result.err
-    torch_mb, onnx_mb = (row["memory_mb"] for row in json.loads(result.out))
-    assert 20 < onnx_mb < torch_mb  # a process of ONNX Runtime has not imported torch
+    torch_mb, *others = (row["memory_mb"] for row in json.loads(result.out))
+    assert all(20 < other < torch_mb for other in others)  # a process of another engine has not imported torch
 
 
 def test_bench_refuses_what_it_cannot_measure(fails, exported):

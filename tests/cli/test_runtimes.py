@@ -14,7 +14,7 @@ from secateur.evaluation.latency import LatencyTable
 from secateur.run.folder import RunFolder
 from secateur.run.project import open_supernet, open_task
 from secateur.supernet.extraction import extract
-from secateur.supernet.shipping.onnx import open_onnx
+from secateur.supernet.shipping.engines import ENGINES
 from secateur.tasks.batches import collate
 
 from .conftest import SEARCH, record
@@ -42,7 +42,7 @@ def error_in_int8(run, mask):
     """Quantise a model of the run, and count what it gets wrong, one text after another."""
     folder = RunFolder.open(run)
     task, (supernet, _) = open_task(folder), open_supernet(folder)
-    exported = open_onnx(extract(supernet.model, mask), int8=True)
+    exported = ENGINES["onnxruntime"].opened(extract(supernet.model, mask), int8=True)
     (split,) = task.report.values()
     rows = [np.array([row]) for row in range(len(split))]
     answers = [int(exported.outputs(collate(split, row, task.pad_token_id)).argmax()) for row in rows]
@@ -75,23 +75,24 @@ def test_pick_says_it_too(served_in_int8, call):
     assert re.search(r"\bint8\b", call("pick", served_in_int8, "--latency-ms", 1000).out)
 
 
-def test_pick_for_another_runtime_than_the_searchs(copied, call, fails):
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_pick_for_another_runtime_than_the_searchs(name, copied, call, fails):
     before = reported(copied)
-    message = fails("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime")
-    assert f"{copied} has no latency table of onnxruntime on this machine; run `secateur latency" in message
+    message = fails("pick", copied, "--latency-ms", 1000, "--runtime", name)
+    assert f"{copied} has no latency table of {name} on this machine; run `secateur latency" in message
     assert "--as-measured" not in message
     command = message.split("`")[1].removeprefix("secateur ").split()
     assert call(*command, "--seconds", "0.3").code == 0  # what the message says to do
-    result = call("pick", copied, "--latency-ms", 1000, "--runtime", "onnxruntime", "--json")
+    result = call("pick", copied, "--latency-ms", 1000, "--runtime", name, "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
-    assert found["target"]["runtime"] == "onnxruntime"
+    assert found["target"]["runtime"] == name
     assert found["chosen"]["latency_ms"] > 0
     assert found["chosen"]["error_int8"] is None
     assert reported(copied) == before  # its latencies are PyTorch's
     assert "unknown runtime 'jax'; known:" in fails("pick", copied, "--latency-ms", 1, "--runtime", "jax")
-    message = fails("pick", copied, "--latency-ms", 1, "--runtime", "onnxruntime", "--as-measured")
-    assert f"the latencies in {copied / 'archive.db'} are of torch, not of onnxruntime; leave out" in message
+    message = fails("pick", copied, "--latency-ms", 1, "--runtime", name, "--as-measured")
+    assert f"the latencies in {copied / 'archive.db'} are of torch, not of {name}; leave out" in message
 
 
 def test_pruned_models_are_timed_as_asked(finished, tmp_path, call, fails):

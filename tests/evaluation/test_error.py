@@ -5,12 +5,12 @@ import pytest
 import torch
 from secateur.errors import InputError
 from secateur.evaluation.latency import LatencyTarget
-from secateur.evaluation.model_error import model_error, model_outputs, onnx_outputs
+from secateur.evaluation.model_error import file_outputs, model_error, model_outputs
 from secateur.evaluation.serving import peak_memory
 from secateur.search_space import SPACES, SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
-from secateur.supernet.shipping.onnx import open_onnx
+from secateur.supernet.shipping.engines import ENGINES
 from secateur.tasks.batches import collate
 from secateur.tests.supernet.toy import toy_task
 from secateur.tests.tiny import tiny_model
@@ -39,7 +39,7 @@ def test_logits_are_those_of_the_subnetwork_in_the_splits_order(supernet, split,
 def test_an_onnx_files_outputs_are_in_the_splits_order_too(split, head):
     model, split = tiny_model("bert", head), replace(split, per_token=head == "token-classification")
     expected = model_outputs(model, split, pad_token_id=0)
-    found = onnx_outputs(open_onnx(model, int8=False), split, pad_token_id=0)
+    found = file_outputs(ENGINES["onnxruntime"].opened(model, int8=False), split, pad_token_id=0)
     np.testing.assert_allclose(found, expected, atol=2e-5, rtol=0)
     assert np.abs(found - found[::-1]).max() > 1e-3
 

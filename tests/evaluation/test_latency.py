@@ -171,8 +171,8 @@ def test_measuring_sets_threads_and_puts_them_back(supernet):
     assert bench.reference > 0
 
 
-@pytest.mark.parametrize("name", ["onnxruntime", "onnxruntime-int8"])
-def test_onnx_runtime_is_measured_too(supernet, name):
+@pytest.mark.parametrize("name", [name for name, runtime in RUNTIMES.items() if runtime.engine])
+def test_other_engines_are_measured_too(supernet, name):
     target = TARGET.model_copy(update={"runtime": name, "sequence_length": "task", "lengths": (3, 5)})
     model = extract(supernet.model, SubnetMask.full(supernet.shape).truncated(1))
     before = {key: tensor.clone() for key, tensor in model.state_dict().items()}
@@ -201,11 +201,16 @@ def test_a_table_for_onnx_runtime(supernet):
     [
         ({"precision": "bfloat16"}, "runs models in float32, and with onnxruntime-int8 in int8, not in bfloat16"),
         ({"device": "cuda"}, "onnxruntime runs on the CPU here, not on cuda; give the device cpu"),
+        (
+            {"runtime": "openvino", "precision": "bfloat16"},
+            "openvino runs models in float32, and with openvino-int8 in int8, not in bfloat16; leave the precision out",
+        ),
+        ({"runtime": "openvino-int8", "precision": "bfloat16"}, "openvino-int8 runs models in int8, not in bfloat16"),
     ],
 )
-def test_what_onnx_runtime_does_not_run(supernet, changes, message):
+def test_what_engines_do_not_run(supernet, changes, message):
     target = TARGET.model_copy(update={"runtime": "onnxruntime", **changes})
-    with pytest.raises(InputError, match=message), RUNTIMES["onnxruntime"](supernet.model, target):
+    with pytest.raises(InputError, match=message), RUNTIMES[target.runtime](supernet.model, target):
         pass
 
 

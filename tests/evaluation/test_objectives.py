@@ -70,6 +70,17 @@ def test_memory_in_onnx_runtime(tiny_models):
     assert memory(supernet, one).of(nothing) == pytest.approx(ONNXRUNTIME_MB + 4 * left / 1e6)
 
 
+def test_memory_in_openvino(tiny_models):
+    supernet = Supernet(tiny_models["bert"])
+    full = SubnetMask.full(supernet.shape)
+    weights, encoder = sum(p.numel() for p in supernet.model.parameters()), full.encoder_parameters(supernet.shape)
+    for name, size, copies in (("openvino", 4, 0.9), ("openvino-int8", 1, 1.0)):
+        target = TARGET.model_copy(update={"runtime": name, "batch_size": 200})
+        activations = copies * 4 * 200 * 8 * (4 * 16 + 2 * 24 + 4 * 16)
+        expected = RUNTIMES[name].base_mb + (size * (weights + encoder) + activations) / 1e6
+        assert memory(supernet, target).of(full) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(("head", "outputs"), [("question-answering", 2), ("token-classification", 3)])
 def test_macs_of_a_head_that_reads_each_token(head, outputs):
     supernet = Supernet(tiny_model("bert", head))

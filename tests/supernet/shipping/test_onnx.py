@@ -19,9 +19,10 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.heads import head_of, read_outputs
 from secateur.supernet.packed.packed import mark_slabs
 from secateur.supernet.packed.slabs import Slabs
-from secateur.supernet.shipping.files import int8_gap, too_far
+from secateur.supernet.shipping.engines import ENGINES
+from secateur.supernet.shipping.files import EngineFile, int8_gap, too_far
 from secateur.supernet.shipping.graph import LOWEST_OPSET, onnx_graph
-from secateur.supernet.shipping.onnx import export_onnx, open_onnx, quantize_onnx
+from secateur.supernet.shipping.onnx import export_onnx, quantize_onnx
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.storage import load_model
 from secateur.tasks.batches import Batch
@@ -207,9 +208,9 @@ def test_int8_is_near_and_smaller(tmp_path):
         found = np.concatenate([OnnxModel(small).outputs(batch) for batch in batches])
         error = np.sqrt(((found - expected) ** 2).mean())
         assert 0 < error < 0.05 * expected.std()
-        again = np.concatenate([open_onnx(model, int8=True).outputs(batch) for batch in batches])
+        again = np.concatenate([ENGINES["onnxruntime"].opened(model, int8=True).outputs(batch) for batch in batches])
         assert np.sqrt(((again - found) ** 2).mean()) < 0.2 * error
-        plain = open_onnx(model, int8=False).outputs(batches[0])
+        plain = ENGINES["onnxruntime"].opened(model, int8=False).outputs(batches[0])
         np.testing.assert_allclose(plain, OnnxModel(path).outputs(batches[0]), atol=TOLERANCE, rtol=0)
 
 
@@ -230,8 +231,10 @@ def test_an_int8_file_that_is_far_off_is_told_of(headed, tmp_path):
     path, small = tmp_path / "model.onnx", tmp_path / "model-int8.onnx"
     export_onnx(headed, path)
     quantize_onnx(path, small)
-    assert 0 < int8_gap(headed, small) < 0.2
-    assert too_far(headed, small) is None
+    file = EngineFile("onnxruntime", int8=True)
+    assert file.path(tmp_path) == small
+    assert 0 < int8_gap(headed, OnnxModel(small)) < 0.2
+    assert too_far(headed, file, tmp_path) is None
     broken = copy.deepcopy(headed)
     with torch.no_grad():
         for parameter in broken.parameters():
@@ -239,7 +242,8 @@ def test_an_int8_file_that_is_far_off_is_told_of(headed, tmp_path):
     export_onnx(broken, path)
     quantize_onnx(path, small)
     assert re.search(
-        r"model-int8.onnx differs from the float32 model by \d+\.\d\d of .*, where 0.25", too_far(headed, small)
+        r"model-int8.onnx differs from the float32 model by \d+\.\d\d of .*, where 0.25",
+        too_far(headed, file, tmp_path),
     )
 
 
