@@ -72,7 +72,7 @@ def _better_order(outputs: np.ndarray, split: Split) -> tuple[NDArray[np.int64],
     has. The order with the most right answers is an assignment problem.
     """
     labels = np.concatenate(split.labels) if isinstance(split.labels, list) else np.asarray(split.labels)
-    if split.passages is not None or outputs.shape[1] < 2:
+    if labels.ndim > 1 or outputs.shape[1] < 2:  # spans, or several labels: no answer is one of the classes
         return None
     known = labels >= 0
     given, right = outputs[known].argmax(axis=1), labels[known].astype(np.int64)

@@ -20,7 +20,7 @@ from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
-from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from ..tasks import OF_CLASSES, Columns, Sizes, Task, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 OWN = "own"  # the name of a task that was handed in
-_OF_CLASSES = ("classification", "token-classification")
+_OF_CLASSES = ("classification", "multilabel", "token-classification")
 _NAMED = 12  # classes, of more the first
 
 
@@ -105,7 +105,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         "weights": file_digest(weights) if weights.is_file() else None,
         "data": task.fingerprint,
         # Of local files the class that F1 is of is part of what is measured; of published tasks it is known.
-        "metric": task.metric_title if project.task == "local" else task.metric.name,
+        "metric": task.metric_title if project.task in OF_CLASSES else task.metric.name,
     }
     shape = family_of(config).shape(config)
     folder = RunFolder.create(project, facts, collect(task, shape), tell)
@@ -275,6 +275,7 @@ def _load_task(
         kind=project.kind,
         metric=project.metric,
         positive=project.positive,
+        precision=project.precision_floor,
     )
     sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
     asked = project.window_length, project.window_stride

@@ -18,7 +18,8 @@ from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
-from .metrics import METRICS, Metric, f1_of
+from .metrics import METRICS, Metric, metric_of
+from .multilabel import load_multilabel
 from .rows import Columns, TaskTexts
 from .split import Split
 from .splitting import Sizes, split_off_selection
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "METRICS",
+    "OF_CLASSES",
     "TASKS",
     "Columns",
     "Head",
@@ -47,6 +49,7 @@ __all__ = [
     "load_task",
 ]
 
+OF_CLASSES = ("local", "multilabel")  # tasks whose classes the user names
 Loader = Callable[[Path | None, Columns, int], TaskTexts]  # data, columns, seed
 
 
@@ -65,6 +68,7 @@ def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 TASKS: dict[str, Loader] = {
     "demo": _demo,
     "local": load_local,
+    "multilabel": load_multilabel,
     "tagging": load_tagging,
     **{name: partial(_glue, name) for name in GLUE},
     **{name: partial(_squad, name) for name in SQUAD},
@@ -104,11 +108,17 @@ def load_task(
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     columns, sizes, windows = columns or Columns(), sizes or Sizes(), windows or Windows()
-    if columns.positive is not None and name != "local":
+    if columns.positive is not None and name not in OF_CLASSES:
         raise InputError(
             f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
         )
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
+    metric = metric_of(loaded.metric, loaded.kind, loaded.positive, columns.precision)
+    if columns.precision is not None and metric.floor is None:
+        raise InputError(
+            f"the precision {columns.precision:g} is one to ask for a recall at, but the metric is {metric.name}; set "
+            "it to recall_at_precision, or leave the precision out"
+        )
     pad_token_id = check_tokenizer(tokenizer, max_length, loaded.train.is_pair)
     if windows != Windows() and loaded.kind != "question-answering":
         raise InputError(
@@ -133,7 +143,7 @@ def load_task(
         name=name,
         kind=KINDS[loaded.kind],
         label_names=loaded.label_names,
-        metric=f1_of(loaded.positive) if loaded.metric == "f1" else METRICS[loaded.metric],
+        metric=metric,
         train=splits["train"],
         selection=splits["selection"],
         report={split: splits[split] for split in loaded.report},
@@ -144,5 +154,5 @@ def load_task(
         report_origin=loaded.report_origin,
         alike=divided.alike,
         left_out=divided.left_out,
-        positive=loaded.positive,
+        positive=1 if loaded.positive is None else loaded.positive,
     )

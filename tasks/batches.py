@@ -21,7 +21,8 @@ class Batch:
         input_ids: `(B, T)` int64.
         token_type_ids: `(B, T)` int64, or None.
         attention_mask: `(B, T)` bool, True = a token; None when no row is padded, which lets attention skip its mask.
-        labels: `(B,)` int64 or float32; `(B, 2)` int64 where they are spans; `(R,)` where each real token has one.
+        labels: `(B,)` int64 or float32; `(B, C)` int64 where a text may have several, `(B, 2)` where they are spans;
+            `(R,)` where each real token has one.
         index: `(B,)` positions in the split, always on the CPU.
     """
 

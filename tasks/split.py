@@ -23,9 +23,9 @@ class Split:
     Attributes:
         input_ids: `n` arrays `(tokens,)` int32.
         token_type_ids: the same shapes; None for a tokenizer that makes none.
-        labels: `(n,)` int64 (classification) or float32 (regression); `(n, 2)` int64, the first and the last token of
-            the answer (question answering); `n` arrays `(tokens,)` int64, -100 where there is nothing to tell (token
-            classification).
+        labels: `(n,)` int64 (classification) or float32 (regression); `(n, C)` int64, 0 or 1 (multilabel); `(n, 2)`
+            int64, the first and the last token of the answer (question answering); `n` arrays `(tokens,)` int64, -100
+            where there is nothing to tell (token classification).
         per_token: there is an output for each token, not for each text.
         passages: for question answering, what turns tokens into answers; else None.
         tags: for token classification, the name of each class; else empty.

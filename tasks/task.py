@@ -54,9 +54,8 @@ class Task:
 
     @property
     def metric_title(self) -> str:
-        """The metric, with the class that it is of: "f1 of fraud"."""
-        positive = self.metric.positive
-        return self.metric.name if positive is None else f"{self.metric.name} of {self.label_names[positive]}"
+        """The metric, with all that it depends on: "f1 of fraud"."""
+        return self.metric.title(self.label_names)
 
     @property
     def likeness(self) -> str:

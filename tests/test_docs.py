@@ -125,7 +125,7 @@ def test_the_commands_and_the_python_about_your_own_data(adapted, inputs, tmp_pa
             for words in ours(block):
                 assert run_command(adapted(words)) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
     runs = {path.parent.name for path in Path("runs").glob("*/finetuned")}
-    assert runs == {"reviews", "stars", "pairs", "people", "rooms", "in-memory", "films"}
+    assert runs == {"reviews", "stars", "pairs", "posts", "columns", "people", "rooms", "in-memory", "films"}
     origin = json.loads(Path("runs/films/run.json").read_text())["facts"]["data"]
     assert origin == "films, 1 March"
 

@@ -21,19 +21,23 @@ class ProjectSettings(Settings):
         str,
         Field(
             description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
-            "classify or rate); tagging (words to tag)"
+            "classify or rate); multilabel (texts with any number of labels); tagging (words to tag)"
         ),
     ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
     data: Annotated[
-        Path | None, Field(description="read this folder (or file, for `local` and `tagging`) instead of the hub")
+        Path | None, Field(description="read this folder (or file, for all but GLUE and squad) instead of the hub")
     ] = None
     text_column: Annotated[
         str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
     ] = None
     text_pair_column: Annotated[str | None, Field(description="local files: the column of second texts")] = None
     label_column: Annotated[
-        str | None, Field(description="local files: the column of labels (label), or of the words' tags (ner_tags)")
+        str | None,
+        Field(
+            description="local files: the column of labels (label), of lists of labels (labels; or columns of 0 and 1, "
+            "with commas), or of the words' tags (ner_tags)"
+        ),
     ] = None
     kind: Annotated[
         Literal["classification", "regression"] | None, Field(description="local files: told, not guessed")
@@ -41,14 +45,18 @@ class ProjectSettings(Settings):
     metric: Annotated[
         str | None,
         Field(
-            description="not the usual one: accuracy, f1, matthews, pearson, spearman for local files; squad_f1, "
-            "exact_match; entity_f1, token_accuracy"
+            description="not the usual one: accuracy, f1, macro_f1, weighted_f1, balanced_accuracy, matthews, auroc, "
+            "average_precision, recall_at_precision, log_loss, calibration_error, pearson, spearman for local files; "
+            "micro_f1; squad_f1, exact_match; entity_f1, token_accuracy"
         ),
     ] = None
     positive: Annotated[
         str | None,
         BeforeValidator(as_text),
         Field(description="local files: the class that f1 is the F1 of; the rarer of two if not given"),
+    ] = None
+    precision_floor: Annotated[
+        float | None, Field(gt=0, le=1, description="the precision of recall_at_precision; 0.9 if not given")
     ] = None
     window_length: Annotated[
         int | None,

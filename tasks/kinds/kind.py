@@ -20,8 +20,8 @@ from ..batches import Batch
 from ..split import Split
 
 Head = Literal["sequence-classification", "question-answering", "token-classification"]
-KindName = Literal["classification", "regression", "question-answering", "token-classification"]
-ProblemType = Literal["regression", "single_label_classification"]
+KindName = Literal["classification", "regression", "multilabel", "question-answering", "token-classification"]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 UNLABELLED = -100  # of a token that nothing is said about, and of answers that were not published
 
 
@@ -33,11 +33,13 @@ class Kind(ABC):
         head: what makes the outputs.
         problem_type: what a checkpoint's configuration says of its outputs, which programs that serve it go by; None
             for a head whose outputs mean one thing only.
+        thresholded: thresholds decide what a served model says, see :meth:`thresholds`.
     """
 
     name: ClassVar[KindName]
     head: ClassVar[Head]
     problem_type: ClassVar[ProblemType | None] = None
+    thresholded: ClassVar[bool] = False
 
     @property
     def per_token(self) -> bool:
@@ -92,6 +94,15 @@ class Kind(ABC):
     @abstractmethod
     def unlabelled(self, split: Split) -> int:
         """Return how many texts of a split lack their label."""
+
+    def thresholds(self, outputs: np.ndarray, split: Split) -> tuple[float, ...]:
+        """Return the probability from which on each class is said; nothing where the likeliest one is.
+
+        Args:
+            outputs: `(R, C)`, numbers.
+            split: what they belong to; the selection split, for the report split must not choose.
+        """
+        return ()
 
 
 def class_loss(outputs: Tensor, labels: Tensor) -> Tensor:

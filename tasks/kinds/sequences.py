@@ -32,8 +32,8 @@ class Classification(Kind):
         return (np.tile(one, (len(split), 1)) for one in classes)
 
     def compared(self, outputs: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """The likeliest class of each text and its label, both `(n,)`."""
-        return outputs.argmax(axis=1), np.asarray(split.labels)
+        """The outputs `(n, C)` and the labels `(n,)`."""
+        return outputs, np.asarray(split.labels)
 
     def unlabelled(self, split: Split) -> int:
         """Texts with a label below 0, as GLUE's test splits have."""
