@@ -31,7 +31,7 @@ def first_look(folder: RunFolder, model: PreTrainedModel, task: Task) -> None:
         InputError: its outputs are not numbers.
     """
     rows = np.unique(np.linspace(0, len(task.selection) - 1, _ROWS).round().astype(np.int64))
-    split, place = task.selection.take(rows), model.device
+    split, place = task.selection.take(task.selection.whole_groups(rows)), model.device
     model.to(device())  # pyright: ignore[reportArgumentType]
     outputs = model_outputs(model.eval(), split, pad_token_id=task.pad_token_id)
     model.to(place)  # pyright: ignore[reportArgumentType]

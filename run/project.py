@@ -20,7 +20,7 @@ from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
-from ..tasks import OF_CLASSES, Columns, Sizes, Task, Windows, demo_model_folder, load_task
+from ..tasks import OF_CLASSES, Columns, Sizes, Task, Teaching, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
@@ -180,9 +180,12 @@ def describe(task: Task) -> str:
     alike = f"; {task.likeness}" if task.likeness else ""
     names = ", ".join(task.label_names[:_NAMED]) + (", ..." if task.num_labels > _NAMED else "")
     classes = f" of {task.num_labels} classes ({names})" if task.kind.name in _OF_CLASSES else ""
+    weights = "; classes count alike in the loss of labels" if task.kind.class_weights else ""
+    own = "; labels teach by a loss of your own" if task.kind.own_loss else ""
     return (
-        f"{task.name}: {task.kind.name}{classes}, judged by {task.metric_title}; {task.train.examples} train, "
-        f"{task.selection.examples} selection, {report} (report split: {task.report_origin}){cut}{alike}"
+        f"{task.name}: {task.kind.name}{classes}, judged by {task.metric_title}{weights}{own}; "
+        f"{task.train.examples} train, {task.selection.examples} selection, {report} "
+        f"(report split: {task.report_origin}){cut}{alike}"
     )
 
 
@@ -290,6 +293,7 @@ def _load_task(
         sizes=sizes,
         windows=windows,
         cache=cache,
+        teaching=Teaching(project.loss, project.class_weights, project.ranking_loss == "listwise"),
     )
 
 

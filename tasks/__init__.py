@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +18,10 @@ from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
-from .metrics import METRICS, Metric, metric_of
+from .metrics import METRICS, Metric, metric_name, metric_of
 from .multilabel import load_multilabel
+from .own import Teaching, check_own_metric, taught
+from .ranking import load_ranking
 from .rows import Columns, TaskTexts
 from .split import Split
 from .splitting import Sizes, split_off_selection
@@ -44,6 +46,7 @@ __all__ = [
     "Sizes",
     "Split",
     "Task",
+    "Teaching",
     "Windows",
     "demo_model_folder",
     "load_task",
@@ -54,7 +57,13 @@ Loader = Callable[[Path | None, Columns, int], TaskTexts]  # data, columns, seed
 
 
 def _glue(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_glue(name, data)  # its columns are published and its splits are not drawn
+    loaded = load_glue(name, data)  # its columns are published and its splits are not drawn
+    metric = metric_name(columns.metric, loaded.kind, loaded.metric)
+    if len(loaded.label_names) > 2 and metric in METRICS and METRICS[metric].positive is not None:
+        raise InputError(
+            f"the metric {metric} is of one of two classes, but {name} has more; use macro_f1, or accuracy"
+        )
+    return replace(loaded, metric=metric)
 
 
 def _squad(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
@@ -69,6 +78,7 @@ TASKS: dict[str, Loader] = {
     "demo": _demo,
     "local": load_local,
     "multilabel": load_multilabel,
+    "ranking": load_ranking,
     "tagging": load_tagging,
     **{name: partial(_glue, name) for name in GLUE},
     **{name: partial(_squad, name) for name in SQUAD},
@@ -86,6 +96,7 @@ def load_task(
     sizes: Sizes | None = None,
     windows: Windows | None = None,
     cache: Path | str | None = None,
+    teaching: Teaching | None = None,
 ) -> Task:
     """Load a task, hold out its selection split and tokenise it.
 
@@ -101,6 +112,7 @@ def load_task(
             that is trained on.
         windows: how long contexts of questions are cut into several texts.
         cache: a folder that keeps the tokenised splits; a damaged file in it is made again.
+        teaching: what labels teach, if not what is usual.
 
     Raises:
         InputError: an unknown task, or data, columns or a tokenizer that cannot be used; the message says why.
@@ -139,9 +151,12 @@ def load_task(
         if path is not None:
             store(path, *stored)
     splits, truncated = stored
+    num_labels = len(loaded.label_names)
+    if metric.name not in METRICS:
+        check_own_metric(metric, splits["selection"], num_labels)
     return Task(
         name=name,
-        kind=KINDS[loaded.kind],
+        kind=taught(KINDS[loaded.kind], teaching or Teaching(), splits["train"], num_labels, pad_token_id),
         label_names=loaded.label_names,
         metric=metric,
         train=splits["train"],

@@ -49,8 +49,11 @@ def in_order_of(task: Task, names: Sequence[str]) -> Task:
         return replace(split, labels=labels, tags=tags)
 
     positive = task.metric.positive
+    weights = np.ones(len(ordered) if task.kind.class_weights else 0)
+    weights[numbers[: len(task.kind.class_weights)]] = task.kind.class_weights
     return replace(
         task,
+        kind=replace(task.kind, class_weights=tuple(weights.tolist())),
         label_names=tuple(ordered),
         metric=task.metric if positive is None else task.metric.of_class(int(numbers[positive])),
         positive=int(numbers[task.positive]) if task.num_labels == 2 else task.positive,

@@ -59,7 +59,7 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 
 def _positive(asked: str | None, metric: str, kind: KindName, names: tuple[str, ...], labels: np.ndarray) -> int:
     """Return the class whose F1 is told: the one that is asked for, or the rarer of two, the second if none is."""
-    of_one = METRICS[metric].positive is not None
+    of_one = metric in METRICS and METRICS[metric].positive is not None
     if asked is not None and (kind != "classification" or (not of_one and len(names) != 2)):
         raise InputError(
             f"`positive` names the class whose F1 is told, but the metric of this {kind} is {metric}; set it to f1, or "

@@ -13,6 +13,7 @@ from ..errors import InputError, unknown_name
 from . import class_scores
 from .class_scores import correlation, cuts_of
 from .kinds import KINDS, Kind, KindName
+from .paths import own_function
 from .split import Split
 
 
@@ -96,6 +97,10 @@ def _ranks(values: np.ndarray) -> NDArray[np.float64]:
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
+def _mean_of(scores: np.ndarray, _: np.ndarray, *, column: int) -> float:
+    return float(scores[:, column].mean())
+
+
 def _exact_match(scores: np.ndarray, _: np.ndarray) -> float:
     return _mean(scores[:, 0])
 
@@ -122,7 +127,7 @@ def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
 
 
 _CLASSES, _NUMBERS, _LABELS = KINDS["classification"], KINDS["regression"], KINDS["multilabel"]
-_ANSWERS, _TAGS = KINDS["question-answering"], KINDS["token-classification"]
+_RANKS, _ANSWERS, _TAGS = KINDS["ranking"], KINDS["question-answering"], KINDS["token-classification"]
 _both = partial(Metric, kind=_CLASSES, also=("multilabel",))  # of one class of several, or of one label
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -142,6 +147,9 @@ METRICS: dict[str, Metric] = {
         _both("weighted_f1", of_compared=class_scores.weighted_f1, thresholded=True, seldom=True),
         Metric("pearson", _NUMBERS, _pearson),
         Metric("spearman", _NUMBERS, _spearman),
+        Metric("ndcg@10", _RANKS, partial(_mean_of, column=0), is_mean=True),
+        Metric("mrr@10", _RANKS, partial(_mean_of, column=1), is_mean=True),
+        Metric("map", _RANKS, partial(_mean_of, column=2), is_mean=True),
         Metric("exact_match", _ANSWERS, _exact_match, is_mean=True),
         Metric("squad_f1", _ANSWERS, _squad_f1, is_mean=True),
         Metric("entity_f1", _TAGS, _entity_f1),
@@ -154,11 +162,13 @@ def metric_of(name: str, kind: KindName, positive: int | None = None, floor: flo
     """Return a metric of tasks of a kind.
 
     Args:
-        name: one of METRICS that judges the kind.
+        name: one of METRICS that judges the kind, or the path of the user's own, which is imported.
         kind: what it judges.
         positive: the class whose score it is, if it is one class's; None for the mean over labels.
         floor: the precision that a recall is asked for at; None for 0.9.
     """
+    if name not in METRICS:
+        return Metric(name, KINDS[kind], own_function(name, "metric"))
     metric = replace(METRICS[name], kind=KINDS[kind])
     if metric.positive is not None:
         metric = metric.of_class(positive)
@@ -178,13 +188,15 @@ def metrics_of(kind: KindName) -> list[str]:
 
 
 def metric_name(name: str | None, kind: KindName, usual: str) -> str:
-    """Return the name of the metric of a task, ``usual`` for None.
+    """Return the name of the metric of a task, ``usual`` for None; a path is a metric of the user's own.
 
     Raises:
         InputError: an unknown metric, or one of another kind.
     """
     if name is None:
         return usual
+    if ":" in name and not KINDS[kind].per_token:
+        return name
     fitting = metrics_of(kind)
     if name not in METRICS:
         raise unknown_name("metric", name, fitting)

@@ -74,7 +74,7 @@ def _positive(asked: str | None, metric: str, names: tuple[str, ...]) -> int | N
                 "micro_f1 or macro_f1"
             )
         return None
-    if METRICS[metric].positive is None:
+    if metric not in METRICS or METRICS[metric].positive is None:
         raise InputError(
             f"`positive` names the label that a metric is of, but {metric} is of all; set the metric to f1, or leave "
             "`positive` out"

@@ -23,14 +23,14 @@ PUBLISHED = "the published validation split"
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a local file mean. Tasks with a published layout take the metric from it, GLUE nothing.
+    """What the columns of a local file mean. Tasks with a published layout take the metric from it.
 
     Attributes:
         text: the text, or the words of a sentence; None takes "text" or "tokens".
         pair: the second text of a pair; None for single texts.
         label: the label, or the tags of a sentence's words; None takes "label" or "ner_tags".
         kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
-        metric: a name of METRICS; None takes the one that is usual for the task.
+        metric: a name of METRICS, or the import path of a function; None takes the one that is usual for the task.
         positive: the class whose F1 is told; None takes, of two, the one that train has fewer rows of, for F1 is asked
             for where that is what is looked for: of the other class, the model that never finds it has nearly 1.
         precision: that a recall is asked for at; None takes 0.9.

@@ -21,7 +21,8 @@ class ProjectSettings(Settings):
         str,
         Field(
             description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
-            "classify or rate); multilabel (texts with any number of labels); tagging (words to tag)"
+            "classify or rate); multilabel (texts with any number of labels); ranking (texts for queries); tagging "
+            "(words to tag)"
         ),
     ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
@@ -29,9 +30,14 @@ class ProjectSettings(Settings):
         Path | None, Field(description="read this folder (or file, for all but GLUE and squad) instead of the hub")
     ] = None
     text_column: Annotated[
-        str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
+        str | None,
+        Field(
+            description="local files: the column of texts (text), of queries (query), or of a sentence's words (tokens)"
+        ),
     ] = None
-    text_pair_column: Annotated[str | None, Field(description="local files: the column of second texts")] = None
+    text_pair_column: Annotated[
+        str | None, Field(description="local files: the column of second texts; of a query's (text)")
+    ] = None
     label_column: Annotated[
         str | None,
         Field(
@@ -47,7 +53,7 @@ class ProjectSettings(Settings):
         Field(
             description="not the usual one: accuracy, f1, macro_f1, weighted_f1, balanced_accuracy, matthews, auroc, "
             "average_precision, recall_at_precision, log_loss, calibration_error, pearson, spearman for local files; "
-            "micro_f1; squad_f1, exact_match; entity_f1, token_accuracy"
+            "micro_f1; squad_f1, exact_match; entity_f1, token_accuracy; or your own, mypackage.module:function"
         ),
     ] = None
     positive: Annotated[
@@ -58,6 +64,18 @@ class ProjectSettings(Settings):
     precision_floor: Annotated[
         float | None, Field(gt=0, le=1, description="the precision of recall_at_precision; 0.9 if not given")
     ] = None
+    loss: Annotated[
+        str | None,
+        Field(description="a loss of your own that labels teach: mypackage.module:function of outputs and labels"),
+    ] = None
+    class_weights: Annotated[
+        Literal["balanced"] | None,
+        Field(description="balanced: all classes count alike in the loss of labels, however rare they are"),
+    ] = None
+    ranking_loss: Annotated[
+        Literal["pointwise", "listwise"],
+        Field(description="what labels of a ranking teach: each text by itself, or all of a query's together"),
+    ] = "pointwise"
     window_length: Annotated[
         int | None,
         Field(ge=1, le=MOST, description="tokens of a question with a piece of its context; 384 if not given"),

@@ -29,7 +29,7 @@ from ...supernet.training.settings import MOST, RecoverySettings
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.teacher import Teacher
 from ...tasks import Task
-from ...tasks.batches import collate
+from ...tasks.batches import batches_per_epoch, collate
 from ..basis import digest
 from ..constant import constant_note
 from ..folder import RunFolder
@@ -171,7 +171,7 @@ def distilled(
 
 
 def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySettings:
-    per_epoch = math.ceil(len(task.train) / settings.batch_size)
+    per_epoch = batches_per_epoch(task.train, settings.batch_size)
     return RecoverySettings(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,

@@ -3,12 +3,13 @@
 from .kind import UNLABELLED, Head, Kind, KindName
 from .multilabel import Multilabel
 from .question_answering import QuestionAnswering
+from .ranking import Ranking
 from .sequences import Classification, Regression
 from .token_classification import TokenClassification
 
 KINDS: dict[KindName, Kind] = {
     kind.name: kind
-    for kind in (Classification(), Regression(), Multilabel(), QuestionAnswering(), TokenClassification())
+    for kind in (Classification(), Regression(), Multilabel(), Ranking(), QuestionAnswering(), TokenClassification())
 }
 
 __all__ = ["KINDS", "UNLABELLED", "Head", "Kind", "KindName"]

@@ -21,11 +21,13 @@ class Multilabel(Kind):
     """Whether each of several labels holds of a text; none may."""
 
     name, head, problem_type = "multilabel", "sequence-classification", "multi_label_classification"
-    thresholded = True
+    has_classes = thresholded = True
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Binary cross-entropy, the mean over texts and labels."""
-        return functional.binary_cross_entropy_with_logits(outputs.float(), batch.labels.float())
+        outputs = outputs.float()
+        weight = outputs.new_tensor(self.class_weights) if self.class_weights else None
+        return functional.binary_cross_entropy_with_logits(outputs, batch.labels.float(), pos_weight=weight)
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
         """Divergence from the teacher's softened probability of each label: `T^2 * KL(sigmoid(t/T), sigmoid(s/T))`."""

@@ -17,10 +17,11 @@ class Classification(Kind):
     """A class for each text."""
 
     name, head, problem_type = "classification", "sequence-classification", "single_label_classification"
+    has_classes = True
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy."""
-        return class_loss(outputs, batch.labels)
+        return class_loss(outputs, batch.labels, self.class_weights)
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
         """Divergence from the teacher's softened probabilities."""
@@ -45,7 +46,7 @@ class Regression(Kind):
 
     name, head, problem_type = "regression", "sequence-classification", "regression"
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean squared error."""
         return functional.mse_loss(outputs.float().squeeze(1), batch.labels.float())
 

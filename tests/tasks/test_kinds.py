@@ -14,6 +14,7 @@ LABELS = {
     "classification": np.array([2, 0, 1]),
     "regression": np.array([0.5, -1.0, 2.0], np.float32),
     "multilabel": np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]),
+    "ranking": np.array([1.0, 0.0, 0.5], np.float32),
     "question-answering": np.array([[1, 3], [0, 0], [2, 2]]),
     "token-classification": [np.array(row) for row in ([-100, 1, 2, -100], [-100, -100], [0, 1, -100, 2, 2])],
 }
@@ -21,6 +22,7 @@ OUTPUTS = {
     "classification": 3,
     "regression": 1,
     "multilabel": 3,
+    "ranking": 1,
     "question-answering": 2,
     "token-classification": 3,
 }
@@ -29,7 +31,8 @@ OUTPUTS = {
 def make_split(name):
     ids = [np.arange(1, length + 1, dtype=np.int32) for length in LENGTHS]
     tags = ("a", "b", "c") if name == "token-classification" else ()
-    return Split(ids, None, LABELS[name], per_token=KINDS[name].per_token, tags=tags)
+    groups = np.array([0, 0, 1]) if name == "ranking" else None
+    return Split(ids, None, LABELS[name], per_token=KINDS[name].per_token, tags=tags, groups=groups)
 
 
 def make_batch(name, length=None):
@@ -198,6 +201,7 @@ def test_labels_that_were_not_published_are_counted(name):
         "classification": np.array([2, -1, -1]),
         "regression": np.array([0.5, np.nan, np.nan], np.float32),
         "multilabel": np.array([[0, 1, 0], [-1, -1, -1], [0, -1, 1]]),
+        "ranking": np.array([1.0, np.nan, -1.0], np.float32),
         "question-answering": np.array([[1, 3], [-1, -1], [-1, -1]]),
         "token-classification": [np.array([1, 0, 0, 0]), np.full(2, -100), np.full(5, -100)],
     }[name]

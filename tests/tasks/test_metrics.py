@@ -15,7 +15,8 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
-NUMBERS = [name for name, metric in METRICS.items() if metric.kind.head == "sequence-classification"]
+OF_TEXTS = ("classification", "regression", "multilabel")
+NUMBERS = [name for name, metric in METRICS.items() if metric.kind.name in OF_TEXTS]
 
 
 def logits(predictions, classes=2):
