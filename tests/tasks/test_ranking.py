@@ -9,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from secateur.errors import InputError
 from secateur.evaluation.answers import Answers, error_interval
+from secateur.pruners.calibration import calibration_batches
+from secateur.supernet import Supernet
 from secateur.tasks import KINDS, METRICS, Columns, Split, Teaching, load_task
 from secateur.tasks.batches import batches_per_epoch, collate, shares, training_order
 from secateur.tasks.kinds.ranking import Ranking, ranking_scores
 from secateur.tasks.ranking import load_ranking
+from secateur.tests.tiny import tiny_model
 from sklearn.metrics import average_precision_score, ndcg_score
 from torch.nn import functional
 
@@ -133,6 +136,17 @@ def test_intervals_are_over_queries():
     assert low < answers.error() < high
     spread = answers.sets[0][0][:, 1].std() / 10
     assert high - low == pytest.approx(2 * 1.96 * spread, rel=0.15)
+
+
+def test_calibration_draws_whole_queries(tmp_path, tiny_tokenizer):
+    listwise = Teaching(listwise=True)
+    path = write(tmp_path / "data.jsonl")
+    task = load_task("ranking", tiny_tokenizer, seed=0, max_length=24, data=path, teaching=listwise)
+    supernet = Supernet(tiny_model("bert", num_labels=1))
+    drawn = list(calibration_batches(supernet, task, 20, np.random.default_rng(0), batch_size=6))
+    rows = np.concatenate([batch.index for batch in drawn])
+    assert 20 <= len(rows) <= 25
+    assert len(task.train.whole_groups(rows)) == len(np.unique(rows)) == len(rows)
 
 
 @pytest.mark.parametrize(
