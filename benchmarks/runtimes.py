@@ -37,6 +37,7 @@ from ..run.settings.ladder import LadderSettings
 from ..supernet.shipping.engines import ENGINES
 from ..supernet.stored.storage import load_model
 from ..tasks import Task
+from ..tasks.agreement import agreement
 from ..tasks.split import Split
 from .common import JsonOption, console, precisions, show
 
@@ -90,15 +91,16 @@ def main(
     answers = {(name, way): _answers(model, way, task) for name, model in models.items() for way in ways}
     times = _times(models, ways, threads, tokens, rounds)
     rows = []
-    expected = _compared(task, answers["whole", ways[0]][0])
+    held_to = agreement(task.kind)
+    answered = [task.kind.answered(values, split) for values, split in answers["whole", ways[0]][0]]
     for name in models:
         for way in ways:
             outputs, megabytes = answers[name, way]
-            agrees = float(np.mean(_compared(task, outputs) == expected))
+            agrees = np.mean([held_to.score(o, split) for (o, _), split in zip(outputs, answered, strict=True)])
             (one, many), score = times[name, way], 1 - np.mean([task.metric.error(o, s) for o, s in outputs])
             p50, p99 = np.percentile(one * 1e3, [50, 99])
             texts = _BATCH / float(np.median(many))
-            rows.append(Row(name, _title(way), megabytes, 100 * float(score), 100 * agrees, p50, p99, texts))
+            rows.append(Row(name, _title(way), megabytes, 100 * float(score), 100 * float(agrees), p50, p99, texts))
     if json:
         print(json_module.dumps([asdict(row) for row in rows]))
         return
@@ -132,10 +134,6 @@ def _answers(model: PreTrainedModel, way: tuple[str, str], task: Task) -> tuple[
         size = sum(part.stat().st_size for part in ENGINES[engine].parts(path)) / MB
         file = ENGINES[engine].open(path, threads=1)
         return [(file_outputs(file, split, pad_token_id=pad), split) for split in splits], size
-
-
-def _compared(task: Task, outputs: Outputs) -> NDArray:
-    return np.concatenate([task.metric.kind.compared(values, split)[0] for values, split in outputs])
 
 
 def _times(

@@ -36,6 +36,7 @@ from ..tasks.metrics import Metric
 from .objectives import ERROR
 
 SHARES = (0.25, 0.5, 1.0)  # of the texts, after each of which is looked
+_BOUNDED = ("accuracy", "balanced_accuracy", "f1", "macro_f1", "weighted_f1")
 _PROBES = (1.0, 0.5, 0.25)  # of the heads and of the neurons
 
 
@@ -110,16 +111,18 @@ def stages(hard: NDArray[np.float64]) -> list[NDArray[np.int64]]:
 def check_racing(metric: Metric, classes: int) -> None:
     """Refuse a metric that a right answer could make worse, for which the bound would not hold.
 
-    Accuracy and F1 never fall when a wrong answer is corrected, nor does Matthews' correlation of two classes. Nothing
-    of the kind holds for correlations of numbers.
+    Accuracy, also that of each class, and F1 never fall when a wrong answer is corrected, nor does Matthews'
+    correlation of two classes. Nothing of the kind holds for correlations of numbers, nor for scores that are not of
+    decisions.
 
     Raises:
         InputError: another metric.
     """
     name = metric.kind.name
-    if name != "classification" or (metric.name == "matthews" and classes > 2):
+    bounded = metric.name in _BOUNDED or (metric.name == "matthews" and classes == 2)
+    if name != "classification" or not bounded:
         raise InputError(
-            "`racing` needs accuracy, f1, or matthews of two classes, which a right answer cannot lower; this "
+            "`racing` needs accuracy, an F1, or matthews of two classes, which a right answer cannot lower; this "
             f"task's metric is {metric.name}{f' of {classes} classes' if name == 'classification' else ''}; search "
             "without it"
         )

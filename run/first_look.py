@@ -31,7 +31,7 @@ def first_look(folder: RunFolder, model: PreTrainedModel, task: Task) -> None:
         InputError: its outputs are not numbers.
     """
     rows = np.unique(np.linspace(0, len(task.selection) - 1, _ROWS).round().astype(np.int64))
-    split, place = task.selection.take(rows), model.device
+    split, place = task.selection.take(task.selection.whole_groups(rows)), model.device
     model.to(device())  # pyright: ignore[reportArgumentType]
     outputs = model_outputs(model.eval(), split, pad_token_id=task.pad_token_id)
     model.to(place)  # pyright: ignore[reportArgumentType]
@@ -72,7 +72,7 @@ def _better_order(outputs: np.ndarray, split: Split) -> tuple[NDArray[np.int64],
     has. The order with the most right answers is an assignment problem.
     """
     labels = np.concatenate(split.labels) if isinstance(split.labels, list) else np.asarray(split.labels)
-    if split.passages is not None or outputs.shape[1] < 2:
+    if labels.ndim > 1 or outputs.shape[1] < 2:  # spans, or several labels: no answer is one of the classes
         return None
     known = labels >= 0
     given, right = outputs[known].argmax(axis=1), labels[known].astype(np.int64)

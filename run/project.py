@@ -17,7 +17,7 @@ from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
 from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
-from ..tasks import Columns, Sizes, Task, Unlabelled, Windows, demo_model_folder, load_task
+from ..tasks import OF_CLASSES, Columns, Sizes, Task, Teaching, Unlabelled, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
 from ..tasks.unlabelled import with_answers_of
 from .answering import answers_of, answers_path, keep_answers, kept_answers, with_answers
@@ -28,7 +28,7 @@ from .settings.project import ProjectSettings
 from .telling import SILENT, Teller
 
 OWN = "own"  # the name of a task that was handed in
-_OF_CLASSES = ("classification", "token-classification")
+_OF_CLASSES = ("classification", "multilabel", "token-classification")
 _NAMED = 12  # classes, of more the first
 
 
@@ -73,7 +73,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         "weights": digest,
         "data": task.fingerprint,
         # Of local files the class that F1 is of is part of what is measured; of published tasks it is known.
-        "metric": task.metric_title if project.task == "local" or task.answered else task.metric.name,
+        "metric": task.metric_title if project.task in OF_CLASSES or task.answered else task.metric.name,
     }
     shape = family_of(config).shape(config)
     folder = RunFolder.create(project, facts, collect(task, shape), tell)
@@ -170,9 +170,12 @@ def describe(task: Task) -> str:
     alike = f"; {task.likeness}" if task.likeness else ""
     names = ", ".join(task.label_names[:_NAMED]) + (", ..." if task.num_labels > _NAMED else "")
     classes = f" of {task.num_labels} classes ({names})" if task.kind.name in _OF_CLASSES else ""
+    weights = "; classes count alike in the loss of labels" if task.kind.class_weights else ""
+    own = "; labels teach by a loss of your own" if task.kind.own_loss else ""
     return (
-        f"{task.name}: {task.kind.name}{classes}, judged by {task.metric_title}; {task.train.examples} train, "
-        f"{task.selection.examples} selection, {report} (report split: {task.report_origin}){cut}{alike}"
+        f"{task.name}: {task.kind.name}{classes}, judged by {task.metric_title}{weights}{own}; "
+        f"{task.train.examples} train, {task.selection.examples} selection, {report} "
+        f"(report split: {task.report_origin}){cut}{alike}"
     )
 
 
@@ -271,6 +274,7 @@ def _load_task(
         metric=project.metric,
         positive=project.positive,
         unlabelled=unlabelled,
+        precision=project.precision_floor,
     )
     sizes = Sizes(project.train_limit, project.selection_fraction, project.selection_limit)
     asked = project.window_length, project.window_stride
@@ -285,6 +289,7 @@ def _load_task(
         sizes=sizes,
         windows=windows,
         cache=cache,
+        teaching=Teaching(project.loss, project.class_weights, project.ranking_loss == "listwise"),
     )
 
 

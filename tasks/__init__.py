@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,10 @@ from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
-from .metrics import METRICS, Metric, f1_of
+from .metrics import METRICS, Metric, metric_name, metric_of
+from .multilabel import load_multilabel
+from .own import Teaching, check_own_metric, taught
+from .ranking import load_ranking
 from .rows import Columns, TaskTexts, Unlabelled
 from .split import Split
 from .splitting import Sizes, split_off_selection
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "KINDS",
     "METRICS",
+    "OF_CLASSES",
     "TASKS",
     "Columns",
     "Head",
@@ -43,17 +47,27 @@ __all__ = [
     "Sizes",
     "Split",
     "Task",
+    "Teaching",
     "Unlabelled",
     "Windows",
     "demo_model_folder",
     "load_task",
 ]
 
+OF_CLASSES = ("local", "multilabel")  # tasks whose classes the user names
 Loader = Callable[[Path | None, Columns, int], TaskTexts]  # data, columns, seed
 
 
 def _glue(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
-    return load_glue(name, data, columns.unlabelled)  # its columns are published and its splits are not drawn
+    loaded = load_glue(name, data, columns.unlabelled)  # its columns are published and its splits are not drawn
+    if columns.unlabelled is not None:
+        return loaded
+    metric = metric_name(columns.metric, loaded.kind, loaded.metric)
+    if len(loaded.label_names) > 2 and metric in METRICS and METRICS[metric].positive is not None:
+        raise InputError(
+            f"the metric {metric} is of one of two classes, but {name} has more; use macro_f1, or accuracy"
+        )
+    return replace(loaded, metric=metric)
 
 
 def _squad(name: str, data: Path | None, columns: Columns, seed: int) -> TaskTexts:
@@ -67,11 +81,14 @@ def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 TASKS: dict[str, Loader] = {
     "demo": _demo,
     "local": load_local,
+    "multilabel": load_multilabel,
+    "ranking": load_ranking,
     "tagging": load_tagging,
     **{name: partial(_glue, name) for name in GLUE},
     **{name: partial(_squad, name) for name in SQUAD},
 }
 
+_LABELLED = ("multilabel", "ranking")  # whose models' answers cannot stand in for labels yet
 # What models of these tasks have a head for; of all others, for texts.
 _HEADS: dict[str, Head] = {"tagging": "token-classification", **dict.fromkeys(SQUAD, "question-answering")}
 
@@ -87,6 +104,7 @@ def load_task(
     sizes: Sizes | None = None,
     windows: Windows | None = None,
     cache: Path | str | None = None,
+    teaching: Teaching | None = None,
 ) -> Task:
     """Load a task, hold out its selection split and tokenise it.
 
@@ -102,6 +120,7 @@ def load_task(
             that is trained on.
         windows: how long contexts of questions are cut into several texts.
         cache: a folder that keeps the tokenised splits; a damaged file in it is made again.
+        teaching: what labels teach, if not what is usual.
 
     Raises:
         InputError: an unknown task, or data, columns or a tokenizer that cannot be used; the message says why.
@@ -109,7 +128,7 @@ def load_task(
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     columns, sizes, windows = columns or Columns(), sizes or Sizes(), windows or Windows()
-    if columns.positive is not None and name != "local":
+    if columns.positive is not None and name not in OF_CLASSES:
         raise InputError(
             f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
         )
@@ -121,6 +140,12 @@ def load_task(
     if columns.unlabelled is not None:
         _check_head(name, columns.unlabelled)
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
+    metric = _metric(loaded, columns)
+    if columns.precision is not None and metric.floor is None:
+        raise InputError(
+            f"the precision {columns.precision:g} is one to ask for a recall at, but the metric is {metric.name}; set "
+            "it to recall_at_precision, or leave the precision out"
+        )
     pad_token_id = check_tokenizer(tokenizer, max_length, loaded.train.is_pair)
     if windows != Windows() and loaded.kind != "question-answering":
         raise InputError(
@@ -141,11 +166,14 @@ def load_task(
         if path is not None:
             store(path, *stored)
     splits, truncated = stored
+    num_labels = len(loaded.label_names)
+    if metric.name not in METRICS and metric.name != AGREEMENT:
+        check_own_metric(metric, splits["selection"], num_labels)
     return Task(
         name=name,
-        kind=KINDS[loaded.kind],
+        kind=taught(KINDS[loaded.kind], teaching or Teaching(), splits["train"], num_labels, pad_token_id),
         label_names=loaded.label_names,
-        metric=_metric(loaded),
+        metric=metric,
         train=splits["train"],
         selection=splits["selection"],
         report={split: splits[split] for split in loaded.report},
@@ -156,18 +184,20 @@ def load_task(
         report_origin=loaded.report_origin,
         alike=divided.alike,
         left_out=divided.left_out,
-        positive=loaded.positive,
+        positive=1 if loaded.positive is None else loaded.positive,
     )
 
 
-def _metric(loaded: TaskTexts) -> Metric:
+def _metric(loaded: TaskTexts, columns: Columns) -> Metric:
     if loaded.metric == AGREEMENT:
         return agreement(KINDS[loaded.kind])
-    return f1_of(loaded.positive) if loaded.metric == "f1" else METRICS[loaded.metric]
+    return metric_of(loaded.metric, loaded.kind, loaded.positive, columns.precision)
 
 
 def _check_head(task: str, model: Unlabelled) -> None:
     """Refuse a model that a task's rows cannot be asked of; texts can be, whatever its one output for each means."""
+    if task in _LABELLED:
+        raise InputError(f"the task {task} needs labels; leave --labels out")
     head = KINDS[model.kind].head
     if _head(task) != head:
         fitting = ", ".join(sorted(one for one in TASKS if _head(one) == head))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +22,10 @@ class Batch:
         input_ids: `(B, T)` int64.
         token_type_ids: `(B, T)` int64, or None.
         attention_mask: `(B, T)` bool, True = a token; None when no row is padded, which lets attention skip its mask.
-        labels: `(B,)` int64 or float32; `(B, 2)` int64 where they are spans; `(R,)` where each real token has one.
+        labels: `(B,)` int64 or float32; `(B, C)` int64 where a text may have several, `(B, 2)` where they are spans;
+            `(R,)` where each real token has one.
         index: `(B,)` positions in the split, always on the CPU.
+        groups: `(B,)` int64, the query of each text; None where texts have none.
     """
 
     input_ids: torch.Tensor
@@ -30,6 +33,7 @@ class Batch:
     attention_mask: torch.Tensor | None
     labels: torch.Tensor
     index: NDArray[np.int64]
+    groups: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.index)
@@ -72,6 +76,7 @@ class Batch:
             move(self.attention_mask),
             self.labels.to(device, non_blocking=True),
             self.index,
+            move(self.groups),
         )
 
 
@@ -103,6 +108,7 @@ def collate(split: Split, index: NDArray[np.int64], pad_token_id: int, *, length
         attention_mask=None if real.all() else torch.from_numpy(real),
         labels=torch.from_numpy(_labels(split, index)),
         index=np.asarray(index, np.int64),
+        groups=None if split.groups is None else torch.from_numpy(split.groups[index]),
     )
 
 
@@ -149,6 +155,19 @@ def sorted_batches(split: Split, *, tokens: int, pad_token_id: int) -> list[Batc
     return batches
 
 
+def batches_per_epoch(split: Split, batch_size: int) -> int:
+    """Return how many batches an epoch has: no more than there are queries, where texts have those."""
+    count = math.ceil(len(split) / batch_size)
+    return count if split.groups is None else min(count, split.examples)
+
+
+def shares(split: Split, rows: NDArray[np.int64], processes: int) -> list[NDArray[np.int64]]:
+    """Divide a batch's texts `(B,)` among processes, a query's to one; of few texts some processes get none."""
+    unit = np.arange(len(rows)) if split.groups is None else np.unique(split.groups[rows], return_inverse=True)[1]
+    parts = [rows[unit % processes == process] for process in range(processes)]
+    return [part for part in parts if len(part)]
+
+
 def training_order(split: Split, *, batch_size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
     """Return which texts each batch of one epoch holds, in order of training: every text once.
 
@@ -156,11 +175,15 @@ def training_order(split: Split, *, batch_size: int, rng: np.random.Generator) -
     little and no epoch repeats a batch. Nothing is built yet: a resumed run skips to its step for free and builds
     batches with :func:`collate`.
 
+    Where texts have queries, batches hold whole ones, and about as many texts as asked for.
+
     Raises:
         ValueError: ``batch_size`` below 1.
     """
     if batch_size < 1:
         raise ValueError(f"a batch holds at least 1 text, got {batch_size=}")
+    if split.groups is not None:
+        return _grouped_order(split, split.groups, batch_size, rng)
     lengths = split.lengths
     shuffled = rng.permutation(len(split))
     order: list[NDArray[np.int64]] = []
@@ -168,4 +191,24 @@ def training_order(split: Split, *, batch_size: int, rng: np.random.Generator) -
         chunk = shuffled[start : start + CHUNK * batch_size]
         chunk = chunk[np.argsort(lengths[chunk], kind="stable")]
         order += [chunk[i : i + batch_size] for i in range(0, len(chunk), batch_size)]
+    return [order[i] for i in rng.permutation(len(order))]
+
+
+def _grouped_order(
+    split: Split, groups: NDArray[np.int64], batch_size: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Return the batches of one epoch, each of whole queries; those of a batch have texts of about one length."""
+    _, query, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    longest = np.zeros(len(counts), np.int64)
+    np.maximum.at(longest, query, split.lengths)
+    rows = np.split(np.argsort(query, kind="stable"), np.cumsum(counts)[:-1])  # of each query
+    shuffled = rng.permutation(len(counts))
+    chunk = max(1, CHUNK * batch_size * len(counts) // len(groups))
+    pieces = [shuffled[i : i + chunk] for i in range(0, len(shuffled), chunk)]
+    ordered = np.concatenate([piece[np.argsort(longest[piece], kind="stable")] for piece in pieces])
+    batches, ends, cuts = batches_per_epoch(split, batch_size), np.cumsum(counts[ordered]), [0]
+    for number in range(1, batches):  # about as many texts each, and one query at least
+        cut = int(np.searchsorted(ends, number * len(groups) / batches)) + 1
+        cuts.append(min(max(cut, cuts[-1] + 1), len(counts) - (batches - number)))
+    order = [np.concatenate([rows[i] for i in part]) for part in np.split(ordered, cuts[1:])]
     return [order[i] for i in rng.permutation(len(order))]

@@ -48,6 +48,8 @@ def _arrays(split: Split) -> dict[str, np.ndarray]:
     arrays["labels"] = np.concatenate(split.labels) if isinstance(split.labels, list) else split.labels
     if split.token_type_ids is not None:
         arrays["types"] = np.concatenate(split.token_type_ids)
+    if split.groups is not None:
+        arrays["groups"] = split.groups
     if split.tags:
         arrays["tags"] = _as_bytes(split.tags)
     if split.passages is not None:
@@ -82,6 +84,7 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         per_token=bool(tags) or passages is not None,
         passages=passages,
         tags=tags,
+        groups=arrays.get("groups"),
     )
 
 

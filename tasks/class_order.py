@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .kinds.entities import OUTSIDE, entity_tags
-from .metrics import f1_of
 from .split import Split
 from .task import Task
 
-_KINDS = ("classification", "token-classification")
+_KINDS = ("classification", "multilabel", "token-classification")
 
 
 def in_order_of(task: Task, names: Sequence[str]) -> Task:
@@ -43,15 +42,20 @@ def in_order_of(task: Task, names: Sequence[str]) -> Task:
     for name, number in zip(task.label_names, numbers, strict=True):
         ordered[number] = name  # the data's spelling
     tags = _tags(task, ordered, numbers)
+    several = task.kind.name == "multilabel"  # a column for each class
 
     def renumbered(split: Split) -> Split:
-        return replace(split, labels=_renumbered(split, numbers), tags=tags)
+        labels = np.asarray(split.labels)[:, np.argsort(numbers)] if several else _renumbered(split, numbers)
+        return replace(split, labels=labels, tags=tags)
 
     positive = task.metric.positive
+    weights = np.ones(len(ordered) if task.kind.class_weights else 0)
+    weights[numbers[: len(task.kind.class_weights)]] = task.kind.class_weights
     return replace(
         task,
+        kind=replace(task.kind, class_weights=tuple(weights.tolist())),
         label_names=tuple(ordered),
-        metric=task.metric if positive is None else f1_of(int(numbers[positive])),
+        metric=task.metric if positive is None else task.metric.of_class(int(numbers[positive])),
         positive=int(numbers[task.positive]) if task.num_labels == 2 else task.positive,
         train=renumbered(task.train),
         selection=renumbered(task.selection),

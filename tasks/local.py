@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError, unknown_name
+from ..errors import InputError
 from .agreement import AGREEMENT
 from .corpus import LINES, read_lines
 from .kinds import KindName
-from .metrics import metric_name
+from .metrics import METRICS, metric_name
 from .parts import find_parts, report_origin, title_of
-from .rows import Columns, Rows, TaskTexts, check_two_classes, with_names
+from .rows import Columns, Rows, TaskTexts, check_two_classes, class_number, with_names
 from .splitting import REPORT_FRACTION, divide
 from .tables import READERS, class_names, column, group_column, numbered, read_labels, read_table, text_column
 from .texts import Texts, no_labels
@@ -133,21 +133,18 @@ def _reported(texts: dict[str, Texts], seed: int) -> tuple[Texts, dict[str, Rows
 
 def _positive(asked: str | None, metric: str, kind: KindName, names: tuple[str, ...], labels: np.ndarray) -> int:
     """Return the class whose F1 is told: the one that is asked for, or the rarer of two, the second if none is."""
-    if asked is not None and (kind != "classification" or (metric != "f1" and len(names) != 2)):
+    of_one = metric in METRICS and METRICS[metric].positive is not None
+    if asked is not None and (kind != "classification" or (not of_one and len(names) != 2)):
         raise InputError(
             f"`positive` names the class whose F1 is told, but the metric of this {kind} is {metric}; set it to f1, or "
             "leave `positive` out"
         )
     if asked is not None:
-        spelt = {name.casefold(): name for name in names}
-        name = asked if asked in names else spelt.get(asked.casefold())
-        if name is None:
-            raise unknown_name("class", asked, names)
-        return names.index(name)
-    if metric == "f1" and len(names) != 2:
+        return class_number(asked, names)
+    if of_one and len(names) != 2:
         raise InputError(
-            f"the metric f1 needs 2 classes, but the labels have {len(names)}; say by `positive` whose F1 is meant, "
-            "or use accuracy or matthews"
+            f"the metric {metric} needs 2 classes, but the labels have {len(names)}; say by `positive` whose is meant, "
+            "or use accuracy or macro_f1"
         )
     rows = np.bincount(labels, minlength=2) if kind == "classification" else np.ones(2)
     return int(rows[0] >= rows[1])

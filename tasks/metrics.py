@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, unknown_name
+from . import class_scores
+from .class_scores import correlation, cuts_of
 from .kinds import KINDS, Kind, KindName
+from .paths import own_function
 from .split import Split
 
 
@@ -24,13 +27,23 @@ class Metric:
         of_compared: from answers and references, `(m, ...)` each as `kind.compared` returns them, to the score.
         is_mean: the score is the mean of one number from 0 to 1 for each text or question, apart from the others.
         positive: the number of the class whose score it is; None for a score of all classes.
+        also: names of other kinds that it judges as well; see `metric_of`.
+        seldom: it is told where it is asked for, not beside every other metric of its kind.
+        thresholded: what it judges is decided by thresholds where a text may have several labels.
+        is_complement: the score is 1 - what the name says, so that the error is what it says.
+        floor: the precision that a recall is asked for at; None for other metrics.
     """
 
     name: str
     kind: Kind
-    of_compared: Callable[[np.ndarray, np.ndarray], float]
+    of_compared: Callable[..., float]
     is_mean: bool = False
     positive: int | None = None
+    also: tuple[KindName, ...] = ()
+    seldom: bool = False
+    thresholded: bool = False
+    is_complement: bool = False
+    floor: float | None = None
 
     def score(self, outputs: np.ndarray, split: Split) -> float:
         """Return the score of outputs `(R, C)` of a split.
@@ -49,31 +62,29 @@ class Metric:
         """Return `1 - score`, lower is better: what a search minimises."""
         return 1.0 - self.score(outputs, split)
 
+    def of_class(self, number: int | None) -> Metric:
+        """Return a score of a class as that of another one, given its number; None for the mean over all labels."""
+        return replace(self, of_compared=partial(self.of_compared, positive=number), positive=number)
 
-def _accuracy(predictions: np.ndarray, labels: np.ndarray) -> float:
-    return float(np.mean(predictions == labels))
+    def at_precision(self, floor: float) -> Metric:
+        """Return a recall as that at another precision."""
+        return replace(self, of_compared=partial(self.of_compared, precision=floor), floor=floor)
 
+    def at(self, thresholds: tuple[float, ...]) -> Metric:
+        """Return the metric with labels said from these probabilities on, rather than from 0.5."""
+        if not self.thresholded:
+            return self
+        return replace(self, of_compared=partial(self.of_compared, cuts=cuts_of(thresholds)))
 
-def _f1(predictions: np.ndarray, labels: np.ndarray, positive: int) -> float:
-    """F1 of one class against all others; 0 when it neither occurs nor is predicted."""
-    hits = np.sum((predictions == positive) & (labels == positive))
-    total = np.sum(predictions == positive) + np.sum(labels == positive)
-    return float(2 * hits / total) if total else 0.0
-
-
-def _matthews(predictions: np.ndarray, labels: np.ndarray) -> float:
-    """Matthews' correlation for any number of classes; 0 for constant predictions.
-
-    Source: Gorodkin, Comput. Biol. Chem. 2004, eq. 8: the correlation of the one-hot matrices.
-    """
-    classes = np.unique(np.concatenate([predictions, labels]))
-    x = (predictions[:, None] == classes).astype(np.float64)
-    y = (labels[:, None] == classes).astype(np.float64)
-    return _correlation(x, y)
+    def title(self, label_names: tuple[str, ...]) -> str:
+        """Return the name with all that it depends on: "recall_at_precision 0.9 of fraud"."""
+        name = f"1 - {self.name}" if self.is_complement else self.name
+        name += "" if self.floor is None else f" {self.floor:g}"
+        return name if self.positive is None else f"{name} of {label_names[self.positive]}"
 
 
 def _pearson(predictions: np.ndarray, labels: np.ndarray) -> float:
-    return _correlation(predictions[:, None], labels[:, None])
+    return correlation(predictions[:, None], labels[:, None])
 
 
 def _spearman(predictions: np.ndarray, labels: np.ndarray) -> float:
@@ -86,12 +97,8 @@ def _ranks(values: np.ndarray) -> NDArray[np.float64]:
     return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
-def _correlation(x: np.ndarray, y: np.ndarray) -> float:
-    """Correlate two `(n, k)` matrices, columns centred; 0 where one of them is constant."""
-    if np.all(x == x[0]) or np.all(y == y[0]):  # not left to the sums: 0.1 less its mean is not quite 0
-        return 0.0
-    x, y = x - x.mean(axis=0), y - y.mean(axis=0)
-    return float(np.sum(x * y) / np.sqrt(np.sum(x * x) * np.sum(y * y)))
+def _mean_of(scores: np.ndarray, _: np.ndarray, *, column: int) -> float:
+    return float(scores[:, column].mean())
 
 
 def _exact_match(scores: np.ndarray, _: np.ndarray) -> float:
@@ -119,44 +126,78 @@ def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
     return float(right / words) if words else 0.0
 
 
+_CLASSES, _NUMBERS, _LABELS = KINDS["classification"], KINDS["regression"], KINDS["multilabel"]
+_RANKS, _ANSWERS, _TAGS = KINDS["ranking"], KINDS["question-answering"], KINDS["token-classification"]
+_both = partial(Metric, kind=_CLASSES, also=("multilabel",))  # of one class of several, or of one label
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("accuracy", KINDS["classification"], _accuracy, is_mean=True),
-        # As GLUE scores MRPC and QQP; see `f1_of`.
-        Metric("f1", KINDS["classification"], partial(_f1, positive=1), positive=1),
-        Metric("matthews", KINDS["classification"], _matthews),
-        Metric("pearson", KINDS["regression"], _pearson),
-        Metric("spearman", KINDS["regression"], _spearman),
-        Metric("exact_match", KINDS["question-answering"], _exact_match, is_mean=True),
-        Metric("squad_f1", KINDS["question-answering"], _squad_f1, is_mean=True),
-        Metric("entity_f1", KINDS["token-classification"], _entity_f1),
-        Metric("token_accuracy", KINDS["token-classification"], _token_accuracy),
+        Metric("accuracy", _CLASSES, class_scores.accuracy, is_mean=True),
+        # Of the second class, as GLUE scores MRPC and QQP; see `Metric.of_class`.
+        _both("f1", of_compared=class_scores.f1, positive=1, thresholded=True),
+        Metric("matthews", _CLASSES, class_scores.matthews),
+        Metric("balanced_accuracy", _CLASSES, class_scores.balanced_accuracy, seldom=True),
+        Metric("log_loss", _CLASSES, class_scores.log_loss, is_complement=True, seldom=True),
+        Metric("calibration_error", _CLASSES, class_scores.calibration_error, is_complement=True, seldom=True),
+        _both("auroc", of_compared=class_scores.auroc, seldom=True),
+        _both("average_precision", of_compared=class_scores.average_precision, positive=1, seldom=True),
+        _both("recall_at_precision", of_compared=class_scores.recall_at_precision, positive=1, floor=0.9, seldom=True),
+        Metric("micro_f1", _LABELS, class_scores.micro_f1, thresholded=True),
+        Metric("macro_f1", _LABELS, class_scores.macro_f1, also=("classification",), thresholded=True),
+        _both("weighted_f1", of_compared=class_scores.weighted_f1, thresholded=True, seldom=True),
+        Metric("pearson", _NUMBERS, _pearson),
+        Metric("spearman", _NUMBERS, _spearman),
+        Metric("ndcg@10", _RANKS, partial(_mean_of, column=0), is_mean=True),
+        Metric("mrr@10", _RANKS, partial(_mean_of, column=1), is_mean=True),
+        Metric("map", _RANKS, partial(_mean_of, column=2), is_mean=True),
+        Metric("exact_match", _ANSWERS, _exact_match, is_mean=True),
+        Metric("squad_f1", _ANSWERS, _squad_f1, is_mean=True),
+        Metric("entity_f1", _TAGS, _entity_f1),
+        Metric("token_accuracy", _TAGS, _token_accuracy),
     )
 }
 
 
-def f1_of(positive: int) -> Metric:
-    """Return the F1 of a class, given its number."""
-    return replace(METRICS["f1"], of_compared=partial(_f1, positive=positive), positive=positive)
+def metric_of(name: str, kind: KindName, positive: int | None = None, floor: float | None = None) -> Metric:
+    """Return a metric of tasks of a kind.
+
+    Args:
+        name: one of METRICS that judges the kind, or the path of the user's own, which is imported.
+        kind: what it judges.
+        positive: the class whose score it is, if it is one class's; None for the mean over labels.
+        floor: the precision that a recall is asked for at; None for 0.9.
+    """
+    if name not in METRICS:
+        return Metric(name, KINDS[kind], own_function(name, "metric"))
+    metric = replace(METRICS[name], kind=KINDS[kind])
+    if metric.positive is not None:
+        metric = metric.of_class(positive)
+    return metric if floor is None or metric.floor is None else metric.at_precision(floor)
 
 
 def companions(metric: Metric, num_labels: int, positive: int = 1) -> tuple[Metric, ...]:
-    """Return the other metrics that can judge the same task; F1, of two classes, is that of the positive one."""
-    fitting = (one for one in METRICS.values() if one.kind is metric.kind and one.name != metric.name)
-    fitting = (f1_of(positive) if one.name == "f1" else one for one in fitting)
-    return tuple(one for one in fitting if one.name != "f1" or num_labels == 2)
+    """Return the other metrics that are told of the same task; F1, of two classes, is that of the positive one."""
+    own = (one for one in METRICS.values() if one.kind.name == metric.kind.name and one.name != metric.name)
+    fitting = (one if one.positive is None else one.of_class(positive) for one in own if not one.seldom)
+    return tuple(one for one in fitting if one.positive is None or num_labels == 2)
+
+
+def metrics_of(kind: KindName) -> list[str]:
+    """Return the names of the metrics that judge a kind, sorted."""
+    return sorted(metric.name for metric in METRICS.values() if kind in (metric.kind.name, *metric.also))
 
 
 def metric_name(name: str | None, kind: KindName, usual: str) -> str:
-    """Return the name of the metric of a task, ``usual`` for None.
+    """Return the name of the metric of a task, ``usual`` for None; a path is a metric of the user's own.
 
     Raises:
         InputError: an unknown metric, or one of another kind.
     """
     if name is None:
         return usual
-    fitting = sorted(metric.name for metric in METRICS.values() if metric.kind.name == kind)
+    if ":" in name and not KINDS[kind].per_token:
+        return name
+    fitting = metrics_of(kind)
     if name not in METRICS:
         raise unknown_name("metric", name, fitting)
     if name not in fitting:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..errors import InputError, unknown_name
 from .kinds import KindName
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Unlabelled:
 
 @dataclass(frozen=True)
 class Columns:
-    """What the columns of a local file mean. Tasks with a published layout take the metric from it, GLUE nothing.
+    """What the columns of a local file mean. Tasks with a published layout take the metric from it.
 
     Attributes:
         text: the text, or the words of a sentence; None takes "text" or "tokens".
@@ -45,10 +45,11 @@ class Columns:
         group: what rows belong together by (a user, a document), of which none is on two sides of a split; None for
             rows that belong to none.
         kind: "classification" or "regression"; None reads it off the labels: fractions are a regression.
-        metric: a name of METRICS; None takes the one that is usual for the task.
+        metric: a name of METRICS, or the import path of a function; None takes the one that is usual for the task.
         positive: the class whose F1 is told; None takes, of two, the one that train has fewer rows of, for F1 is asked
             for where that is what is looked for: of the other class, the model that never finds it has nearly 1.
         unlabelled: labels are not looked at, whether there are any or not, for this answers in their place.
+        precision: that a recall is asked for at; None takes 0.9.
     """
 
     text: str | None = None
@@ -59,6 +60,7 @@ class Columns:
     metric: str | None = None
     positive: str | None = None
     unlabelled: Unlabelled | None = None
+    precision: float | None = None
 
 
 class Rows(Protocol):
@@ -109,7 +111,8 @@ class Rows(Protocol):
 class TaskTexts:
     """A data set before tokenisation: the rows of `train` and of every report split by name.
 
-    `report_origin` says where the latter come from, in words; `positive` is the class whose F1 is told.
+    `report_origin` says where the latter come from, in words; `positive` is the class whose F1 is told, None for the
+    mean over labels.
     """
 
     kind: KindName
@@ -118,7 +121,7 @@ class TaskTexts:
     train: Rows
     report: dict[str, Rows]
     report_origin: str = PUBLISHED
-    positive: int = 1
+    positive: int | None = 1
 
 
 def class_labels(values: list[Any], names: tuple[str, ...], where: object) -> NDArray[np.int64]:
@@ -152,6 +155,19 @@ def with_names(values: list[Any], names: tuple[str, ...], where: object) -> list
                 f"({', '.join(names[:10])}); drop this row or label it"
             )
     return [names[value] for value in values]
+
+
+def class_number(asked: str, names: tuple[str, ...]) -> int:
+    """Return the number of a class that is asked for by its name, but for case if no other is spelt so.
+
+    Raises:
+        InputError: none of ``names``.
+    """
+    spelt = {name.casefold(): name for name in names}
+    name = asked if asked in names else spelt.get(asked.casefold())
+    if name is None:
+        raise unknown_name("class", asked, names)
+    return names.index(name)
 
 
 def check_two_classes(labels: np.ndarray, where: object) -> None:

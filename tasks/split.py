@@ -23,12 +23,13 @@ class Split:
     Attributes:
         input_ids: `n` arrays `(tokens,)` int32.
         token_type_ids: the same shapes; None for a tokenizer that makes none.
-        labels: `(n,)` int64 (classification) or float32 (regression); `(n, 2)` int64, the first and the last token of
-            the answer (question answering); `n` arrays `(tokens,)` int64, -100 where there is nothing to tell (token
-            classification).
+        labels: `(n,)` int64 (classification) or float32 (regression); `(n, C)` int64, 0 or 1 (multilabel); `(n, 2)`
+            int64, the first and the last token of the answer (question answering); `n` arrays `(tokens,)` int64, -100
+            where there is nothing to tell (token classification).
         per_token: there is an output for each token, not for each text.
         passages: for question answering, what turns tokens into answers; else None.
         tags: for token classification, the name of each class; else empty.
+        groups: `(n,)` int64, for ranking the number of each text's query; else None.
 
     Raises:
         ValueError: parts of different length.
@@ -40,11 +41,14 @@ class Split:
     per_token: bool = False
     passages: Passages | None = None
     tags: tuple[str, ...] = ()
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         sizes = {"input_ids": len(self.input_ids), "labels": len(self.labels)}
         if self.token_type_ids is not None:
             sizes["token_type_ids"] = len(self.token_type_ids)
+        if self.groups is not None:
+            sizes["groups"] = len(self.groups)
         if self.passages is not None:
             sizes["passages"] = len(self.passages)
         if len(set(sizes.values())) > 1:
@@ -63,11 +67,18 @@ class Split:
             self.per_token,
             None if passages is None else passages.take(rows),
             self.tags,
+            None if self.groups is None else self.groups[rows],
         )
+
+    def whole_groups(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the given rows with all others of their queries, in order; the same rows where there are none."""
+        return rows if self.groups is None else np.flatnonzero(np.isin(self.groups, self.groups[rows]))
 
     @property
     def examples(self) -> int:
-        """What a metric counts: questions, whose contexts may take several texts, else texts."""
+        """What a metric counts: questions, whose contexts may take several texts, queries with theirs, else texts."""
+        if self.groups is not None:
+            return len(np.unique(self.groups))
         return len(self) if self.passages is None else len(self.passages.contexts)
 
     @cached_property

@@ -56,11 +56,10 @@ class Task:
 
     @property
     def metric_title(self) -> str:
-        """The metric, with the class that it is of: "f1 of fraud"; or with what it is agreement with."""
+        """The metric, with all that it depends on: "f1 of fraud"; or with what it is agreement with."""
         if self.answered:
             return f"{self.metric.name} with the whole model"
-        positive = self.metric.positive
-        return self.metric.name if positive is None else f"{self.metric.name} of {self.label_names[positive]}"
+        return self.metric.title(self.label_names)
 
     @property
     def likeness(self) -> str:

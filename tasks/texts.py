@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts with one label each: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32, groups `(n,)`."""
+    """Texts with what is said of them: `n` texts, `n` second texts or None, labels `(n,)` int64 or float32.
+
+    Groups are `(n,)` int64, or None. Where a text may have several of C labels, they are `(n, C)` int64, 0 or 1.
+    """
 
     first: list[str]
     second: list[str] | None
@@ -44,8 +47,15 @@ class Texts:
 
     @property
     def strata(self) -> np.ndarray:
-        """The labels: each class keeps its share, and a regression's scores are spread alike."""
-        return self.labels
+        """The labels: each class keeps its share, and a regression's scores are spread alike.
+
+        Of several labels it is the one that fewest texts have, so that rare ones keep their shares.
+        """
+        if self.labels.ndim == 1:
+            return self.labels
+        seldom = np.argsort(self.labels.sum(axis=0), kind="stable")
+        ordered = self.labels[:, seldom] > 0
+        return np.where(ordered.any(axis=1), ordered.argmax(axis=1), len(seldom))
 
     @property
     def wordings(self) -> list[tuple[str, ...]]:

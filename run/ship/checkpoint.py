@@ -34,6 +34,7 @@ from ..scores import report_errors
 from ..settings.choice import ModelChoice
 from ..settings.ship import ExtractSettings
 from .refit import refit_line, refitted
+from .thresholds import as_served, needs_thresholds, threshold_section
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
         facts = card_facts(folder, supernet, model, selection, report, whole, settings.push or to.name)
         if settings.refit and can_refit(selection):
             model, facts = _refitted(folder, supernet, model.float(), selection, facts)
+        if needs_thresholds(supernet.model.config):
+            facts = _thresholded(folder, model, facts)
         form = save(folder, model, to, facts, settings.form)
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
     return Extracted(to, selection.key, form, supernet.head, address, facts.constant)
@@ -122,6 +125,14 @@ def _refitted(
     note = constant_note(folder, done.after, error)
     scores = {"selection": 1 - done.after, "report": {"report": 1 - error}, "constant": note}
     return done.model, replace(facts, **scores, sections=sections)
+
+
+def _thresholded(folder: RunFolder, model: PreTrainedModel, facts: CardFacts) -> CardFacts:
+    """Choose a model's thresholds, and return what its card says with them."""
+    task = open_task(folder)
+    score = 1 - report_errors(model, as_served(model, task))[ERROR]
+    line = f"Scores are at 0.5 for all labels; at these thresholds {facts.metric} on the report split is {score:.4f}."
+    return replace(facts, sections={**facts.sections, **threshold_section(model, task, line)})
 
 
 def card_facts(

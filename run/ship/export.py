@@ -52,6 +52,7 @@ from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 from .refit import refit_line, refitted
 from .request import Request
+from .thresholds import as_served, threshold_section
 from .vocabulary import CutVocabulary, cut_vocabulary
 
 # Of the settings: what is done with a model that is made.
@@ -152,6 +153,7 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
         if file.int8 and (warning := too_far(model, file, to)):
             folder.tell.say(f"warning: {warning}")
     rows = _rows(folder, rows, whole, model, tasks, to, settings, target)
+    sections |= threshold_section(model, tasks[rows[-1].model])
     sections[SERVED] = _markdown(rows, facts.metric, target)
     served = next(row for row in reversed(rows) if row.model != WHOLE and row.runtime == TORCH)
     assert served.latency is not None
@@ -219,7 +221,7 @@ def _made(
 
 
 def _scored(name: str, model: PreTrainedModel, task: Task) -> Row:
-    return Row(name, TORCH, 1 - report_errors(model, task)[ERROR], float("nan"))
+    return Row(name, TORCH, 1 - report_errors(model, as_served(model, task))[ERROR], float("nan"))
 
 
 def _recovered(
@@ -270,15 +272,16 @@ def _rows(
     runtimes = [TORCH, *files]
     last = before[-1]
     rows: dict[tuple[str, str], Row] = {}
+    served = {name: as_served(one, tasks[name]) for name, one in ((WHOLE, whole), (last.model, model))}
     with tempfile.TemporaryDirectory() as temporary:
         write_engine_files(whole, Path(temporary), list(files.values()), texts=few_texts(tasks[WHOLE]))
         for place, name in ((Path(temporary), WHOLE), (to, last.model)):
             for runtime, file in files.items():
-                score = 1 - file_errors(file.open(place), tasks[name])[ERROR]
+                score = 1 - file_errors(file.open(place), served[name])[ERROR]
                 size = sum(part.stat().st_size for part in file.engine.parts(file.path(place)))
                 rows[name, runtime] = Row(name, runtime, score, size / MB)
     rows[last.model, TORCH] = replace(last, megabytes=_weights_mb(model))
-    rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, tasks[WHOLE])[ERROR], _weights_mb(whole))
+    rows[WHOLE, TORCH] = Row(WHOLE, TORCH, 1 - report_errors(whole, served[WHOLE])[ERROR], _weights_mb(whole))
     for runtime in runtimes:
         first, second = _timed(folder, whole, model, runtime, target)
         rows[WHOLE, runtime] = replace(rows[WHOLE, runtime], latency=first)

@@ -29,7 +29,7 @@ from ...supernet.training.settings import MOST, RecoverySettings
 from ...supernet.training.supernet_training import Progress
 from ...supernet.training.teacher import Teacher
 from ...tasks import Task
-from ...tasks.batches import collate
+from ...tasks.batches import batches_per_epoch, collate
 from ..basis import digest
 from ..constant import constant_note
 from ..folder import RunFolder
@@ -38,6 +38,7 @@ from ..scores import report_errors
 from ..settings.recovery import RecoverOptions
 from ..stopwatch import Stopwatch, pace_of
 from .request import Request
+from .thresholds import as_served, threshold_section
 
 _PROBED = 4  # steps that tell how long one takes, the first not counted
 _FITTED = 256  # texts that the maps of narrower states are fitted on
@@ -94,7 +95,7 @@ def recover_checkpoint(folder: RunFolder, checkpoint: Path, to: Path, settings: 
         selection=None,
         report={"report": 1 - done.after[ERROR]},
         constant=constant_note(folder, -math.inf, done.after[ERROR]),
-        sections={**facts.sections, "Recovery": line},
+        sections={**facts.sections, "Recovery": line, **threshold_section(model, task)},
     )
     picture, record = checkpoint / PICTURE, read_record(checkpoint)
     form = "auto" if record is None or record.form == "packed" else record.form
@@ -123,7 +124,7 @@ def recovered(
         raise InputError(f"the model is for {head_of(model)}, this run for {head_of(whole)}; give a model of this run")
     try:
         with Stopwatch(state / "seconds") as watch, folder.tell.progress("recover") as tick:
-            before = report_errors(model, task)
+            before = report_errors(model, as_served(model, task))
 
             def report(step: Progress) -> None:
                 tick(step.done, step.total, f"loss {step.loss:.3f}")
@@ -133,7 +134,7 @@ def recovered(
     except Diverged:
         shutil.rmtree(state, ignore_errors=True)  # the next try is another training
         raise
-    return Recovered(before, report_errors(model, task), steps, seconds)
+    return Recovered(before, report_errors(model, as_served(model, task)), steps, seconds)
 
 
 def distilled(
@@ -170,7 +171,7 @@ def distilled(
 
 
 def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySettings:
-    per_epoch = math.ceil(len(task.train) / settings.batch_size)
+    per_epoch = batches_per_epoch(task.train, settings.batch_size)
     return RecoverySettings(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,

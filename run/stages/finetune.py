@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 
 from ...supernet.stored.storage import load_tokenizer, save_model
 from ...supernet.training.finetuning import finetune as train
 from ...tasks import Task
+from ...tasks.batches import batches_per_epoch
 from ..data_facts import data_facts
 from ..first_look import first_look
 from ..folder import RunFolder
@@ -52,7 +52,7 @@ def epochs_within(folder: RunFolder, task: Task, told: FinetuneOptions, minutes:
     settings = told.recipe(len(task.train), data_facts(folder).shape.hidden_size)
     if folder.record["facts"]["taken_for"] != "pre-trained":
         return settings.epochs
-    per_epoch = math.ceil(len(task.train) / settings.batch_size)
+    per_epoch = batches_per_epoch(task.train, settings.batch_size)
     few = settings.model_copy(update={"epochs": min(settings.epochs, _PROBED / per_epoch)})
     pace = pace_of(lambda tick: train(start_model(folder, task), task, few, seed=0, report=tick))
     epochs = max(1, int(60 * minutes / pace)) / per_epoch

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -24,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from ...tasks.batches import Batch, collate
+from ...tasks.batches import Batch, batches_per_epoch, collate, shares
 from ...tasks.kinds import Kind
 from ...tasks.task import Task
 from ..heads import read_outputs
@@ -88,7 +87,7 @@ def finetune(
     known = teacher if isinstance(teacher, np.ndarray) else None
     if known is not None and known.shape != expected:
         raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {known.shape}")
-    total = max(1, round(settings.epochs * math.ceil(len(task.train) / settings.batch_size)))
+    total = max(1, round(settings.epochs * batches_per_epoch(task.train, settings.batch_size)))
     with tempfile.TemporaryDirectory() as temporary, quiet(progress=False):
         arguments = _arguments(state or Path(temporary), settings, seed, total)
         precision = resolve_precision("auto", arguments.device)
@@ -104,7 +103,7 @@ def finetune(
             watch = _Watch(trainer, state, settings, report)
             trainer.add_callback(watch)
             if after_epoch:
-                per_epoch = math.ceil(len(task.train) / settings.batch_size)
+                per_epoch = batches_per_epoch(task.train, settings.batch_size)
                 trainer.add_callback(_Epochs(trainer, per_epoch, after_epoch, attention))
             _train(trainer, watch, state)
         check_trained(model, _some_outputs(model, task, rows[total - 1]), total, settings.learning_rate)
@@ -216,6 +215,7 @@ class _Trainer(SafeTrainer):
             inputs.get("attention_mask"),
             inputs.pop("labels"),
             inputs.pop("index").numpy(force=True),
+            inputs.pop("groups", None),
         )
         # Here and not by the Trainer, which would leave the model's `forward` wrapped.
         with torch.autocast(weight.device.type, self.precision, enabled=self.precision != torch.float32):
@@ -252,9 +252,10 @@ class _Shares(Dataset[dict[str, Tensor]]):
     def __getitem__(self, item: int) -> dict[str, Tensor]:
         step, process = divmod(item, self._processes)
         rows = self._rows[step]
-        mine = rows[process % len(rows) :: self._processes]  # never empty, for each process must run a pass
         terms, train = self._task.kind.terms, self._task.train
-        weight = terms(train, mine) * self._processes / terms(train, rows) if process < len(rows) else 0.0
+        parts = shares(train, rows, self._processes)
+        mine = parts[process % len(parts)]  # never empty, for each process must run a pass
+        weight = terms(train, mine) * self._processes / terms(train, rows) if process < len(parts) else 0.0
         batch = collate(train, mine, self._task.pad_token_id)
         inputs = {
             "input_ids": batch.input_ids,
@@ -266,6 +267,8 @@ class _Shares(Dataset[dict[str, Tensor]]):
             inputs["token_type_ids"] = batch.token_type_ids
         if batch.attention_mask is not None:
             inputs["attention_mask"] = batch.attention_mask
+        if batch.groups is not None:
+            inputs["groups"] = batch.groups
         if self._teacher is not None:
             inputs["teacher"] = torch.from_numpy(self._teacher[train.outputs_at(mine)])
         return inputs

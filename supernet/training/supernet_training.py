@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from ...errors import unknown_name
 from ...search_space import SearchSpace, SubnetMask
-from ...tasks.batches import Batch, collate, training_order
+from ...tasks.batches import Batch, batches_per_epoch, collate, shares, training_order
 from ...tasks.kinds import Kind
 from ...tasks.task import Task
 from ..encoder import NO_DROPOUT
@@ -135,7 +134,7 @@ class TrainingLoop:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(supernet, settings.weight_decay), lr=settings.learning_rate, fused=True
         )
-        self.total = settings.total_steps(len(task.train))
+        self.total = settings.total_steps(batches_per_epoch(task.train, settings.batch_size) * settings.batch_size)
 
     def step(self, index: int, rows: np.ndarray) -> float:
         """Take optimiser step `index` on the texts at `rows` `(B,)`; return the loss summed over its passes."""
@@ -204,7 +203,7 @@ class TrainingRows:
 
     def __init__(self, task: Task, batch_size: int, seed: int) -> None:
         self._task, self._batch_size, self._seed = task, batch_size, seed
-        self._per_epoch = math.ceil(len(task.train) / batch_size)
+        self._per_epoch = batches_per_epoch(task.train, batch_size)
         self._epoch, self._order = -1, list[np.ndarray]()
 
     def __getitem__(self, step: int) -> np.ndarray:
@@ -224,9 +223,10 @@ class _Share:
 
 
 def _share(task: Task, rows: np.ndarray, accelerator: Accelerator) -> _Share:
-    mine = rows[accelerator.process_index :: accelerator.num_processes]
-    if not len(mine):  # fewer texts than processes
+    parts = shares(task.train, rows, accelerator.num_processes)
+    if accelerator.process_index >= len(parts):  # fewer texts than processes
         return _Share(None, 0.0)
+    mine = parts[accelerator.process_index]
     batch = collate(task.train, mine, task.pad_token_id).to(accelerator.device)
     terms = task.kind.terms
     return _Share(batch, terms(task.train, mine) * accelerator.num_processes / terms(task.train, rows))

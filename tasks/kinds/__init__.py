@@ -1,12 +1,15 @@
 """The kinds of tasks: which head a model needs, what its outputs are taught, and what a metric compares."""
 
 from .kind import UNLABELLED, Head, Kind, KindName
+from .multilabel import Multilabel
 from .question_answering import QuestionAnswering
+from .ranking import Ranking
 from .sequences import Classification, Regression
 from .token_classification import TokenClassification
 
 KINDS: dict[KindName, Kind] = {
-    kind.name: kind for kind in (Classification(), Regression(), QuestionAnswering(), TokenClassification())
+    kind.name: kind
+    for kind in (Classification(), Regression(), Multilabel(), Ranking(), QuestionAnswering(), TokenClassification())
 }
 
 __all__ = ["KINDS", "UNLABELLED", "Head", "Kind", "KindName"]

@@ -7,7 +7,8 @@ token, text after text.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -21,11 +22,14 @@ from ..batches import Batch
 from ..split import Split
 
 Head = Literal["sequence-classification", "question-answering", "token-classification"]
-KindName = Literal["classification", "regression", "question-answering", "token-classification"]
-ProblemType = Literal["regression", "single_label_classification"]
+KindName = Literal[
+    "classification", "regression", "multilabel", "ranking", "question-answering", "token-classification"
+]
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 UNLABELLED = -100  # of a token that nothing is said about, and of answers that were not published
 
 
+@dataclass(frozen=True)
 class Kind(ABC):
     """What the outputs of a model mean.
 
@@ -35,21 +39,35 @@ class Kind(ABC):
         problem_type: what a checkpoint's configuration says of its outputs, which programs that serve it go by; None
             for a head whose outputs mean one thing only.
         flips_whole: each text or question is answered otherwise or is not, as a whole.
+        has_classes: labels are of classes, which can count more or less in the loss.
+        thresholded: thresholds decide what a served model says, see :meth:`thresholds`.
+        own_loss: what labels teach in the place of :meth:`label_loss`: of outputs in float32 and labels; None if not.
+        class_weights: what each class counts in the loss of labels; empty if all count as often as they occur.
     """
 
     name: ClassVar[KindName]
     head: ClassVar[Head]
     problem_type: ClassVar[ProblemType | None] = None
     flips_whole: ClassVar[bool] = True
+    has_classes: ClassVar[bool] = False
+    thresholded: ClassVar[bool] = False
+    own_loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    class_weights: tuple[float, ...] = ()
 
     @property
     def per_token(self) -> bool:
         """Whether there is an output for each token."""
         return self.head != "sequence-classification"
 
-    @abstractmethod
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return what labels teach, the mean over what is labelled: a scalar in float32."""
+        if self.own_loss is not None:
+            return self.own_loss(outputs.float(), batch.labels)
+        return self.label_loss(outputs, batch)
+
+    @abstractmethod
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return what labels teach unless the user has a loss of their own; as :meth:`loss`."""
 
     def terms(self, split: Split, rows: NDArray[np.int64]) -> int:
         """Return how many losses the mean of the texts at `rows` has: so many times it is the sum of each text's own.
@@ -127,10 +145,24 @@ class Kind(ABC):
         """
         return batch
 
+    def thresholds(self, outputs: np.ndarray, split: Split) -> tuple[float, ...]:
+        """Return the probability from which on each class is said; nothing where the likeliest one is.
 
-def class_loss(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cross-entropy of logits `(R, C)` and labels `(R,)`, without those that are UNLABELLED."""
-    total = functional.cross_entropy(outputs.float(), labels, ignore_index=UNLABELLED, reduction="sum")
+        Args:
+            outputs: `(R, C)`, numbers.
+            split: what they belong to; the selection split, for the report split must not choose.
+        """
+        return ()
+
+
+def class_loss(outputs: Tensor, labels: Tensor, weights: tuple[float, ...] = ()) -> Tensor:
+    """Return the mean cross-entropy of logits `(R, C)` and labels `(R,)`, without those that are UNLABELLED.
+
+    Terms are weighted by their class; the mean is that over texts all the same, so that parts of a batch add up.
+    """
+    outputs = outputs.float()
+    weight = outputs.new_tensor(weights) if weights else None
+    total = functional.cross_entropy(outputs, labels, weight=weight, ignore_index=UNLABELLED, reduction="sum")
     return total / (labels != UNLABELLED).sum().clamp(min=1)
 
 

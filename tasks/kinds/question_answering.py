@@ -24,7 +24,7 @@ class QuestionAnswering(Kind):
 
     name, head = "question-answering", "question-answering"
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy over a text's tokens, the mean of that of the first and that of the last token."""
         return functional.cross_entropy(batch.padded(outputs.float(), _NOWHERE), batch.labels)
 

@@ -19,10 +19,11 @@ class Classification(Kind):
     """A class for each text."""
 
     name, head, problem_type = "classification", "sequence-classification", "single_label_classification"
+    has_classes = True
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy."""
-        return class_loss(outputs, batch.labels)
+        return class_loss(outputs, batch.labels, self.class_weights)
 
     def soft_loss(self, outputs: Tensor, teacher: Tensor, batch: Batch, temperature: float) -> Tensor:
         """Divergence from the teacher's softened probabilities."""
@@ -34,8 +35,8 @@ class Classification(Kind):
         return (np.tile(one, (len(split), 1)) for one in classes)
 
     def compared(self, outputs: np.ndarray, split: Split) -> tuple[np.ndarray, np.ndarray]:
-        """The likeliest class of each text and its label, both `(n,)`."""
-        return outputs.argmax(axis=1), np.asarray(split.labels)
+        """The outputs `(n, C)` and the labels `(n,)`."""
+        return outputs, np.asarray(split.labels)
 
     def unlabelled(self, split: Split) -> int:
         """Texts with a label below 0, as GLUE's test splits have."""
@@ -47,7 +48,7 @@ class Classification(Kind):
 
     def flips(self, given: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Texts of another class."""
-        return (given != right).astype(np.int64), np.ones(len(right), np.int64)
+        return (given.argmax(axis=1) != right).astype(np.int64), np.ones(len(right), np.int64)
 
 
 class Regression(Kind):
@@ -56,7 +57,7 @@ class Regression(Kind):
     name, head, problem_type = "regression", "sequence-classification", "regression"
     flips_whole = False
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Mean squared error."""
         return functional.mse_loss(outputs.float().squeeze(1), batch.labels.float())
 

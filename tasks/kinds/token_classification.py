@@ -20,10 +20,11 @@ class TokenClassification(Kind):
 
     name, head = "token-classification", "token-classification"
     flips_whole = False
+    has_classes = True
 
-    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+    def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the tokens that have a label."""
-        return class_loss(outputs, batch.labels)
+        return class_loss(outputs, batch.labels, self.class_weights)
 
     def terms(self, split: Split, rows: NDArray[np.int64]) -> int:
         """Return how many tokens have a label; 1 where none has."""

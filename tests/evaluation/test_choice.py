@@ -66,7 +66,7 @@ def test_neighbours_are_of_the_front():
 def answers(wrong, n, metric="accuracy", shift=0):
     labels = np.zeros(n, dtype=np.int64)
     predicted = np.roll((np.arange(n) < wrong).astype(np.int64), shift)
-    return Answers(METRICS[metric], ((predicted, labels),))
+    return Answers(METRICS[metric], ((np.eye(2)[predicted], labels),))
 
 
 @pytest.mark.parametrize(("wrong", "n"), [(40, 400), (60, 872), (138, 277)])

@@ -116,5 +116,5 @@ def test_a_process_that_answers_questions_has_a_peak_too():
 
 def test_races_of_tokens_are_refused(per_token):
     task, supernet = per_token
-    with pytest.raises(InputError, match=r"`racing` needs accuracy, f1, .* is \w+; search without it"):
+    with pytest.raises(InputError, match=r"`racing` needs accuracy, an F1, .* is \w+; search without it"):
         split_error(supernet, task.selection, metric=task.metric).race(SubnetMask.full(SHAPE), {3: 0.5})

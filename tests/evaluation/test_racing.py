@@ -13,7 +13,7 @@ from secateur.evaluation.pareto import hypervolume, is_front
 from secateur.evaluation.racing import FrontLimits, check_racing, hardness, probes, stages
 from secateur.search_space import SPACES, SubnetMask
 from secateur.searchers import NSGA2, Box
-from secateur.tasks.metrics import METRICS
+from secateur.tasks.metrics import METRICS, metric_of
 
 from .conftest import SHAPE, split_error
 
@@ -35,22 +35,30 @@ def masks():
     return [MEDIUM.mask(x) for x in MEDIUM.sample_by_size(60, np.random.default_rng(3))]
 
 
-@given(LABELS, st.sampled_from(["accuracy", "f1", "matthews"]))
+@given(
+    LABELS,
+    st.sampled_from(["accuracy", "balanced_accuracy", "f1", "macro_f1", "weighted_f1", "matthews"]),
+)
 @settings(max_examples=400, deadline=None)
 def test_correcting_an_answer_never_raises_the_error(rows, name):
-    metric = METRICS[name]
+    metric = metric_of(name, "classification", 1)
     check_racing(metric, 2)
     predictions, labels = np.array(rows).T
-    before = 1 - metric.of_compared(predictions, labels)
+    before = 1 - metric.of_compared(np.eye(2)[predictions], labels)
     for wrong in np.flatnonzero(predictions != labels):
         corrected = predictions.copy()
         corrected[wrong] = labels[wrong]
-        assert 1 - metric.of_compared(corrected, labels) <= before + 1e-12
+        assert 1 - metric.of_compared(np.eye(2)[corrected], labels) <= before + 1e-12
 
 
 @pytest.mark.parametrize(
     ("name", "classes", "what"),
-    [("spearman", 1, "spearman;"), ("pearson", 1, "pearson;"), ("matthews", 3, "matthews of 3 classes;")],
+    [
+        ("spearman", 1, "spearman;"),
+        ("pearson", 1, "pearson;"),
+        ("matthews", 3, "matthews of 3 classes;"),
+        ("auroc", 2, "auroc of 2 classes;"),
+    ],
 )
 def test_other_metrics_are_refused(name, classes, what):
     with pytest.raises(InputError, match=f"this task's metric is {what} search without it"):

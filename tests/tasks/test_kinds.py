@@ -13,16 +13,26 @@ LENGTHS = [4, 2, 5]
 LABELS = {
     "classification": np.array([2, 0, 1]),
     "regression": np.array([0.5, -1.0, 2.0], np.float32),
+    "multilabel": np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]]),
+    "ranking": np.array([1.0, 0.0, 0.5], np.float32),
     "question-answering": np.array([[1, 3], [0, 0], [2, 2]]),
     "token-classification": [np.array(row) for row in ([-100, 1, 2, -100], [-100, -100], [0, 1, -100, 2, 2])],
 }
-OUTPUTS = {"classification": 3, "regression": 1, "question-answering": 2, "token-classification": 3}
+OUTPUTS = {
+    "classification": 3,
+    "regression": 1,
+    "multilabel": 3,
+    "ranking": 1,
+    "question-answering": 2,
+    "token-classification": 3,
+}
 
 
 def make_split(name):
     ids = [np.arange(1, length + 1, dtype=np.int32) for length in LENGTHS]
     tags = ("a", "b", "c") if name == "token-classification" else ()
-    return Split(ids, None, LABELS[name], per_token=KINDS[name].per_token, tags=tags)
+    groups = np.array([0, 0, 1]) if name == "ranking" else None
+    return Split(ids, None, LABELS[name], per_token=KINDS[name].per_token, tags=tags, groups=groups)
 
 
 def make_batch(name, length=None):
@@ -56,6 +66,22 @@ def test_squared_error_by_hand():
     outputs = torch.tensor([[1.0], [5.0]])
     batch = of_labels(np.array([3.0, 4.5], np.float32))
     assert float(KINDS["regression"].loss(outputs, batch)) == pytest.approx((4 + 0.25) / 2)
+
+
+def test_binary_cross_entropy_by_hand():
+    logits = torch.tensor([[0.0, log(3.0)], [0.0, -log(3.0)]])  # probabilities 1/2, 3/4; 1/2, 1/4
+    loss = KINDS["multilabel"].loss
+    assert float(loss(logits, of_labels([[1, 1], [0, 0]]))) == pytest.approx((2 * log(2) + 2 * log(4 / 3)) / 4)
+    assert float(loss(logits, of_labels([[0, 0], [1, 1]]))) == pytest.approx((2 * log(2) + 2 * log(4)) / 4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distillation_of_labels_by_hand(temperature):
+    student = torch.tensor([[temperature * log(3.0), 0.0]])  # softened: 3/4, 1/2
+    teacher = torch.tensor([[0.0, 0.0]])
+    soft = (0.5 * log(0.5 / 0.75) + 0.5 * log(0.5 / 0.25)) / 2
+    got = KINDS["multilabel"].distillation(student, teacher, of_labels([[1, 0]]), temperature=temperature)
+    assert float(got) == pytest.approx(temperature**2 * soft, rel=1e-5)
 
 
 def test_the_loss_of_a_span_is_that_over_its_own_texts_tokens():
@@ -174,6 +200,8 @@ def test_labels_that_were_not_published_are_counted(name):
     missing = {
         "classification": np.array([2, -1, -1]),
         "regression": np.array([0.5, np.nan, np.nan], np.float32),
+        "multilabel": np.array([[0, 1, 0], [-1, -1, -1], [0, -1, 1]]),
+        "ranking": np.array([1.0, np.nan, -1.0], np.float32),
         "question-answering": np.array([[1, 3], [-1, -1], [-1, -1]]),
         "token-classification": [np.array([1, 0, 0, 0]), np.full(2, -100), np.full(5, -100)],
     }[name]

@@ -48,7 +48,7 @@ def test_unknown_task(tokenizer):
 
 def test_registry():
     glue = {"cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli"}
-    assert set(TASKS) == {"demo", "local", "tagging", "squad", "squad_v2", *glue}
+    assert set(TASKS) == {"demo", "local", "multilabel", "ranking", "tagging", "squad", "squad_v2", *glue}
 
 
 def test_sizes_and_shares(data, tokenizer):

@@ -184,16 +184,21 @@ def test_a_models_own_answers_have_a_gradient(name):
     """Where they had none, all units would matter as little: scores of zeros, and no error."""
     kind = KINDS[name]
     ids, tags = [np.arange(1, n + 1, dtype=np.int32) for n in (3, 4)], ("a", "b", "c")
-    outputs = torch.randn(7 if kind.per_token else 2, {"regression": 1, "question-answering": 2}.get(name, 3))
+    outputs = torch.randn(
+        7 if kind.per_token else 2, {"regression": 1, "question-answering": 2, "ranking": 1}.get(name, 3)
+    )
     labels = {
         "classification": np.zeros(2, np.int64),
         "regression": np.zeros(2, np.float32),
         "question-answering": np.zeros((2, 2), np.int64),
         "token-classification": [np.zeros(n, np.int64) for n in (3, 4)],
+        "multilabel": np.zeros((2, 3), np.int64),
+        "ranking": np.zeros(2, np.float32),
     }[name]
     words = [np.array([[-1, -1], *([i, i + 1] for i in range(n - 1))], np.int32) for n in (3, 4)]
     passages = Passages(np.arange(2), words, ("ab", "abc"), ((), ()), unanswerable=False)
     own = {"passages": passages} if name == "question-answering" else {}
+    own |= {"groups": np.zeros(2, np.int64)} if name == "ranking" else {}
     own |= {"tags": tags} if name == "token-classification" else {}
     empty = Split(ids, None, labels, per_token=kind.per_token, **own)
     split = kind.answered(outputs.numpy(), empty)
