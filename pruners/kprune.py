@@ -12,18 +12,12 @@ from torch import Tensor
 
 from ..search_space import SubnetMask
 from ..supernet import Supernet
+from ..supernet.architecture import linear, settled
 from ..supernet.blocks import Block, BlockWalk, blocks
-from ..supernet.encoder import (
-    attention_context,
-    classify,
-    linear,
-    neuron_outputs,
-    settled,
-    text_lengths,
-    what_is_read,
-)
+from ..supernet.encoder import classify, neuron_outputs, text_lengths, what_is_read
 from ..supernet.extraction import extract
 from ..supernet.refit import WholeSums, refit, refit_block
+from ..supernet.self_attention import attention_context
 from ..tasks import Task
 from ..tasks.batches import Batch
 from ..tasks.kinds.kind import Kind

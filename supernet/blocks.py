@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Literal
 from torch import Tensor
 
 from ..search_space import SubnetMask
+from .architecture import Architecture, linear, settled
 from .elastic import cut
-from .encoder import Architecture, attention_context, embed, linear, neuron_outputs, settled, start
+from .encoder import embed, neuron_outputs, start
+from .self_attention import attention_context
 
 if TYPE_CHECKING:
     from ..tasks.batches import Batch

@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -53,7 +52,7 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     embeddings = family.embeddings.present(parameters)
     used = pieces(family, family.heads[head], family.shape(model.config), mask, names=parameters, device=model.device)
 
-    config = extracted_config(model, mask, projected=embeddings.projection is not None)
+    config = extracted_config(model, mask)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
         extracted = model_class(family, head)(config)
@@ -81,34 +80,22 @@ def copy_buffers(model: PreTrainedModel, made: PreTrainedModel) -> None:
         setattr(made.get_submodule(owner), attribute, model.get_buffer(name).detach().clone())
 
 
-def extracted_config(model: PreTrainedModel, mask: SubnetMask, *, projected: bool) -> ExtractedConfig:
+def extracted_config(model: PreTrainedModel, mask: SubnetMask) -> ExtractedConfig:
     """Return the configuration of a subnetwork extracted from `model`.
 
     Args:
         model: the supernet.
         mask: the subnetwork.
-        projected: the embeddings are projected to the encoder's width (ELECTRA-small).
     """
     family = family_of(model.config)
-    shape = family.shape(model.config)
+    shape, layers = family.shape(model.config), kept_layers(mask)
     values: dict[str, Any] = {key: value for key, value in model.config.to_dict().items() if key not in NOT_INHERITED}
     own_name = model.config.attribute_map.get
     values[own_name("hidden_size", "hidden_size")] = mask.hidden_size
-    values[own_name("num_hidden_layers", "num_hidden_layers")] = len(kept_layers(mask))
-    if family.embeddings.projection is not None:
-        values["project_embeddings"] = projected
-    if not projected and "embedding_size" in values:
-        values["embedding_size"] = mask.hidden_size
+    values[own_name("num_hidden_layers", "num_hidden_layers")] = len(layers)
     values["head_dim"], values["classifier_size"] = shape.head_size, shape.hidden_size
     values["secateur_key"] = mask.key
-    layers = kept_layers(mask)
-    if family.relative_bias is not None:
-        values["table_heads"] = shape.num_heads
-        values["kept_heads"] = [np.flatnonzero(mask.heads[layer]).tolist() for layer in layers]
-    if "layer_types" in values:
-        values["layer_types"] = [values["layer_types"][layer] for layer in layers]
-    if not family.first_norm:
-        values["first_norm"] = bool(layers) and layers[0] > 0
+    values |= family.settings_of_part(model.config, mask, layers)
     heads_name = own_name("num_attention_heads", "num_attention_heads")
     values["per_layer_config"] = _per_layer_config(mask, heads_name, family)
     return config_class(family)(**values)

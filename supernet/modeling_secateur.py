@@ -108,6 +108,10 @@ class ExtractedFields:
     classifier_size: int = 768
     secateur_key: str | None = None
 
+    def own_parts(self) -> str | None:
+        """Return what of an extracted model of this family no plain one can have, beside its sizes; None if nothing."""
+        return None
+
 
 @strict
 class ExtractedBertConfig(ExtractedFields, BertConfig):
@@ -163,6 +167,11 @@ class ExtractedElectraConfig(ExtractedFields, ElectraConfig):
     _auto_class: ClassVar[str | None] = "AutoConfig"
     project_embeddings: bool = False
 
+    def own_parts(self) -> str | None:
+        """Return what of an extracted ELECTRA no plain one can have."""
+        by_rule = self.embedding_size != self.hidden_size
+        return None if self.project_embeddings == by_rule else "a projection of embeddings to their own width"
+
 
 @strict
 class ExtractedMPNetConfig(ExtractedFields, MPNetConfig):
@@ -177,6 +186,12 @@ class ExtractedMPNetConfig(ExtractedFields, MPNetConfig):
     _auto_class: ClassVar[str | None] = "AutoConfig"
     table_heads: int = 12
     kept_heads: list[list[int]] | None = None
+
+    def own_parts(self) -> str | None:
+        """Return what of an extracted MPNet no plain one can have."""
+        if any(heads != list(range(self.table_heads)) for heads in self.kept_heads or ()):
+            return "layers that keep some of the heads of the table of biases that they share"
+        return None
 
 
 @strict
@@ -219,6 +234,12 @@ class ExtractedModernBertConfig(ExtractedFields, ModernBertConfig):
         """Return the kinds of layers that have positions of their own; transformers finds none without layers."""
         return super().nested_rope_parameter_keys(rope_parameters) if self.layer_types else list(rope_parameters or ())
 
+    def own_parts(self) -> str | None:
+        """Return what of an extracted ModernBERT no plain one can have."""
+        if self.first_norm:
+            return "a LayerNorm before its first layer, which was not the first one"
+        return None if self.num_hidden_layers else "no layers"
+
 
 @strict
 class ExtractedDebertaV2Config(ExtractedFields, DebertaV2Config):
@@ -226,6 +247,10 @@ class ExtractedDebertaV2Config(ExtractedFields, DebertaV2Config):
 
     model_type = PREFIX + "deberta-v2"
     _auto_class: ClassVar[str | None] = "AutoConfig"
+
+    def own_parts(self) -> str | None:
+        """Return what of an extracted DeBERTa no plain one can have."""
+        return None if self.num_hidden_layers else "no layers"
 
 
 ExtractedConfig = (

@@ -11,8 +11,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from ..search_space import EncoderShape, SubnetMask
+from .architecture import Architecture, Weights
 from .elastic import Index, Pieces, cut, hidden_index, pieces
-from .encoder import Architecture, Encoded, SharedStates, Weights, classify, embed, encode, finish
+from .encoder import Encoded, SharedStates, classify, embed, encode, finish
 from .families import Dropout, EmbeddingPaths, HeadPaths, family_of, reads
 from .heads import head_of
 from .precision import width_multiple

@@ -1,13 +1,18 @@
 """What the benchmarks share: those that were killed go on, and only what the processor is made for is timed."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
 from secateur.benchmarks.common import Known, in_turn, precisions
 from secateur.benchmarks.front_quality import whole_layers
 from secateur.benchmarks.search_weights import agreement
+from secateur.benchmarks.transplant import LAYOUTS, transplanted, write_transplanted
 from secateur.supernet import Supernet
 from secateur.supernet.precision import resolve_precision
+from secateur.supernet.stored.storage import load_tokenizer
+from transformers import MPNetModel
 
 
 def test_a_benchmark_that_was_killed_goes_on(tmp_path):
@@ -67,3 +72,37 @@ def test_the_rival_of_whole_layers_keeps_as_many_as_a_share_needs(tiny_models, s
     assert kept.tolist() == sorted(order[: int(np.ceil(round(3 * share, 6)))])
     assert len({*map(tuple, mask.heads[kept])}) == len({*map(tuple, mask.neurons[kept])}) == 1
     assert mask.is_full == (share == 1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", [name for name in LAYOUTS if name != "modernbert"])
+def test_a_transplanted_encoder_computes_what_the_bert_does_where_positions_play_no_part(tiny_models, family):
+    bert = copy.deepcopy(tiny_models["bert"])
+    bert.bert.embeddings.position_embeddings.weight.zero_()
+    model = transplanted(family, bert)
+    assert model.config.model_type == family
+    text = torch.tensor([[7]])
+    found, expected = model.base_model(text).last_hidden_state, bert.bert(text).last_hidden_state
+    # nomic-bert's neurons go through silu, and one of 24 gives up its place for a bias.
+    assert torch.allclose(found, expected, atol=1.0 if family == "nomic_bert" else 1e-3)
+    assert torch.cosine_similarity(found, expected, dim=-1).item() > 0.9
+
+
+def test_a_transplanted_encoder_has_layers_at_equal_distances(tiny_models):
+    bert = tiny_models["bert"]
+    layers = transplanted("xlm-roberta", bert, 2).roberta.encoder.layer
+    found = [layer.output.dense.weight for layer in layers]
+    expected = [bert.bert.encoder.layer[place].output.dense.weight for place in (0, 1)]
+    assert [torch.equal(*pair) for pair in zip(found, expected, strict=True)] == [True, True]
+
+
+def test_a_transplanted_mpnet_pads_as_its_tokenizer_does(tmp_path, tiny_models, tiny_tokenizer):
+    bert = tiny_models["bert"]
+    bert.bert.save_pretrained(tmp_path / "bert")
+    tiny_tokenizer.save_pretrained(tmp_path / "bert")
+    write_transplanted("mpnet", tmp_path / "bert", tmp_path / "mpnet")
+    tokenizer, words = load_tokenizer(tmp_path / "mpnet"), bert.bert.embeddings.word_embeddings.weight
+    assert (tokenizer.pad_token_id, tokenizer.unk_token_id) == (1, 0)
+    table = MPNetModel.from_pretrained(tmp_path / "mpnet", add_pooling_layer=False).embeddings.word_embeddings.weight
+    assert table[5].allclose(words[5] + bert.bert.embeddings.token_type_embeddings.weight[0])
+    assert table[0].allclose(words[1] + bert.bert.embeddings.token_type_embeddings.weight[0])

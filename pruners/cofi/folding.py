@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ...search_space import SubnetMask
 from ...supernet import Supernet
+from ...supernet.architecture import Weights
 from ...supernet.elastic import Index, Pieces, cut
-from ...supernet.encoder import Weights
 from .masks import MaskValues
 
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ...search_space import SubnetMask
 from ...supernet import Supernet
-from ...supernet.encoder import NO_DROPOUT, Weights, all_states, classify, embed, text_lengths, what_is_read
+from ...supernet.architecture import Weights
+from ...supernet.encoder import NO_DROPOUT, all_states, classify, embed, text_lengths, what_is_read
 from ...supernet.families import Dropout
 from ...tasks.batches import Batch
 from .layers import taught_layers

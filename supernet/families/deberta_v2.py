@@ -1,6 +1,10 @@
+from collections.abc import Sequence
+from typing import Any
+
 from transformers import PreTrainedConfig
 
 from ...errors import InputError
+from ...search_space import SubnetMask
 from .family import MODELING, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import disentangled_attention
 
@@ -17,6 +21,10 @@ def _check(config: PreTrainedConfig) -> None:
             f"the configuration's embedding_size is {size}, but only embeddings of the encoder's own width, "
             f"{config.hidden_size}, are supported for the family deberta-v2; give another model"
         )
+
+
+def _settings(config: PreTrainedConfig, mask: SubnetMask, layers: Sequence[int]) -> dict[str, Any]:
+    return {"embedding_size": mask.hidden_size} if hasattr(config, "embedding_size") else {}
 
 
 DEBERTA_V2 = ModelFamily(
@@ -51,5 +59,6 @@ DEBERTA_V2 = ModelFamily(
     distances_norm="deberta.encoder.LayerNorm",
     masks_embeddings=True,
     padding_attends=True,
+    settings_of_part=_settings,
     check=_check,
 )

@@ -1,4 +1,17 @@
+from collections.abc import Sequence
+from typing import Any
+
+from transformers import PreTrainedConfig
+
+from ...search_space import SubnetMask
 from .family import GELU, MODELING, HeadPaths, ModelFamily, bert_like_embeddings, bert_like_heads, bert_like_layers
+
+
+def _settings(config: PreTrainedConfig, mask: SubnetMask, layers: Sequence[int]) -> dict[str, Any]:
+    if config.embedding_size != config.hidden_size:
+        return {"project_embeddings": True}
+    return {"project_embeddings": False, "embedding_size": mask.hidden_size}
+
 
 ELECTRA = ModelFamily(
     model_type="electra",
@@ -11,4 +24,5 @@ ELECTRA = ModelFamily(
     heads=bert_like_heads(
         HeadPaths("classifier.out_proj", dense="classifier.dense", activation=GELU, drops_input=True)
     ),
+    settings_of_part=_settings,
 )

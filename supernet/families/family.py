@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from transformers import PreTrainedConfig
 
-from ...search_space import EncoderShape
+from ...search_space import EncoderShape, SubnetMask
 from .activations import GELU, RELU, TANH, Activation, activation_of
 from .positions import LayerAttention, plain_attention
 
@@ -174,6 +174,11 @@ def all_biases(config: PreTrainedConfig) -> Biases:
     return Biases()
 
 
+def no_settings(config: PreTrainedConfig, mask: SubnetMask, layers: Sequence[int]) -> dict[str, Any]:
+    """Return what a family's parts are described by that differ from the whole in nothing but sizes."""
+    return {}
+
+
 @dataclass(frozen=True)
 class ModelFamily:
     """A layout of encoders; data only, the engine is in `elastic` and `encoder`.
@@ -197,6 +202,8 @@ class ModelFamily:
         distances_norm: path of their LayerNorm; a model may do without.
         masks_embeddings: the first layer's input is zero at padding.
         padding_attends: a text of padding alone attends to all of it alike, where others' attention gives zeros.
+        settings_of_part: from a configuration, a mask and the layers that it keeps to what an extracted model's
+            configuration says otherwise, or beside it, its sizes apart.
         check: refuses what a configuration of this family alone may ask for, by an InputError.
         positions_from_padding: positions count from `pad_token_id + 1` and skip padding, as RoBERTa's do.
         head_size: the configuration's attribute for d, if it has one; else it is D over the number of heads.
@@ -224,6 +231,7 @@ class ModelFamily:
     distances_norm: str | None = None
     masks_embeddings: bool = False
     padding_attends: bool = False
+    settings_of_part: Callable[[PreTrainedConfig, SubnetMask, Sequence[int]], dict[str, Any]] = no_settings
     check: Callable[[PreTrainedConfig], None] | None = None
     positions_from_padding: bool = False
     head_size: str | None = None

@@ -1,11 +1,20 @@
+from collections.abc import Sequence
+from typing import Any
+
 from transformers import PreTrainedConfig
 
+from ...search_space import SubnetMask
 from .family import MODELING, Biases, DropoutNames, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import alternating_attention
 
 
 def _biases(config: PreTrainedConfig) -> Biases:
     return Biases(config.attention_bias, config.mlp_bias, config.mlp_bias, config.norm_bias)
+
+
+def _settings(config: PreTrainedConfig, mask: SubnetMask, layers: Sequence[int]) -> dict[str, Any]:
+    kinds = [config.layer_types[layer] for layer in layers]
+    return {"layer_types": kinds, "first_norm": bool(layers) and layers[0] > 0}
 
 
 # The same for texts, tokens and answers.
@@ -51,4 +60,5 @@ MODERNBERT = ModelFamily(
         ffn_output=None,
     ),
     norm_epsilon="norm_eps",
+    settings_of_part=_settings,
 )

@@ -1,6 +1,11 @@
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 from transformers import PreTrainedConfig
 
 from ...errors import InputError
+from ...search_space import SubnetMask
 from .family import MODELING, TANH, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily, bert_like_heads
 from .positions import BUCKETS
 
@@ -18,6 +23,11 @@ def _check(config: PreTrainedConfig) -> None:
             f"the configuration's pad_token_id is {config.pad_token_id}, but the positions of an MPNet count from "
             f"{_PAD}; write {_PAD} into config.json, and see that it is the tokenizer's padding"
         )
+
+
+def _settings(config: PreTrainedConfig, mask: SubnetMask, layers: Sequence[int]) -> dict[str, Any]:
+    kept = [np.flatnonzero(mask.heads[layer]).tolist() for layer in layers]
+    return {"table_heads": int(config.num_attention_heads), "kept_heads": kept}
 
 
 MPNET = ModelFamily(
@@ -44,5 +54,6 @@ MPNET = ModelFamily(
     relative_bias="mpnet.encoder.relative_attention_bias",
     padding_attends=True,
     positions_from_padding=True,
+    settings_of_part=_settings,
     check=_check,
 )

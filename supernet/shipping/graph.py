@@ -18,11 +18,11 @@ from torch.nn import functional
 from transformers import PreTrainedModel
 
 from ...errors import InputError
-from ..encoder import UNSEEN
 from ..families import reads
 from ..families.positions import Disentangled, Rotary, bucket, embedded_distance
 from ..heads import head_of
 from ..packed.packed import slab_linears
+from ..self_attention import UNSEEN
 from ..stored.storage import known_family, known_segments
 from .activations import NODES
 from .needed import needed

@@ -11,24 +11,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...errors import InputError
 from ..extraction import NOT_INHERITED, copy_buffers
-from ..modeling_secateur import (
-    ExtractedDebertaV2Config,
-    ExtractedElectraConfig,
-    ExtractedFields,
-    ExtractedModel,
-    ExtractedModernBertConfig,
-    ExtractedMPNetConfig,
-    layer_sizes,
-)
+from ..modeling_secateur import ExtractedFields, ExtractedModel, layer_sizes
 from ..packed.packed import slab_linears
-
-_FIELDS = (
-    *(field.name for field in fields(ExtractedFields)),
-    "project_embeddings",
-    "table_heads",
-    "kept_heads",
-    "first_norm",
-)
 
 
 def not_stock(model: PreTrainedModel) -> str | None:
@@ -50,16 +34,7 @@ def not_stock(model: PreTrainedModel) -> str | None:
         return f"heads of width {config.head_dim} that do not make up the {width} of its residual stream"
     if model.wide is not None and config.classifier_size != width:
         return f"a classifier of width {config.classifier_size} on a residual stream of {width}"
-    if isinstance(config, ExtractedModernBertConfig) and config.first_norm:
-        return "a LayerNorm before its first layer, which was not the first one"
-    if not sizes and isinstance(config, ExtractedModernBertConfig | ExtractedDebertaV2Config):
-        return "no layers"
-    every = list(range(config.table_heads)) if isinstance(config, ExtractedMPNetConfig) else []
-    if isinstance(config, ExtractedMPNetConfig) and any(heads != every for heads in config.kept_heads or ()):
-        return "layers that keep some of the heads of the table of biases that they share"
-    if isinstance(config, ExtractedElectraConfig) and config.project_embeddings != (config.embedding_size != width):
-        return "a projection of embeddings to their own width"
-    return None
+    return config.own_parts()
 
 
 def stock_model(model: PreTrainedModel) -> PreTrainedModel:
@@ -107,8 +82,9 @@ def plain_config(model: PreTrainedModel) -> PreTrainedConfig:
     plain = _plain_class(model)
     if not isinstance(model, ExtractedModel):
         return copy.deepcopy(config)
-    own = {*NOT_INHERITED, *_FIELDS, "per_layer_config"}
     assert plain.config_class is not None
+    ours = {field.name for field in fields(config)} - {field.name for field in fields(plain.config_class)}
+    own = {*NOT_INHERITED, *ours, *(field.name for field in fields(ExtractedFields)), "per_layer_config"}
     made = plain.config_class(**{name: value for name, value in config.to_dict().items() if name not in own})
     made.architectures = [plain.__name__]
     return made

@@ -71,8 +71,8 @@ def test_the_density_holds(supernet, pruner, pruned):
     full = supernet.shape.encoder_parameters
     assert pruned.density == pytest.approx(pruned.mask.encoder_parameters(supernet.shape) / full)
     assert DENSITY - 0.1 < pruned.density <= DENSITY
-    layers = [p for name, p in pruned.model.named_parameters() if ".layer." in name]
-    assert sum(p.numel() for p in layers) == pruned.mask.encoder_parameters(supernet.shape)
+    layers = pruned.model.get_submodule(supernet.family.layers)
+    assert sum(p.numel() for p in layers.parameters()) == pruned.mask.encoder_parameters(supernet.shape)
     assert pruned.provenance.method == pruner.name in NAMES
     assert pruned.provenance.seconds > 0
 
@@ -114,13 +114,11 @@ def test_the_model_computes_what_the_subnetwork_does_with_scaled_units(supernet,
 def test_a_refit_changes_outgoing_maps_alone(supernet, pruner, pruned):
     if pruner.recovery != "refit":
         pytest.skip("nothing is solved for")
-    changed = set()
-    sliced = extract(supernet.model, pruned.mask)
-    own = dict(pruned.model.named_parameters())
-    for name, parameter in sliced.named_parameters():
-        if not torch.equal(parameter, own[name]):
-            changed.add(name.rpartition(".")[0].partition(".layer.")[2][2:])
-    assert changed == {"attention.output.dense", "output.dense"}
+    sliced, own = extract(supernet.model, pruned.mask), dict(pruned.model.named_parameters())
+    changed = {name for name, parameter in sliced.named_parameters() if not torch.equal(parameter, own[name])}
+    paths = {name.rpartition(".")[0].removeprefix(f"{supernet.family.layers}.") for name in changed}
+    parts = supernet.family.layer
+    assert {path.partition(".")[2] for path in paths} == {parts.attention_output, parts.ffn_out}
 
 
 def test_the_supernet_is_left_as_it_was(supernet, pruned):
@@ -140,7 +138,8 @@ def test_the_model_is_independent_and_ready(supernet, pruned):
     assert not owned & {p.untyped_storage().data_ptr() for p in pruned.model.parameters()}
     assert not any(module.training for module in pruned.model.modules())
     pruned.model(**padded_batch(supernet.model)).logits.sum().backward()  # it can be trained on
-    assert all(p.grad is not None for name, p in pruned.model.named_parameters() if ".layer." in name)
+    layers = pruned.model.get_submodule(supernet.family.layers)
+    assert all(p.grad is not None for p in layers.parameters())
     pruned.model.zero_grad()
 
 
