@@ -168,3 +168,12 @@ def test_raters_taggers_and_readers(head, tiny_tokenizer, call, tmp_path):
         chosen = json.loads(call("pick", out, "--flip-rate", "0.99", "--json").out)["chosen"]
         assert chosen["flip_rate"] == pytest.approx(chosen["error_selection"], abs=1e-5)
         assert chosen["flip_low"] <= chosen["flip_rate"] <= chosen["flip_high"] <= 0.99
+
+
+def test_answers_are_held_to_in_other_tokens_too(alone, call, tmp_path):
+    key = json.loads(call("front", alone, "--json").out)[0]["key"]
+    options = ["--key", key, "--to", tmp_path / "fewer", "--no-refit", "--vocabulary", "corpus", "--json"]
+    found = json.loads(call("export", alone, *options).out)
+    scores = {step["model"]: step["score"] for step in found["steps"]}
+    assert scores["fewer tokens"] == pytest.approx(scores["cut out"])
+    assert found["metric"] == "agreement with the whole model"
