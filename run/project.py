@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import InputError
 from ..search_space import SPACES, SearchSpace
@@ -19,17 +19,19 @@ from ..supernet.heads import stored_head
 from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
-from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
+from ..supernet.stored.storage import load_config, load_model, load_sentence_head, load_tokenizer, model_positions
 from ..tasks import Columns, Sizes, Task, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
 from .data_facts import collect
 from .folder import DATA, RunFolder, file_digest
 from .settings.project import ProjectSettings
 from .telling import SILENT, Teller
+from .vectors import keep_vectors, labelled, vectors_of, with_vectors
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+EMBEDDING = "embedding"  # the name of the task of vectors
 OWN = "own"  # the name of a task that was handed in
 _OF_CLASSES = ("classification", "token-classification")
 _NAMED = 12  # classes, of more the first
@@ -90,7 +92,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     config = load_config(source)
     tokenizer = load_tokenizer(source)
     check_tokenizer(config, tokenizer)
-    task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), cache=None)
+    task = own or _load_task(project, source, tokenizer, cache=None)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
         task = in_order_of(task, class_names(config))
@@ -99,6 +101,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         check_texts(config, task)
         # Weights that do not fit, or are no numbers, are said before there is a folder.
         load_model(source, head=task.kind.head, label_names=task.label_names if labels is None else None)
+    there = (project.out / "run.json").is_file()
+    task = with_vectors(task, lambda: _whole(source), _vectors(project.out, task) if there else None, tell)
     weights = Path(source) / "model.safetensors"
     facts = {
         "taken_for": "pre-trained" if labels is None else "fine-tuned",
@@ -110,6 +114,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     shape = family_of(config).shape(config)
     folder = RunFolder.create(project, facts, collect(task, shape), tell)
     folder.own_task = own
+    if task.kind.head == "embedding" and not (path := _vectors(folder.path, task)).is_file():
+        keep_vectors(vectors_of(task), path)
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
@@ -135,16 +141,14 @@ def open_task(folder: RunFolder) -> Task:
         task = folder.own_task
     else:
         source = _source(folder)
-        tokenizer = load_tokenizer(source)
-        length = _max_length(load_config(source), tokenizer)
-        task = _load_task(folder.project, tokenizer, length, cache=folder.path / "tokens")
+        task = _load_task(folder.project, source, load_tokenizer(source), cache=folder.path / "tokens")
     task = _in_order(folder, task)
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
             "another `out`"
         )
-    return task
+    return with_vectors(task, lambda: _whole(_source(folder)), _vectors(folder.path, task), folder.tell)
 
 
 def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Task:
@@ -158,8 +162,8 @@ def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Tas
             f"{folder.path} is about a task of its user's making, which has tokens, but no texts to spell with others; "
             "write the texts to a file, and give that and the exported model to `secateur vocabulary`"
         )
-    length = _max_length(load_config(_source(folder)), tokenizer)
-    return _in_order(folder, _load_task(folder.project, tokenizer, length, cache=None))
+    task = _in_order(folder, _load_task(folder.project, _source(folder), tokenizer, cache=None))
+    return labelled(task, vectors_of(open_task(folder))) if task.kind.head == "embedding" else task
 
 
 def _in_order(folder: RunFolder, task: Task) -> Task:
@@ -265,9 +269,24 @@ def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> Search
     return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden, layer_order=supernet.layer_order)
 
 
+def _whole(source: str | Path) -> PreTrainedModel:
+    """Load the model that makes the vectors, where it is fastest."""
+    return load_model(source, head="embedding").float().to(device())  # pyright: ignore[reportArgumentType]
+
+
+def _vectors(path: Path, task: Task) -> Path:
+    """Return the file of the whole model's vectors in a run folder; of a task of the user's own, too."""
+    return path / "tokens" / f"vectors-{task.fingerprint}.npz"
+
+
 def _load_task(
-    project: ProjectSettings, tokenizer: PreTrainedTokenizerBase, max_length: int, cache: Path | None
+    project: ProjectSettings, source: str | Path, tokenizer: PreTrainedTokenizerBase, cache: Path | None
 ) -> Task:
+    """Load a task in the tokens of a tokenizer, as long as the model reads them and behind the prompts it wants."""
+    head = load_sentence_head(source) if project.task == EMBEDDING else None
+    longest = min(model_positions(load_config(source)), tokenizer.model_max_length)
+    if head is not None and head.most_tokens is not None:
+        longest = min(longest, head.most_tokens)
     columns = Columns(
         text=project.text_column,
         pair=project.text_pair_column,
@@ -283,14 +302,11 @@ def _load_task(
         project.task,
         tokenizer,
         seed=project.seed,
-        max_length=max_length,
+        max_length=longest,
         data=project.data,
         columns=columns,
         sizes=sizes,
         windows=windows,
         cache=cache,
+        prompts=None if head is None else head.prompts,
     )
-
-
-def _max_length(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    return min(model_positions(config), tokenizer.model_max_length)

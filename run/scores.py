@@ -21,6 +21,7 @@ from ..supernet.shipping.onnx import open_onnx
 from ..supernet.shipping.session import OnnxModel
 from ..tasks import Task
 from ..tasks.metrics import companions
+from ..tasks.relations import Pairs
 
 
 def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
@@ -65,7 +66,10 @@ def report_values(task: Task, answers: Answers) -> dict[str, float]:
     values = {ERROR: answers.error()}
     if len(task.report) > 1:
         values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
+    paired = all(isinstance(split.relations, Pairs) for split in task.report.values())
     for metric in companions(task.metric, task.num_labels, task.positive):
+        if metric.of_pairs and not paired:
+            continue
         values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
     return values
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,14 @@ from ..errors import InputError, unknown_name
 from .cache import load_cached, store
 from .demo import load_demo
 from .demo_model import demo_model_folder
+from .embedding import load_embedding
+from .examples import Examples, Retrieval
 from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
 from .local import load_local
 from .metrics import METRICS, Metric, f1_of
-from .rows import Columns, TaskTexts
+from .rows import Columns, Rows, TaskTexts
 from .split import Split
 from .splitting import Sizes, split_off_selection
 from .squad import SQUAD, load_squad
@@ -64,6 +66,7 @@ def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 
 TASKS: dict[str, Loader] = {
     "demo": _demo,
+    "embedding": load_embedding,
     "local": load_local,
     "tagging": load_tagging,
     **{name: partial(_glue, name) for name in GLUE},
@@ -82,6 +85,7 @@ def load_task(
     sizes: Sizes | None = None,
     windows: Windows | None = None,
     cache: Path | str | None = None,
+    prompts: Mapping[str, str] | None = None,
 ) -> Task:
     """Load a task, hold out its selection split and tokenise it.
 
@@ -96,6 +100,7 @@ def load_task(
         sizes: how many rows are used; questions where a task has those, and none of the selection is about a context
             that is trained on.
         windows: how long contexts of questions are cut into several texts.
+        prompts: what a model for embedding wants before its texts, by their role; see `supernet.sentence`.
         cache: a folder that keeps the tokenised splits; a damaged file in it is made again.
 
     Raises:
@@ -118,6 +123,10 @@ def load_task(
 
     divided = split_off_selection(loaded.train, sizes, np.random.default_rng(seed))
     texts = {"train": loaded.train.take(divided.kept), "selection": loaded.train.take(divided.held_out)} | loaded.report
+    if prompts is not None:
+        texts: dict[str, Rows] = {
+            split: part.prompted(prompts) for split, part in texts.items() if isinstance(part, Examples | Retrieval)
+        }
     described = [name, loaded.kind, loaded.label_names, loaded.metric, asdict(sizes), seed]
     described += [asdict(windows)] if windows != Windows() else []
     key = fingerprint(texts, tokenizer, max_length, described)

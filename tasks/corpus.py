@@ -25,14 +25,15 @@ def read_texts(paths: Sequence[Path], column: str | None = None, second: str | N
         InputError: a missing file or column, unreadable contents, or a folder without such files.
     """
     for path in (file for given in paths for file in _files(given)):
-        table = read_table(path, {**READERS, LINES: _lines})
+        table = read_table(path, {**READERS, LINES: lines})
         names = ("text", None) if ending_of(path) == LINES else (column or "text", second)
         for name in names:
             if name is not None:
                 yield from text_column(table, name, path)
 
 
-def _lines(path: Path) -> Table:
+def lines(path: Path) -> Table:
+    """Return the lines of a file, without those that are empty, as a column of texts."""
     return {"text": [line for line in read_text(path).splitlines() if line.strip()]}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError, unknown_name
-from .kinds import KINDS, Kind, KindName
+from .kinds import KINDS, Kind, KindName, embedding
 from .split import Split
 
 
@@ -24,6 +24,7 @@ class Metric:
         of_compared: from answers and references, `(m, ...)` each as `kind.compared` returns them, to the score.
         is_mean: the score is the mean of one number from 0 to 1 for each text or question, apart from the others.
         positive: the number of the class whose score it is; None for a score of all classes.
+        of_pairs: it judges splits of scored pairs alone.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Metric:
     of_compared: Callable[[np.ndarray, np.ndarray], float]
     is_mean: bool = False
     positive: int | None = None
+    of_pairs: bool = False
 
     def score(self, outputs: np.ndarray, split: Split) -> float:
         """Return the score of outputs `(R, C)` of a split.
@@ -119,6 +121,14 @@ def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
     return float(right / words) if words else 0.0
 
 
+def _mean_of(answers: np.ndarray, _: np.ndarray, column: int) -> float:
+    return float(answers[:, column].mean())
+
+
+def _sts_spearman(answers: np.ndarray, scores: np.ndarray) -> float:
+    return _spearman(answers[:, embedding.LIKENESS], scores[:, 0])
+
+
 METRICS: dict[str, Metric] = {
     metric.name: metric
     for metric in (
@@ -132,6 +142,10 @@ METRICS: dict[str, Metric] = {
         Metric("squad_f1", KINDS["question-answering"], _squad_f1, is_mean=True),
         Metric("entity_f1", KINDS["token-classification"], _entity_f1),
         Metric("token_accuracy", KINDS["token-classification"], _token_accuracy),
+        Metric("agreement", KINDS["embedding"], partial(_mean_of, column=embedding.AGREEMENT)),
+        Metric("retrieval_recall", KINDS["embedding"], partial(_mean_of, column=embedding.RECALL), is_mean=True),
+        Metric("retrieval_ndcg", KINDS["embedding"], partial(_mean_of, column=embedding.NDCG), is_mean=True),
+        Metric("sts_spearman", KINDS["embedding"], _sts_spearman, of_pairs=True),
     )
 }
 

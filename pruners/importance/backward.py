@@ -112,7 +112,7 @@ def _pass(supernet: Supernet, task: Task, batch: Batch, recipe: Recipe, noise: t
         gated(supernet, heads, neurons),
         _linear_outputs(supernet, batch, recipe, noise, outputs),
     ):
-        loss = task.kind.loss(run_whole(supernet, batch.inputs), batch)
+        loss = task.kind.scoring_loss(run_whole(supernet, batch.inputs), batch)
         wanted = [heads, neurons, *(supernet.parameters[name] for name in names)]
         gradients = torch.autograd.grad(loss, wanted)
     # The loss is a mean and each text has factors of its own: what is its own of the loss counts as often as the mean

@@ -35,7 +35,7 @@ def width_scores(supernet: Supernet, task: Task, rng: np.random.Generator) -> ND
     total = torch.zeros(supernet.shape.hidden_size, dtype=torch.float64, device=supernet.device)
     for batch in calibration_batches(supernet, task, _TEXTS, rng, batch_size=_BATCH):
         with torch.enable_grad(), trainable(supernet, names):
-            loss = task.kind.loss(run_whole(supernet, batch.inputs), batch)
+            loss = task.kind.scoring_loss(run_whole(supernet, batch.inputs), batch)
             gradients = torch.autograd.grad(loss, parameters)
         effect = torch.stack([p.detach() * g for p, g in zip(parameters, gradients, strict=True)]).sum(0)
         total += effect.double().square()

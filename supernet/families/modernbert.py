@@ -1,6 +1,6 @@
 from transformers import PreTrainedConfig
 
-from .family import MODELING, Biases, DropoutNames, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import EMBEDDING, MODELING, Biases, DropoutNames, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import alternating_attention
 
 
@@ -35,6 +35,7 @@ MODERNBERT = ModelFamily(
         "sequence-classification": _HEAD,
         "question-answering": _HEAD,
         "token-classification": _HEAD,
+        "embedding": EMBEDDING,
     },
     pre_norm=True,
     first_norm=False,

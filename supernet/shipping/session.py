@@ -13,6 +13,7 @@ from transformers.utils.generic import ModelOutput
 from ...errors import InputError
 from ...tasks.batches import Batch
 from ..heads import read_outputs
+from ..sentence import VECTOR
 from .graph import IDS, MASK, TYPES
 from .needed import needed
 
@@ -50,10 +51,12 @@ class OnnxModel:
             raise InputError(_refusal(path, str(error), runtime.__version__)) from error
         self.inputs = tuple(one.name for one in self._session.get_inputs())
         self._names = [one.name for one in self._session.get_outputs()]
-        if not {IDS, MASK} <= set(self.inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits"} & {*self._names}:
+        if not {IDS, MASK} <= set(self.inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits", VECTOR} & {
+            *self._names
+        }:
             raise InputError(
                 f"{path} turns {', '.join(self.inputs)} into {', '.join(self._names)}; expected a text model with "
-                "input_ids and attention_mask, and logits or start_logits and end_logits"
+                f"input_ids and attention_mask, and logits, start_logits and end_logits, or {VECTOR}"
             )
 
     def feed(self, batch: Batch) -> Feed:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...errors import InputError
@@ -21,6 +22,7 @@ from ..modeling_secateur import (
     layer_sizes,
 )
 from ..packed.packed import slab_linears
+from ..sentence import PROJECTION, ForEmbedding, SentenceHead, embedder
 
 _FIELDS = (
     *(field.name for field in fields(ExtractedFields)),
@@ -36,6 +38,8 @@ def not_stock(model: PreTrainedModel) -> str | None:
 
     Those have layers that are all alike, whose heads make up the width of the residual stream, which the head reads.
     """
+    if isinstance(model, ForEmbedding):
+        return not_stock(model.encoder)
     if not isinstance(model, ExtractedModel):
         return None
     config: Any = model.config
@@ -71,6 +75,8 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         InputError: it is extracted and no plain model can be it.
     """
+    if isinstance(model, ForEmbedding):
+        return _stock_embedder(model)
     plain = next(kind for kind in type(model).__mro__ if kind.__module__.startswith("transformers.models."))
     if reason := not_stock(model):
         family = plain.__name__.partition("For")[0]
@@ -81,7 +87,9 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     config = _stock_config(model, plain)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
-        made = plain(config)
+        made: Any = plain(config)
+    if getattr(model, "pooler", made) is None:
+        made.pooler = None  # of an encoder that makes vectors: nothing reads it
     prefixes = tuple(f"{path}." for path in slabs)
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
     for path, module in slabs.items():
@@ -91,6 +99,13 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     made.load_state_dict(state, assign=True)
     copy_buffers(model, made)
     return made.eval()
+
+
+def _stock_embedder(model: ForEmbedding) -> PreTrainedModel:
+    """Return a model for embedding around a plain encoder; itself if its encoder is one."""
+    encoder, projection = stock_model(model.encoder), cast(nn.Module, model).get_submodule(PROJECTION)
+    head = SentenceHead.of(model.encoder.config)
+    return embedder(encoder, head, {name: tensor.detach() for name, tensor in projection.named_parameters()})
 
 
 def _stock_config(model: PreTrainedModel, plain: type[PreTrainedModel]) -> PreTrainedConfig:

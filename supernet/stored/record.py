@@ -35,8 +35,8 @@ class Record:
 
 def record_of(folder: Path, form: Written, card: Mapping[str, Any]) -> Record:
     """Make the record of a checkpoint in `folder`, which has nothing else in it."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
-    return Record(form, card, {path.name: _digest(path) for path in files})
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
+    return Record(form, card, {path.relative_to(folder).as_posix(): _digest(path) for path in files})
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -19,8 +19,8 @@ from torch.nn import functional
 from ..batches import Batch
 from ..split import Split
 
-Head = Literal["sequence-classification", "question-answering", "token-classification"]
-KindName = Literal["classification", "regression", "question-answering", "token-classification"]
+Head = Literal["sequence-classification", "question-answering", "token-classification", "embedding"]
+KindName = Literal["classification", "regression", "question-answering", "token-classification", "embedding"]
 ProblemType = Literal["regression", "single_label_classification"]
 UNLABELLED = -100  # of a token that nothing is said about, and of answers that were not published
 
@@ -42,11 +42,15 @@ class Kind(ABC):
     @property
     def per_token(self) -> bool:
         """Whether there is an output for each token."""
-        return self.head != "sequence-classification"
+        return self.head not in ("sequence-classification", "embedding")
 
     @abstractmethod
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return what labels teach, the mean over what is labelled: a scalar in float32."""
+
+    def scoring_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss whose gradients tell how much the whole model's units matter: what labels teach."""
+        return self.loss(outputs, batch)
 
     def terms(self, split: Split, rows: NDArray[np.int64]) -> int:
         """Return how many losses the mean of the texts at `rows` has: so many times it is the sum of each text's own.
