@@ -21,12 +21,13 @@ class ProjectSettings(Settings):
         str,
         Field(
             description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
-            "classify or rate); tagging (words to tag)"
+            "classify or rate); tagging (words to tag); embedding (texts to make vectors of, without labels)"
         ),
     ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
     data: Annotated[
-        Path | None, Field(description="read this folder (or file, for `local` and `tagging`) instead of the hub")
+        Path | None,
+        Field(description="read this folder (or file, for `local`, `tagging` and `embedding`) instead of the hub"),
     ] = None
     text_column: Annotated[
         str | None, Field(description="local files: the column of texts (text), or of a sentence's words (tokens)")
@@ -42,7 +43,7 @@ class ProjectSettings(Settings):
         str | None,
         Field(
             description="not the usual one: accuracy, f1, matthews, pearson, spearman for local files; squad_f1, "
-            "exact_match; entity_f1, token_accuracy"
+            "exact_match; entity_f1, token_accuracy; agreement, retrieval_recall, retrieval_ndcg, sts_spearman"
         ),
     ] = None
     positive: Annotated[
