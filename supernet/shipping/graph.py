@@ -44,10 +44,10 @@ def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
 
     Inputs are int64 `(B, T)`: tokens, attention mask (0 for padding) and, where the family knows two segments, token
     types. Outputs are named as transformers': `logits`, `(B, C)` or `(B, T, C)`, or `start_logits` and `end_logits`,
-    `(B, T)`. The metadata has the head and the names of the labels.
+    `(B, T)`, or `sentence_embedding`, `(B, C)`. The metadata has the head and the names of the labels.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
+        model: of a supported family, extracted or not, with one of the heads; left as it is.
         opset: version of the standard operators; the lowest that has all that is needed if None.
 
     Raises:

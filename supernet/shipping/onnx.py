@@ -35,7 +35,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
     inputs and outputs see :func:`~secateur.supernet.shipping.graph.onnx_graph`.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
+        model: of a supported family, extracted or not, with one of the heads; left as it is.
         path: the file.
         opset: version of the standard operators; the lowest that has all that is needed if None.
 
@@ -97,7 +97,7 @@ def open_onnx(model: PreTrainedModel, *, int8: bool, threads: int | None = None)
     """Return a model as ONNX Runtime runs it, without keeping a file or comparing the two.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
+        model: of a supported family, extracted or not, with one of the heads; left as it is.
         int8: quantise it.
         threads: within an operator; all cores if None.
 
