@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any, cast
 
@@ -16,59 +15,12 @@ from transformers.models.auto import modeling_auto
 from transformers.utils.generic import ModelOutput
 
 from .families.activations import ACTIVATIONS
-from .families.family import SENTENCE, Pooling
+from .families.family import Pooling
+from .sentence_head import SentenceHead
+from .stored.sentences import write_modules
 
-_DOCUMENT = ("document", "passage", "corpus")  # prompts, in the order in which sentence-transformers looks for them
 VECTOR = "sentence_embedding"  # the name of the output, as sentence-transformers has it
 PROJECTION = "projection"
-
-
-@dataclass(frozen=True)
-class SentenceHead:
-    """What makes a text's vector of its tokens' states.
-
-    Attributes:
-        width: C, of the vectors.
-        pooling: what is read of a text: the mean of its tokens, the first or the last one.
-        activation: of what the linear map gives, a name of ACTIVATIONS; None for none.
-        normalize: vectors are divided by their length.
-        bias: the linear map has one.
-        files: what else lies beside such a model, by the file's name: prompts, the longest text and the like.
-    """
-
-    width: int
-    pooling: Pooling = "mean"
-    activation: str | None = None
-    normalize: bool = False
-    bias: bool = False
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, config: PreTrainedConfig) -> SentenceHead:
-        """Return the head that a model's configuration describes while the model is in memory."""
-        return cls(**getattr(config, SENTENCE))
-
-    def describe(self, config: PreTrainedConfig) -> None:
-        """Write it into a configuration, in place; on the disk other files say it."""
-        setattr(config, SENTENCE, asdict(self))
-
-    @property
-    def prompts(self) -> dict[str, str]:
-        """What is put before a text, before a `query` and before a `document`; the first, under "", is mostly nothing.
-
-        A query or a document without a prompt of its own gets the first.
-        """
-        known = self.files.get("config_sentence_transformers.json", {})
-        named = {name: str(text) for name, text in (known.get("prompts") or {}).items() if text}
-        usual = named.get(known.get("default_prompt_name") or "", "")
-        document = next((named[name] for name in _DOCUMENT if name in named), usual)
-        return {"": usual, "query": named.get("query", usual), "document": document}
-
-    @property
-    def most_tokens(self) -> int | None:
-        """Tokens to which texts are cut; None where only the encoder's positions limit them."""
-        found = self.files.get("sentence_bert_config.json", {}).get("max_seq_length")
-        return None if found is None else int(found)
 
 
 class ForEmbedding:
@@ -120,8 +72,6 @@ class ForEmbedding:
 
     def save_pretrained(self, save_directory: str | os.PathLike, **options: Any) -> None:
         """Write it as sentence-transformers and, of the encoder alone, the Auto classes read it."""
-        from .stored.sentences import write_modules
-
         self.encoder.save_pretrained(save_directory, **options)
         write_modules(cast(PreTrainedModel, self), save_directory)
 
@@ -176,12 +126,6 @@ def embedder(
     for name, tensor in values.items():
         getattr(made.projection, name).copy_(tensor)
     return made.to(encoder.dtype).eval()
-
-
-def is_identity(linear: nn.Linear) -> bool:
-    """Tell whether a linear map leaves everything as it is."""
-    rows, columns = linear.weight.shape
-    return rows == columns and linear.bias is None and bool((linear.weight == torch.eye(rows).to(linear.weight)).all())
 
 
 def _without_pooler(kind: type[PreTrainedModel], config: PreTrainedConfig) -> PreTrainedModel:

@@ -7,7 +7,8 @@ import torch
 import transformers
 from secateur.supernet import Supernet
 from secateur.supernet.heads import ENDINGS
-from secateur.supernet.sentence import SentenceHead, embedder
+from secateur.supernet.sentence import embedder
+from secateur.supernet.sentence_head import SentenceHead
 from secateur.tasks.batches import Batch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast

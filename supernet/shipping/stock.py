@@ -22,7 +22,8 @@ from ..modeling_secateur import (
     layer_sizes,
 )
 from ..packed.packed import slab_linears
-from ..sentence import PROJECTION, ForEmbedding, SentenceHead, embedder
+from ..sentence import PROJECTION, ForEmbedding, embedder
+from ..sentence_head import SentenceHead
 
 _FIELDS = (
     *(field.name for field in fields(ExtractedFields)),

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -19,10 +19,7 @@ from transformers.utils.hub import cached_file
 
 from ...errors import InputError
 from ..families.family import POOLINGS, SENTENCE
-from ..sentence import SentenceHead, is_identity
-
-if TYPE_CHECKING:
-    from .storage import Source
+from ..sentence_head import SentenceHead, is_identity
 
 MODULES = "modules.json"
 _STEPS = ("Transformer", "Pooling", "Dense", "Normalize")
@@ -48,6 +45,25 @@ _PATHS = {
     None: "torch.nn.modules.linear.Identity",
     **{name: f"torch.nn.modules.activation.{kind}" for kind, name in _ACTIVATIONS.items() if name is not None},
 }
+
+
+class Source(Protocol):
+    """Where a model comes from, see `storage.Source`."""
+
+    @property
+    def name(self) -> str:
+        """The folder's path, or the name on the hub."""
+        ...
+
+    @property
+    def local(self) -> bool:
+        """It is a folder."""
+        ...
+
+    @property
+    def offline(self) -> bool:
+        """The hub is out of reach."""
+        ...
 
 
 def has_modules(source: Source) -> bool:

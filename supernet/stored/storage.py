@@ -27,7 +27,8 @@ from ..families.configuration import without_passing_settings
 from ..heads import auto_class, stored_head
 from ..packed.packed import slab_linears
 from ..packed.packed_storage import in_stored_form, save_packed, unpacked
-from ..sentence import ForEmbedding, SentenceHead, embedder, encoder_class
+from ..sentence import ForEmbedding, embedder, encoder_class
+from ..sentence_head import SentenceHead
 from .extracted import family_of_extracted, is_extracted, register_extracted
 from .record import CARD, check_record
 from .replacing import replacing

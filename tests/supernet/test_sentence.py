@@ -11,7 +11,8 @@ from secateur.search_space import SubnetMask
 from secateur.supernet import Supernet
 from secateur.supernet.extraction import extract
 from secateur.supernet.families.family import POOLINGS
-from secateur.supernet.sentence import SentenceHead, embedder
+from secateur.supernet.sentence import embedder
+from secateur.supernet.sentence_head import SentenceHead
 from secateur.supernet.shipping.onnx import export_onnx
 from secateur.supernet.shipping.stock import stock_model
 from secateur.supernet.stored.storage import load_model, save_model
