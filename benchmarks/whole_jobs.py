@@ -25,9 +25,9 @@ from ..cli.console import progress
 from ..errors import unknown_name
 from ..evaluation.latency import INT8, machine_name
 from ..evaluation.latency.runtime import ONNXRUNTIME, TORCH
-from ..evaluation.model_error import model_outputs, onnx_outputs
+from ..evaluation.model_error import file_outputs, model_outputs
 from ..run.run import Run
-from ..supernet.shipping.files import INT8_FILE, ONNX_FILE
+from ..supernet.shipping.engines import ENGINES
 from ..supernet.shipping.session import OnnxModel
 from ..supernet.stored.storage import load_model
 from ..tasks import demo_model_folder
@@ -35,7 +35,7 @@ from .common import DataOption, JsonOption, Known, show
 from .transplant import LAYOUTS, write_transplanted
 
 _SCORES = ("whole", "1/2", "1/4", "1/2 searched", "1/2 ONNX", "1/2 int8", "ONNX agrees", "int8 agrees")
-_FILES = {"ONNX": ONNX_FILE, "int8": INT8_FILE}
+_FILES = {"ONNX": ENGINES["onnxruntime"].file, "int8": ENGINES["onnxruntime"].int8_file}
 
 
 def main(
@@ -135,7 +135,7 @@ def _agreements(run: Run, exported: Path) -> dict[str, float]:
     split = next(iter(task.report.values()))
     expected = model_outputs(load_model(exported), split, pad_token_id=task.pad_token_id).argmax(1)
     found = {
-        name: onnx_outputs(OnnxModel(exported / file, threads=1), split, pad_token_id=task.pad_token_id).argmax(1)
+        name: file_outputs(OnnxModel(exported / file, threads=1), split, pad_token_id=task.pad_token_id).argmax(1)
         for name, file in _FILES.items()
     }
     return {f"{name} agrees": float((classes == expected).mean()) for name, classes in found.items()}

@@ -17,16 +17,17 @@ def extract(settings: ExtractCommand) -> None:
 
 def say_how_to_load(written: Extracted) -> None:
     """Print where a checkpoint is and what loads it."""
-    to, form, auto = written.folder, written.form, auto_class(written.head)
+    to, form = written.folder, written.form
+    loads = "SentenceTransformer" if written.head == "embedding" else f"{auto_class(written.head)}.from_pretrained"
     lines = [] if written.note is None else [f"{written.key} is {written.note}"]
     lines.append(f"{written.key} is in {to} ({form}); load it with")
     if form == "packed":
         lines.append(f'  secateur.supernet.stored.storage.load_model("{to}")')
     else:
         lines += ["  import secateur"] if form in ("portable", "secateur") else []
-        lines.append(f'  {auto}.from_pretrained("{to}")')
+        lines.append(f'  {loads}("{to}")')
     if form == "portable":
-        lines.append(f'or, without Secateur, {auto}.from_pretrained("{to}", trust_remote_code=True)')
+        lines.append(f'or, without Secateur, {loads}("{to}", trust_remote_code=True)')
     for line in lines:
         out.print(line, markup=False)
     if written.address is not None:

@@ -53,7 +53,9 @@ def answers_of(
 
 
 def _check_settings(project: ProjectSettings) -> None:
-    """Refuse settings that only labels have a use for."""
+    """Refuse settings that only labels have a use for, and a task that has no labels as it is."""
+    if project.task == "embedding":
+        raise InputError("the task embedding needs no labels as it is; leave `labels` out")
     for name in ("metric", "positive", "kind"):
         if getattr(project, name) is not None:
             raise InputError(

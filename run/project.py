@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import InputError
 from ..search_space import SPACES, SearchSpace
@@ -16,7 +16,7 @@ from ..supernet.heads import stored_head
 from ..supernet.solved import PRODUCTS, SolvedSupernet, load_products
 from ..supernet.stored.fit import check_texts, check_tokenizer
 from ..supernet.stored.labels import check_labels, class_names, head_labels
-from ..supernet.stored.storage import load_config, load_model, load_tokenizer, model_positions
+from ..supernet.stored.storage import load_config, load_model, load_sentence_head, load_tokenizer, model_positions
 from ..tasks import OF_CLASSES, Columns, Sizes, Task, Teaching, Unlabelled, Windows, demo_model_folder, load_task
 from ..tasks.class_order import in_order_of
 from ..tasks.unlabelled import with_answers_of
@@ -26,7 +26,9 @@ from .folder import RunFolder, file_digest
 from .given_data import with_data
 from .settings.project import ProjectSettings
 from .telling import SILENT, Teller
+from .vectors import keep_vectors, labelled, vectors_of, with_vectors
 
+EMBEDDING = "embedding"  # the name of the task of vectors
 OWN = "own"  # the name of a task that was handed in
 _OF_CLASSES = ("classification", "multilabel", "token-classification")
 _NAMED = 12  # classes, of more the first
@@ -54,7 +56,7 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     tokenizer = load_tokenizer(source)
     check_tokenizer(config, tokenizer)
     alone = answers_of(project, source, config, own) if project.labels else None
-    task = own or _load_task(project, tokenizer, _max_length(config, tokenizer), None, alone)
+    task = own or _load_task(project, source, tokenizer, None, alone)
     labels = head_labels(source, task.kind.head)
     if labels is not None:
         task = in_order_of(task, class_names(config))
@@ -63,6 +65,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
         check_texts(config, task)
         # Weights that do not fit, or are no numbers, are said before there is a folder.
         load_model(source, head=task.kind.head, label_names=task.label_names if labels is None else None)
+    there = (project.out / "run.json").is_file()
+    task = with_vectors(task, lambda: _whole(source), _vectors(project.out, task) if there else None, tell)
     weights = Path(source) / "model.safetensors"
     digest = file_digest(weights) if weights.is_file() else None
     answers = answers_path(project.out, task, digest) if project.labels else None
@@ -80,6 +84,8 @@ def open_project(project: ProjectSettings, tell: Teller = SILENT, own: Task | No
     folder.own_task = own
     if answers is not None and not answers.is_file():
         keep_answers(answers, task)
+    if task.kind.head == "embedding" and not (path := _vectors(folder.path, task)).is_file():
+        keep_vectors(vectors_of(task), path)
     other = stored_head(config) if labels is None else None
     dropped = f", whose head for {other} is dropped" if other else ""
     folder.tell.say(f"{project.model} is taken for a {facts['taken_for']} model{dropped}; {describe(task)}")
@@ -105,17 +111,22 @@ def open_task(folder: RunFolder) -> Task:
         task = folder.own_task
     else:
         source = _source(folder)
-        tokenizer, config = load_tokenizer(source), load_config(source)
-        alone = answers_of(folder.project, source, config) if folder.project.labels else None
-        length = _max_length(config, tokenizer)
-        task = _load_task(folder.project, tokenizer, length, folder.path / "tokens", alone)
+        alone = _alone(folder, source)
+        task = _load_task(folder.project, source, load_tokenizer(source), folder.path / "tokens", alone)
     task = _in_order(folder, task)
     if task.fingerprint != folder.record["facts"]["data"]:
         raise InputError(
             f"the data or the tokenizer of {folder.path} have changed since the run began; restore them, or choose "
             "another `out`"
         )
-    return _with_kept_answers(folder, task) if folder.project.labels else task
+    if folder.project.labels:
+        return _with_kept_answers(folder, task)
+    return with_vectors(task, lambda: _whole(_source(folder)), _vectors(folder.path, task), folder.tell)
+
+
+def _alone(folder: RunFolder, source: str | Path) -> Unlabelled | None:
+    """Return what a run's model says of its answers, where these stand in for labels."""
+    return answers_of(folder.project, source, load_config(source)) if folder.project.labels else None
 
 
 def _with_kept_answers(folder: RunFolder, task: Task) -> Task:
@@ -145,11 +156,11 @@ def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Tas
             "write the texts to a file, and give that and the exported model to `secateur vocabulary`"
         )
     source = _source(folder)
-    config = load_config(source)
-    alone = answers_of(folder.project, source, config) if folder.project.labels else None
-    length = _max_length(config, tokenizer)
-    task = _in_order(folder, _load_task(folder.project, tokenizer, length, None, alone))
-    return task if alone is None else with_answers_of(open_task(folder), task)
+    alone = _alone(folder, source)
+    task = _in_order(folder, _load_task(folder.project, source, tokenizer, None, alone))
+    if alone is not None:
+        return with_answers_of(open_task(folder), task)
+    return labelled(task, vectors_of(open_task(folder))) if task.kind.head == "embedding" else task
 
 
 def _in_order(folder: RunFolder, task: Task) -> Task:
@@ -258,13 +269,28 @@ def make_space(name: str, supernet: Supernet, *, elastic_hidden: bool) -> Search
     return SPACES[name](supernet.shape, elastic_hidden=elastic_hidden, layer_order=supernet.layer_order)
 
 
+def _whole(source: str | Path) -> PreTrainedModel:
+    """Load the model that makes the vectors, where it is fastest."""
+    return load_model(source, head="embedding").float().to(device())  # pyright: ignore[reportArgumentType]
+
+
+def _vectors(path: Path, task: Task) -> Path:
+    """Return the file of the whole model's vectors in a run folder; of a task of the user's own, too."""
+    return path / "tokens" / f"vectors-{task.fingerprint}.npz"
+
+
 def _load_task(
     project: ProjectSettings,
+    source: str | Path,
     tokenizer: PreTrainedTokenizerBase,
-    max_length: int,
     cache: Path | None,
     unlabelled: Unlabelled | None,
 ) -> Task:
+    """Load a task in the tokens of a tokenizer, as long as the model reads them and behind the prompts it wants."""
+    head = load_sentence_head(source) if project.task == EMBEDDING else None
+    longest = min(model_positions(load_config(source)), tokenizer.model_max_length)
+    if head is not None and head.most_tokens is not None:
+        longest = min(longest, head.most_tokens)
     columns = Columns(
         text=project.text_column,
         pair=project.text_pair_column,
@@ -283,15 +309,12 @@ def _load_task(
         project.task,
         tokenizer,
         seed=project.seed,
-        max_length=max_length,
+        max_length=longest,
         data=project.data,
         columns=columns,
         sizes=sizes,
         windows=windows,
         cache=cache,
         teaching=Teaching(project.loss, project.class_weights, project.ranking_loss == "listwise"),
+        prompts=None if head is None else head.prompts,
     )
-
-
-def _max_length(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    return min(model_positions(config), tokenizer.model_max_length)

@@ -22,6 +22,7 @@ from ..supernet.shipping.session import FileModel
 from ..tasks import Task
 from ..tasks.batches import Batch, collate
 from ..tasks.metrics import companions
+from ..tasks.relations import Pairs
 
 _TEXTS = 300  # NNCF's own number
 
@@ -77,7 +78,10 @@ def report_values(task: Task, answers: Answers) -> dict[str, float]:
     values = {ERROR: answers.error()}
     if len(task.report) > 1:
         values |= {f"{ERROR}_{name}": error for name, error in zip(task.report, answers.errors(), strict=True)}
+    paired = all(isinstance(split.relations, Pairs) for split in task.report.values())
     for metric in () if task.answered else companions(task.metric, task.num_labels, task.positive):
+        if metric.of_pairs and not paired:
+            continue
         values[f"{SCORE}{metric.name}"] = 1.0 - replace(answers, metric=metric).error()
     return values
 

@@ -72,7 +72,7 @@ class Encoded:
         layer: that layer, counted from 0; None if all are dropped.
         context: `(R, H * d)`, its attention's output before the output projection; None if it has no heads.
         wanted: the depths asked for.
-        counts: how many of the rows each text has, `(B,)`, where the head reads their mean; else None.
+        counts: how many of the rows each text has, `(B,)`, where the head reads their mean or the last; else None.
     """
 
     states: dict[int, Tensor]
@@ -143,14 +143,14 @@ def encode(
 
 
 def text_lengths(architecture: Architecture, states: Tensor, keep: Tensor | None) -> Tensor | None:
-    """Return how many tokens a head takes the mean of, `(B,)`; None where it does not take one.
+    """Return how many tokens a head takes the mean or the last one of, `(B,)`; None where it does not.
 
     Args:
         architecture: what is read.
         states: `(B, T, D)`.
         keep: `(B, T)` bool, False for padding, or None.
     """
-    if architecture.reads != "mean":
+    if architecture.reads not in ("mean", "last"):
         return None
     return states.new_full((len(states),), states.shape[1], dtype=torch.long) if keep is None else keep.sum(1)
 
@@ -186,7 +186,7 @@ def classify(
     dropout: Dropout = NO_DROPOUT,
     counts: Tensor | None = None,
 ) -> Tensor:
-    """Turn the states that are read `(R, D)` into outputs `(R, C)`, or `(B, C)` where a mean is taken.
+    """Turn the states that are read `(R, D)` into outputs `(R, C)`, or `(B, C)` where a text's are made one.
 
     Args:
         architecture: what the head does.
@@ -197,7 +197,9 @@ def classify(
     """
     head = architecture.head
     state = norm(architecture, weights, "final_norm", state)
-    if counts is not None:
+    if counts is not None and architecture.reads == "last":
+        state = state[(counts.cumsum(0) - 1).clamp(min=0)]
+    elif counts is not None:
         state = torch.stack([rows.mean(0) if len(rows) else rows.sum(0) for rows in state.split(counts.tolist())])
     if head.drops_input:
         state = drop(state, dropout.head)
@@ -205,7 +207,9 @@ def classify(
         assert not isinstance(head.activation, str)  # resolved: `ModelFamily.head_paths`
         state = norm(architecture, weights, "head.norm", head.activation(linear(weights, "head.dense", state)))
         state = drop(state, dropout.head)
-    return linear(weights, "head.classifier", state)
+    outputs = linear(weights, "head.classifier", state)
+    outputs = outputs if head.closing is None else head.closing(outputs)
+    return functional.normalize(outputs, dim=-1) if head.normalizes else outputs
 
 
 def start(

@@ -36,8 +36,8 @@ def extract(model: PreTrainedModel, mask: SubnetMask) -> PreTrainedModel:
     """Return an independent smaller model with the outputs of a subnetwork.
 
     Args:
-        model: of one of `families.FAMILIES`, for sequence classification, question answering or token
-            classification; left as it is.
+        model: of one of `families.FAMILIES`, for sequence classification, question answering, token classification or
+            embedding; left as it is.
         mask: what the subnetwork keeps.
 
     Returns:

@@ -19,11 +19,14 @@ ENDINGS: dict[Head, str] = {
     "sequence-classification": "ForSequenceClassification",
     "question-answering": "ForQuestionAnswering",
     "token-classification": "ForTokenClassification",
+    "embedding": "ForEmbedding",
 }
 
 
 def auto_class(head: Head) -> str:
-    """Return the name of the Auto class that loads models with a head."""
+    """Return the name of the Auto class that loads models with a head; of those for embedding the encoder."""
+    if head == "embedding":
+        return "AutoModel"
     return f"AutoModel{ENDINGS[head]}"
 
 
@@ -58,7 +61,9 @@ def read_outputs(found: ModelOutput, attention_mask: Tensor | None) -> Tensor:
         found: what the model returned.
         attention_mask: `(B, T)`, zero or False for padding; None where nothing is padded.
     """
-    if "start_logits" in found:
+    if "sentence_embedding" in found:
+        outputs = found["sentence_embedding"]
+    elif "start_logits" in found:
         outputs = torch.stack([found["start_logits"], found["end_logits"]], dim=-1)
     else:
         outputs = found["logits"]

@@ -18,68 +18,79 @@ from transformers.models.bert.modeling_bert import (
     BertForQuestionAnswering,
     BertForSequenceClassification,
     BertForTokenClassification,
+    BertModel,
 )
 from transformers.models.camembert.configuration_camembert import CamembertConfig
 from transformers.models.camembert.modeling_camembert import (
     CamembertForQuestionAnswering,
     CamembertForSequenceClassification,
     CamembertForTokenClassification,
+    CamembertModel,
 )
 from transformers.models.deberta_v2.configuration_deberta_v2 import DebertaV2Config
 from transformers.models.deberta_v2.modeling_deberta_v2 import (
     DebertaV2ForQuestionAnswering,
     DebertaV2ForSequenceClassification,
     DebertaV2ForTokenClassification,
+    DebertaV2Model,
 )
 from transformers.models.distilbert.configuration_distilbert import DistilBertConfig
 from transformers.models.distilbert.modeling_distilbert import (
     DistilBertForQuestionAnswering,
     DistilBertForSequenceClassification,
     DistilBertForTokenClassification,
+    DistilBertModel,
 )
 from transformers.models.electra.configuration_electra import ElectraConfig
 from transformers.models.electra.modeling_electra import (
     ElectraForQuestionAnswering,
     ElectraForSequenceClassification,
     ElectraForTokenClassification,
+    ElectraModel,
 )
 from transformers.models.gte.configuration_gte import GteConfig
-from transformers.models.gte.modeling_gte import GteForSequenceClassification, GteForTokenClassification
+from transformers.models.gte.modeling_gte import GteForSequenceClassification, GteForTokenClassification, GteModel
 from transformers.models.jina_embeddings_v3.configuration_jina_embeddings_v3 import JinaEmbeddingsV3Config
 from transformers.models.jina_embeddings_v3.modeling_jina_embeddings_v3 import (
     JinaEmbeddingsV3ForQuestionAnswering,
     JinaEmbeddingsV3ForSequenceClassification,
     JinaEmbeddingsV3ForTokenClassification,
+    JinaEmbeddingsV3Model,
 )
 from transformers.models.modernbert.configuration_modernbert import ModernBertConfig
 from transformers.models.modernbert.modeling_modernbert import (
     ModernBertForQuestionAnswering,
     ModernBertForSequenceClassification,
     ModernBertForTokenClassification,
+    ModernBertModel,
 )
 from transformers.models.mpnet.configuration_mpnet import MPNetConfig
 from transformers.models.mpnet.modeling_mpnet import (
     MPNetForQuestionAnswering,
     MPNetForSequenceClassification,
     MPNetForTokenClassification,
+    MPNetModel,
     MPNetSelfAttention,
 )
 from transformers.models.nomic_bert.configuration_nomic_bert import NomicBertConfig
 from transformers.models.nomic_bert.modeling_nomic_bert import (
     NomicBertForSequenceClassification,
     NomicBertForTokenClassification,
+    NomicBertModel,
 )
 from transformers.models.roberta.configuration_roberta import RobertaConfig
 from transformers.models.roberta.modeling_roberta import (
     RobertaForQuestionAnswering,
     RobertaForSequenceClassification,
     RobertaForTokenClassification,
+    RobertaModel,
 )
 from transformers.models.xlm_roberta.configuration_xlm_roberta import XLMRobertaConfig
 from transformers.models.xlm_roberta.modeling_xlm_roberta import (
     XLMRobertaForQuestionAnswering,
     XLMRobertaForSequenceClassification,
     XLMRobertaForTokenClassification,
+    XLMRobertaModel,
 )
 
 PREFIX = "secateur-"  # before the family's own model_type
@@ -334,12 +345,12 @@ class ExtractedModel:
     `from_pretrained`, which builds on the meta device.
 
     Attributes:
-        layers: path of the list of layers in the base model.
+        layers_path: of the list of layers in the base model.
         wide: paths of the head's dense layer, which keeps the full width, and of the classifier that reads it; none in
             a head that reads the encoder's tokens itself.
     """
 
-    layers: ClassVar[str] = "encoder.layer"
+    layers_path: ClassVar[str] = "encoder.layer"
     wide: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, config: ExtractedConfig) -> None:
@@ -361,7 +372,9 @@ class ExtractedModel:
         """
         model: Any = self
         for place, sizes in enumerate(layer_sizes(config)):
-            self._fit_layer(model.base_model.get_submodule(self.layers)[place], config, sizes)
+            self._fit_layer(model.base_model.get_submodule(self.layers_path)[place], config, sizes)
+        if getattr(model, "pooler", None) is not None and model.base_model is model:
+            model.pooler = None  # of an encoder without a head, which nothing reads
         if self.wide is not None:
             dense, classifier = self.wide
             biased = model.get_submodule(dense).bias is not None
@@ -404,7 +417,7 @@ def _stub(config: ExtractedConfig) -> ExtractedConfig:
 class ExtractedDistilBert(ExtractedModel):
     """What extracted DistilBERTs share. Abstract."""
 
-    layers = "transformer.layer"
+    layers_path = "transformer.layer"
 
     def _fit_layer(self, layer: Any, config: Any, sizes: LayerSizes) -> None:
         hidden, width = int(config.hidden_size), sizes.heads * config.head_dim
@@ -519,7 +532,7 @@ def _alike(linear: nn.Linear, columns: int, rows: int) -> nn.Linear:
 class ExtractedRotary(ExtractedModel):
     """What extracted encoders with rotary positions and a norm behind each block share. Abstract."""
 
-    layers = "layers"
+    layers_path = "layers"
 
     def _fit_layer(self, layer: Any, config: Any, sizes: LayerSizes) -> None:
         hidden, width = int(config.hidden_size), sizes.heads * config.head_dim
@@ -544,13 +557,13 @@ class ExtractedRotary(ExtractedModel):
 class ExtractedModernBert(ExtractedModel):
     """What extracted ModernBERTs share. Abstract."""
 
-    layers = "layers"
-    wide = ("head.dense", "classifier")
+    layers_path = "layers"
 
     def _fit(self, config: Any, stub: Any) -> None:
         super()._fit(config, stub)
         model: Any = self
-        model.head.norm = nn.LayerNorm(config.classifier_size, eps=config.norm_eps, bias=config.norm_bias)
+        if model.base_model is not model:
+            model.head.norm = nn.LayerNorm(config.classifier_size, eps=config.norm_eps, bias=config.norm_bias)
         first = model.base_model.layers[0] if config.num_hidden_layers else None
         if config.first_norm and first is not None and not isinstance(first.attn, ZeroContext):
             first.attn_norm = nn.LayerNorm(config.hidden_size, eps=config.norm_eps, bias=config.norm_bias)
@@ -592,6 +605,13 @@ class ExtractedBertForTokenClassification(ExtractedModel, BertForTokenClassifica
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedBertModel(ExtractedModel, BertModel):
+    """An extracted BERT without a head: its tokens' states."""
+
+    config_class = ExtractedBertConfig
+    _auto_class = "AutoModel"
+
+
 class ExtractedRobertaForSequenceClassification(ExtractedModel, RobertaForSequenceClassification):
     """An extracted RoBERTa that classifies texts."""
 
@@ -612,6 +632,13 @@ class ExtractedRobertaForTokenClassification(ExtractedModel, RobertaForTokenClas
 
     config_class = ExtractedRobertaConfig
     _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedRobertaModel(ExtractedModel, RobertaModel):
+    """An extracted RoBERTa without a head: its tokens' states."""
+
+    config_class = ExtractedRobertaConfig
+    _auto_class = "AutoModel"
 
 
 class ExtractedXLMRobertaForSequenceClassification(ExtractedModel, XLMRobertaForSequenceClassification):
@@ -636,6 +663,13 @@ class ExtractedXLMRobertaForTokenClassification(ExtractedModel, XLMRobertaForTok
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedXLMRobertaModel(ExtractedModel, XLMRobertaModel):
+    """An extracted XLM-RoBERTa without a head: its tokens' states."""
+
+    config_class = ExtractedXLMRobertaConfig
+    _auto_class = "AutoModel"
+
+
 class ExtractedCamembertForSequenceClassification(ExtractedModel, CamembertForSequenceClassification):
     """An extracted CamemBERT that classifies texts."""
 
@@ -656,6 +690,13 @@ class ExtractedCamembertForTokenClassification(ExtractedModel, CamembertForToken
 
     config_class = ExtractedCamembertConfig
     _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedCamembertModel(ExtractedModel, CamembertModel):
+    """An extracted CamemBERT without a head: its tokens' states."""
+
+    config_class = ExtractedCamembertConfig
+    _auto_class = "AutoModel"
 
 
 class ExtractedDistilBertForSequenceClassification(ExtractedDistilBert, DistilBertForSequenceClassification):
@@ -680,6 +721,13 @@ class ExtractedDistilBertForTokenClassification(ExtractedDistilBert, DistilBertF
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedDistilBertModel(ExtractedDistilBert, DistilBertModel):
+    """An extracted DistilBERT without a head: its tokens' states."""
+
+    config_class = ExtractedDistilBertConfig
+    _auto_class = "AutoModel"
+
+
 class ExtractedElectraForSequenceClassification(ExtractedElectra, ElectraForSequenceClassification):
     """An extracted ELECTRA that classifies texts."""
 
@@ -700,6 +748,13 @@ class ExtractedElectraForTokenClassification(ExtractedElectra, ElectraForTokenCl
 
     config_class = ExtractedElectraConfig
     _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedElectraModel(ExtractedElectra, ElectraModel):
+    """An extracted ELECTRA without a head: its tokens' states."""
+
+    config_class = ExtractedElectraConfig
+    _auto_class = "AutoModel"
 
 
 class ExtractedMPNetForSequenceClassification(ExtractedMPNet, MPNetForSequenceClassification):
@@ -724,6 +779,13 @@ class ExtractedMPNetForTokenClassification(ExtractedMPNet, MPNetForTokenClassifi
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedMPNetModel(ExtractedMPNet, MPNetModel):
+    """An extracted MPNet without a head: its tokens' states."""
+
+    config_class = ExtractedMPNetConfig
+    _auto_class = "AutoModel"
+
+
 class ExtractedNomicBertForSequenceClassification(ExtractedRotary, NomicBertForSequenceClassification):
     """An extracted nomic-bert that classifies texts."""
 
@@ -739,6 +801,13 @@ class ExtractedNomicBertForTokenClassification(ExtractedRotary, NomicBertForToke
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedNomicBertModel(ExtractedRotary, NomicBertModel):
+    """An extracted nomic-bert without a head: its tokens' states."""
+
+    config_class = ExtractedNomicBertConfig
+    _auto_class = "AutoModel"
+
+
 class ExtractedGteForSequenceClassification(ExtractedRotary, GteForSequenceClassification):
     """An extracted GTE that classifies texts."""
 
@@ -752,6 +821,13 @@ class ExtractedGteForTokenClassification(ExtractedRotary, GteForTokenClassificat
 
     config_class = ExtractedGteConfig
     _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedGteModel(ExtractedRotary, GteModel):
+    """An extracted GTE without a head: its tokens' states."""
+
+    config_class = ExtractedGteConfig
+    _auto_class = "AutoModel"
 
 
 class ExtractedJinaEmbeddingsV3ForSequenceClassification(ExtractedRotary, JinaEmbeddingsV3ForSequenceClassification):
@@ -776,11 +852,19 @@ class ExtractedJinaEmbeddingsV3ForTokenClassification(ExtractedRotary, JinaEmbed
     _auto_class = "AutoModelForTokenClassification"
 
 
+class ExtractedJinaEmbeddingsV3Model(ExtractedRotary, JinaEmbeddingsV3Model):
+    """An extracted jina-embeddings-v3 without a head: its tokens' states."""
+
+    config_class = ExtractedJinaEmbeddingsV3Config
+    _auto_class = "AutoModel"
+
+
 class ExtractedModernBertForSequenceClassification(ExtractedModernBert, ModernBertForSequenceClassification):
     """An extracted ModernBERT that classifies texts."""
 
     config_class = ExtractedModernBertConfig
     _auto_class = "AutoModelForSequenceClassification"
+    wide = ("head.dense", "classifier")
 
 
 class ExtractedModernBertForQuestionAnswering(ExtractedModernBert, ModernBertForQuestionAnswering):
@@ -788,6 +872,7 @@ class ExtractedModernBertForQuestionAnswering(ExtractedModernBert, ModernBertFor
 
     config_class = ExtractedModernBertConfig
     _auto_class = "AutoModelForQuestionAnswering"
+    wide = ("head.dense", "classifier")
 
 
 class ExtractedModernBertForTokenClassification(ExtractedModernBert, ModernBertForTokenClassification):
@@ -795,6 +880,14 @@ class ExtractedModernBertForTokenClassification(ExtractedModernBert, ModernBertF
 
     config_class = ExtractedModernBertConfig
     _auto_class = "AutoModelForTokenClassification"
+    wide = ("head.dense", "classifier")
+
+
+class ExtractedModernBertModel(ExtractedModernBert, ModernBertModel):
+    """An extracted ModernBERT without a head: its tokens' states."""
+
+    config_class = ExtractedModernBertConfig
+    _auto_class = "AutoModel"
 
 
 class ExtractedDebertaV2ForSequenceClassification(ExtractedDebertaV2, DebertaV2ForSequenceClassification):
@@ -817,3 +910,10 @@ class ExtractedDebertaV2ForTokenClassification(ExtractedDebertaV2, DebertaV2ForT
 
     config_class = ExtractedDebertaV2Config
     _auto_class = "AutoModelForTokenClassification"
+
+
+class ExtractedDebertaV2Model(ExtractedDebertaV2, DebertaV2Model):
+    """An extracted DeBERTa without a head: its tokens' states."""
+
+    config_class = ExtractedDebertaV2Config
+    _auto_class = "AutoModel"

@@ -30,7 +30,8 @@ class Supernet:
     The model keeps its class and its parameters; nothing is patched and there is no mode to reset.
 
     Args:
-        model: of one of `families.FAMILIES`, for sequence classification, question answering or token classification.
+        model: of one of `families.FAMILIES`, for sequence classification, question answering, token
+            classification or embedding.
 
     Attributes:
         head: which of these.

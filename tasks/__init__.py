@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import InputError, unknown_name
-from .agreement import AGREEMENT, agreement
+from .agreement import agreement
 from .cache import load_cached, store
 from .demo import load_demo
 from .demo_model import demo_model_folder
+from .embedding import load_embedding
+from .examples import Examples, Retrieval
 from .fingerprint import fingerprint
 from .glue import GLUE, load_glue
 from .kinds import KINDS, Head, Kind
@@ -23,7 +25,7 @@ from .metrics import METRICS, Metric, metric_name, metric_of
 from .multilabel import load_multilabel
 from .own import Teaching, check_own_metric, taught
 from .ranking import load_ranking
-from .rows import Columns, TaskTexts, Unlabelled
+from .rows import Columns, Rows, TaskTexts, Unlabelled
 from .split import Split
 from .splitting import Sizes, split_off_selection
 from .squad import SQUAD, load_squad
@@ -80,6 +82,7 @@ def _demo(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
 
 TASKS: dict[str, Loader] = {
     "demo": _demo,
+    "embedding": load_embedding,
     "local": load_local,
     "multilabel": load_multilabel,
     "ranking": load_ranking,
@@ -105,6 +108,7 @@ def load_task(
     windows: Windows | None = None,
     cache: Path | str | None = None,
     teaching: Teaching | None = None,
+    prompts: Mapping[str, str] | None = None,
 ) -> Task:
     """Load a task, hold out its selection split and tokenise it.
 
@@ -119,6 +123,7 @@ def load_task(
         sizes: how many rows are used; questions where a task has those, and none of the selection is about a context
             that is trained on.
         windows: how long contexts of questions are cut into several texts.
+        prompts: what a model for embedding wants before its texts, by their role; see `supernet.sentence`.
         cache: a folder that keeps the tokenised splits; a damaged file in it is made again.
         teaching: what labels teach, if not what is usual.
 
@@ -132,10 +137,10 @@ def load_task(
         raise InputError(
             f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
         )
-    if columns.group is not None and (name == "demo" or name in GLUE):
+    if columns.group is not None and (name in ("demo", "embedding") or name in GLUE):
         raise InputError(
-            f"`group_column` names a column of local files or of questions, but the task is {name}, whose columns are "
-            "published; leave it out"
+            f"`group_column` names a column of local files with labels or of questions, but the task is {name}; leave "
+            "it out"
         )
     if columns.unlabelled is not None:
         _check_head(name, columns.unlabelled)
@@ -155,6 +160,10 @@ def load_task(
 
     divided = split_off_selection(loaded.train, sizes, np.random.default_rng(seed))
     texts = {"train": loaded.train.take(divided.kept), "selection": loaded.train.take(divided.held_out)} | loaded.report
+    if prompts is not None:
+        texts: dict[str, Rows] = {
+            split: part.prompted(prompts) for split, part in texts.items() if isinstance(part, Examples | Retrieval)
+        }
     described = [name, loaded.kind, loaded.label_names, loaded.metric, asdict(sizes), seed]
     described += [asdict(windows)] if windows != Windows() else []
     key = fingerprint(texts, tokenizer, max_length, described)
@@ -167,7 +176,7 @@ def load_task(
             store(path, *stored)
     splits, truncated = stored
     num_labels = len(loaded.label_names)
-    if metric.name not in METRICS and metric.name != AGREEMENT:
+    if metric.name not in METRICS and columns.unlabelled is None:
         check_own_metric(metric, splits["selection"], num_labels)
     return Task(
         name=name,
@@ -189,7 +198,7 @@ def load_task(
 
 
 def _metric(loaded: TaskTexts, columns: Columns) -> Metric:
-    if loaded.metric == AGREEMENT:
+    if columns.unlabelled is not None:
         return agreement(KINDS[loaded.kind])
     return metric_of(loaded.metric, loaded.kind, loaded.positive, columns.precision)
 
@@ -197,7 +206,10 @@ def _metric(loaded: TaskTexts, columns: Columns) -> Metric:
 def _check_head(task: str, model: Unlabelled) -> None:
     """Refuse a model that a task's rows cannot be asked of; texts can be, whatever its one output for each means."""
     if task in _LABELLED:
-        raise InputError(f"the task {task} needs labels; leave --labels out")
+        raise InputError(
+            f"the task {task} needs labels; leave `labels` out, or give texts alone as the task local, if the model says "
+            "of each which labels hold"
+        )
     head = KINDS[model.kind].head
     if _head(task) != head:
         fitting = ", ".join(sorted(one for one in TASKS if _head(one) == head))

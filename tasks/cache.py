@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..files import replace_file
 from .passages import Passages
+from .relations import Pairs, Relevance
 from .split import Split
 
 
@@ -58,6 +59,10 @@ def _arrays(split: Split) -> dict[str, np.ndarray]:
         asked = [contexts[text] for text in passages.contexts]
         arrays["spans"], arrays["questions"] = passages.places, passages.questions
         arrays["passages"] = _as_bytes([list(contexts), asked, passages.answers, passages.unanswerable])
+    if isinstance(split.relations, Pairs):
+        arrays["pairs"] = split.relations.scores
+    if isinstance(split.relations, Relevance):
+        arrays["relevance"] = _as_bytes([list(grades.items()) for grades in split.relations.grades])
     return arrays
 
 
@@ -65,7 +70,7 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
     ends = np.cumsum(arrays["lengths"])[:-1]
     labels: np.ndarray | list[np.ndarray] = arrays["labels"]
     tags: tuple[str, ...] = ()
-    passages = None
+    passages, relations = None, None
     if "tags" in arrays:
         labels, tags = np.split(arrays["labels"], ends), tuple(_from_bytes(arrays["tags"]))
     if "passages" in arrays:
@@ -77,6 +82,10 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
             tuple(map(tuple, answers)),
             unanswerable,
         )
+    if "pairs" in arrays:
+        relations = Pairs(arrays["pairs"])
+    if "relevance" in arrays:
+        relations = Relevance(tuple({int(at): grade for at, grade in one} for one in _from_bytes(arrays["relevance"])))
     return Split(
         np.split(arrays["tokens"], ends),
         np.split(arrays["types"], ends) if "types" in arrays else None,
@@ -85,6 +94,7 @@ def _split(arrays: dict[str, np.ndarray]) -> Split:
         passages=passages,
         tags=tags,
         groups=arrays.get("groups"),
+        relations=relations,
     )
 
 

@@ -33,7 +33,7 @@ def read_texts(paths: Sequence[Path], column: str | None = None, second: str | N
 
 
 def read_lines(path: Path) -> Table:
-    """Read a text on each line, as the column "text"."""
+    """Return the lines of a file, without those that are empty, as a column "text"."""
     return {"text": [line for line in read_text(path).splitlines() if line.strip()]}
 
 

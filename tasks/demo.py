@@ -140,7 +140,8 @@ def load_demo(data: Path | None, unlabelled: Unlabelled | None = None) -> TaskTe
     )
     origin = "sentences that were generated with the training split's, none of them in both"
     if unlabelled is not None:
-        train, report = (replace(part, labels=no_labels(unlabelled.kind, len(part))) for part in (train, report))
+        kind, outputs = unlabelled.kind, len(unlabelled.label_names)
+        train, report = (replace(part, labels=no_labels(kind, len(part), outputs)) for part in (train, report))
         names = unlabelled.label_names
         return TaskTexts(unlabelled.kind, names, AGREEMENT, train, {"validation": report}, origin)
     return TaskTexts("classification", LABEL_NAMES, "accuracy", train, {"validation": report}, origin)

@@ -85,7 +85,7 @@ def _texts(task: GlueTask, table: Table, where: object, unlabelled: Unlabelled |
     columns = [text_column(table, name, where) for name in task.columns]
     second = columns[1] if len(columns) == 2 else None
     if unlabelled is not None:
-        return Texts(columns[0], second, no_labels(unlabelled.kind, len(columns[0])))
+        return Texts(columns[0], second, no_labels(unlabelled.kind, len(columns[0]), len(unlabelled.label_names)))
     values = read_labels(table, "label", where)
     if task.label_names != ("score",):
         labels = class_labels(_published(values, task.label_names, where), task.label_names, where)

@@ -41,7 +41,8 @@ def load_local(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
     parts = find_parts(data, READERS if columns.unlabelled is None else {**READERS, LINES: read_lines})
     read = {split: _Read.of(paths, columns) for split, paths in parts.items()}
     if (alone := columns.unlabelled) is not None:
-        texts = {split: one.texts(no_labels(alone.kind, len(one.first))) for split, one in read.items()}
+        count = len(alone.label_names)
+        texts = {split: one.texts(no_labels(alone.kind, len(one.first), count)) for split, one in read.items()}
         train, report = _reported(texts, seed)
         return TaskTexts(alone.kind, alone.label_names, AGREEMENT, train, report, report_origin(parts))
     kind = columns.kind or _kind_of(read["train"].labels)

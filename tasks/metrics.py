@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..errors import InputError, unknown_name
 from . import class_scores
 from .class_scores import correlation, cuts_of
-from .kinds import KINDS, Kind, KindName
+from .kinds import KINDS, Kind, KindName, embedding
 from .paths import own_function
 from .split import Split
 
@@ -32,6 +32,7 @@ class Metric:
         thresholded: what it judges is decided by thresholds where a text may have several labels.
         is_complement: the score is 1 - what the name says, so that the error is what it says.
         floor: the precision that a recall is asked for at; None for other metrics.
+        of_pairs: it judges splits of scored pairs alone.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Metric:
     thresholded: bool = False
     is_complement: bool = False
     floor: float | None = None
+    of_pairs: bool = False
 
     def score(self, outputs: np.ndarray, split: Split) -> float:
         """Return the score of outputs `(R, C)` of a split.
@@ -126,8 +128,13 @@ def _token_accuracy(counts: np.ndarray, _: np.ndarray) -> float:
     return float(right / words) if words else 0.0
 
 
+def _sts_spearman(answers: np.ndarray, scores: np.ndarray) -> float:
+    return _spearman(answers[:, embedding.LIKENESS], scores[:, 0])
+
+
 _CLASSES, _NUMBERS, _LABELS = KINDS["classification"], KINDS["regression"], KINDS["multilabel"]
 _RANKS, _ANSWERS, _TAGS = KINDS["ranking"], KINDS["question-answering"], KINDS["token-classification"]
+_VECTORS = KINDS["embedding"]
 _both = partial(Metric, kind=_CLASSES, also=("multilabel",))  # of one class of several, or of one label
 METRICS: dict[str, Metric] = {
     metric.name: metric
@@ -154,6 +161,10 @@ METRICS: dict[str, Metric] = {
         Metric("squad_f1", _ANSWERS, _squad_f1, is_mean=True),
         Metric("entity_f1", _TAGS, _entity_f1),
         Metric("token_accuracy", _TAGS, _token_accuracy),
+        Metric("agreement", _VECTORS, partial(_mean_of, column=embedding.AGREEMENT)),
+        Metric("retrieval_recall", _VECTORS, partial(_mean_of, column=embedding.RECALL), is_mean=True),
+        Metric("retrieval_ndcg", _VECTORS, partial(_mean_of, column=embedding.NDCG), is_mean=True),
+        Metric("sts_spearman", _VECTORS, _sts_spearman, of_pairs=True),
     )
 }
 

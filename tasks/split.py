@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from .neighbours import directions, nearest
 from .passages import Passages
+from .relations import Relations
 
 Labels = NDArray[np.int64] | NDArray[np.float32] | list[NDArray[np.int64]]
 
@@ -25,11 +27,14 @@ class Split:
         token_type_ids: the same shapes; None for a tokenizer that makes none.
         labels: `(n,)` int64 (classification) or float32 (regression); `(n, C)` int64, 0 or 1 (multilabel); `(n, 2)`
             int64, the first and the last token of the answer (question answering); `n` arrays `(tokens,)` int64, -100
-            where there is nothing to tell (token classification).
+            where there is nothing to tell (token classification); `(n, C)` float32, the whole model's vectors, or
+            `(n, 0)` as long as they are not known (embedding).
         per_token: there is an output for each token, not for each text.
         passages: for question answering, what turns tokens into answers; else None.
         tags: for token classification, the name of each class; else empty.
         groups: `(n,)` int64, for ranking the number of each text's query; else None.
+        relations: for embedding, what its texts are to each other, if anything; rows that are taken are nothing to
+            each other.
 
     Raises:
         ValueError: parts of different length.
@@ -42,6 +47,7 @@ class Split:
     passages: Passages | None = None
     tags: tuple[str, ...] = ()
     groups: NDArray[np.int64] | None = None
+    relations: Relations | None = None
 
     def __post_init__(self) -> None:
         sizes = {"input_ids": len(self.input_ids), "labels": len(self.labels)}
@@ -76,10 +82,17 @@ class Split:
 
     @property
     def examples(self) -> int:
-        """What a metric counts: questions, whose contexts may take several texts, queries with theirs, else texts."""
+        """What a metric counts: questions, whose contexts may take several texts, pairs or queries, else texts."""
         if self.groups is not None:
             return len(np.unique(self.groups))
+        if self.relations is not None:
+            return len(self.relations)
         return len(self) if self.passages is None else len(self.passages.contexts)
+
+    @cached_property
+    def nearest(self) -> NDArray[np.int64]:
+        """The ten texts whose labels, vectors `(n, C)`, are in the direction that is nearest to a text's: `(n, 10)`."""
+        return nearest(directions(np.asarray(self.labels)))
 
     @cached_property
     def lengths(self) -> NDArray[np.int64]:

@@ -102,8 +102,10 @@ def hashed_groups(groups: NDArray[np.int64] | None) -> Iterator[bytes]:
         yield b"groups" + groups.tobytes()
 
 
-def no_labels(kind: KindName, rows: int) -> NDArray[np.int64] | NDArray[np.float32]:
+def no_labels(kind: KindName, rows: int, outputs: int) -> NDArray[np.int64] | NDArray[np.float32]:
     """Return what stands for the labels of so many texts that have none, as in GLUE's test splits."""
+    if kind == "multilabel":
+        return np.full((rows, outputs), -1, np.int64)
     return np.full(rows, np.nan, np.float32) if kind == "regression" else np.full(rows, -1, np.int64)
 
 

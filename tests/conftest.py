@@ -32,6 +32,8 @@ NO_ANSWERS = ("nomic_bert", "gte")  # transformers has no model of these familie
 HEADED = [
     (name, head) for name in ALL_NAMES for head in HEADS if name not in NO_ANSWERS or head != "question-answering"
 ]
+# All heads for embedding are one and the same: `tests/supernet/test_sentence.py` has those of the other families.
+HEADED += [("bert", "embedding"), ("modernbert", "embedding")]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

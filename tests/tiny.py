@@ -7,6 +7,8 @@ import torch
 import transformers
 from secateur.supernet import Supernet
 from secateur.supernet.heads import ENDINGS
+from secateur.supernet.sentence import embedder
+from secateur.supernet.sentence_head import SentenceHead
 from secateur.tasks.batches import Batch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -61,8 +63,8 @@ _LAYOUTS = {
 def tiny_model(name: str, head: str = "sequence-classification", **changes: object) -> PreTrainedModel:
     """Return a random model of 3 layers, 4 heads of 4, 24 neurons and 3 classes, in evaluation mode.
 
-    One for question answering has two outputs; `changes` are the configuration's. Its weights are larger than a fresh
-    model's, so that different subnetworks differ visibly.
+    One for question answering has two outputs, one for embedding vectors of width 3; `changes` are the configuration's.
+    Its weights are larger than a fresh model's, so that different subnetworks differ visibly.
     """
     family, own = _LAYOUTS[name]
     labels = 2 if head == "question-answering" else 3
@@ -71,7 +73,13 @@ def tiny_model(name: str, head: str = "sequence-classification", **changes: obje
     generator_state = torch.get_rng_state()
     torch.manual_seed(len(name))
     config = getattr(transformers, f"{family}Config")(**sizes)
-    model = getattr(transformers, f"{family}{ENDINGS[head]}")(config)
+    if head == "embedding":
+        encoder = getattr(transformers, f"{family}Model")(config)
+        encoder.pooler = None
+        told = SentenceHead(3, activation="tanh", normalize=True, bias=True)
+        model = embedder(encoder, told, {"weight": torch.randn(3, 16), "bias": torch.randn(3)})
+    else:
+        model = getattr(transformers, f"{family}{ENDINGS[head]}")(config)
     with torch.no_grad():  # biases and LayerNorms start as zeros and ones, which would hide mistakes with them
         for parameter in model.parameters():
             if parameter.ndim == 1:

@@ -113,7 +113,7 @@ def _pass(supernet: Supernet, task: Task, batch: Batch, recipe: Recipe, noise: t
         _linear_outputs(supernet, batch, recipe, noise, outputs),
     ):
         found = run_whole(supernet, batch.inputs)
-        loss = task.kind.loss(found, task.kind.doubted(found, batch, noise) if task.answered else batch)
+        loss = task.kind.scoring_loss(found, task.kind.doubted(found, batch, noise) if task.answered else batch)
         wanted = [heads, neurons, *(supernet.parameters[name] for name in names)]
         gradients = torch.autograd.grad(loss, wanted)
     # The loss is a mean and each text has factors of its own: what is its own of the loss counts as often as the mean

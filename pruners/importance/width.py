@@ -38,7 +38,8 @@ def width_scores(supernet: Supernet, task: Task, rng: np.random.Generator) -> ND
     for batch in batches:
         with torch.enable_grad(), trainable(supernet, names):
             outputs = run_whole(supernet, batch.inputs)
-            loss = task.kind.loss(outputs, task.kind.doubted(outputs, batch, doubt) if task.answered else batch)
+            doubted = task.kind.doubted(outputs, batch, doubt) if task.answered else batch
+            loss = task.kind.scoring_loss(outputs, doubted)
             gradients = torch.autograd.grad(loss, parameters)
         effect = torch.stack([p.detach() * g for p, g in zip(parameters, gradients, strict=True)]).sum(0)
         total += effect.double().square()

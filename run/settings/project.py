@@ -22,7 +22,7 @@ class ProjectSettings(Settings):
         Field(
             description="demo; a GLUE task: cola, sst2, mrpc, qqp, stsb, mnli, ...; squad or squad_v2; local (texts to "
             "classify or rate); multilabel (texts with any number of labels); ranking (texts for queries); tagging "
-            "(words to tag)"
+            "(words to tag); embedding (texts to make vectors of, without labels)"
         ),
     ]
     out: Annotated[Path, Field(description="the run folder, made if it is not there")]
@@ -78,7 +78,8 @@ class ProjectSettings(Settings):
         Field(
             description="not the usual one: accuracy, f1, macro_f1, weighted_f1, balanced_accuracy, matthews, auroc, "
             "average_precision, recall_at_precision, log_loss, calibration_error, pearson, spearman for local files; "
-            "micro_f1; squad_f1, exact_match; entity_f1, token_accuracy; or your own, mypackage.module:function"
+            "micro_f1; squad_f1, exact_match; entity_f1, token_accuracy; agreement, retrieval_recall, retrieval_ndcg, "
+            "sts_spearman of vectors; or your own, mypackage.module:function"
         ),
     ] = None
     positive: Annotated[

@@ -5,7 +5,7 @@ from transformers import PreTrainedConfig
 
 from ...errors import InputError
 from ...search_space import SubnetMask
-from .family import MODELING, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import EMBEDDING, MODELING, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import disentangled_attention
 
 
@@ -53,6 +53,7 @@ DEBERTA_V2 = ModelFamily(
         ),
         "question-answering": HeadPaths("qa_outputs", dropout=None),
         "token-classification": HeadPaths("classifier", drops_input=True, dropout="hidden_dropout_prob"),
+        "embedding": EMBEDDING,
     },
     attention=disentangled_attention,
     distances="deberta.encoder.rel_embeddings",

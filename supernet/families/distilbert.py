@@ -1,4 +1,4 @@
-from .family import MODELING, RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily, dropout_names
+from .family import EMBEDDING, MODELING, RELU, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily, dropout_names
 
 DISTILBERT = ModelFamily(
     model_type="distilbert",
@@ -24,6 +24,7 @@ DISTILBERT = ModelFamily(
         ),
         "question-answering": HeadPaths("qa_outputs", drops_input=True, dropout="qa_dropout"),
         "token-classification": HeadPaths("classifier", drops_input=True, dropout="dropout"),
+        "embedding": EMBEDDING,
     },
     intermediate_size="hidden_dim",
     activation="activation",

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from transformers import PreTrainedConfig
 
 from ...search_space import EncoderShape, SubnetMask
-from .activations import GELU, RELU, TANH, Activation, activation_of
+from .activations import ACTIVATIONS, GELU, RELU, TANH, Activation, activation_of
 from .positions import LayerAttention, plain_attention
 
 if TYPE_CHECKING:  # a process that only serves a model does without tasks
     from ...tasks.kinds import Head
 
-Reads = Literal["first", "mean", "tokens"]
+Reads = Literal["first", "mean", "last", "tokens"]
+Pooling = Literal["mean", "cls", "lasttoken"]  # as sentence-transformers calls them
+POOLINGS: dict[Pooling, Reads] = {"mean": "mean", "cls": "first", "lasttoken": "last"}
+SENTENCE = "secateur_sentence"  # the attribute of a configuration that says what vectors are made of; in memory only
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class HeadPaths:
         dropout: the configuration's attribute for its rate, which is the hidden states' where that is not set; None
             for a head without dropout.
         pooling: the configuration's attribute that says what is read of a text, `cls` or `mean`; None: the first token.
+        closing: of what the classifier gives; None for nothing.
+        normalizes: what comes out is divided by its length.
     """
 
     classifier: str
@@ -107,6 +112,8 @@ class HeadPaths:
     drops_input: bool = False
     dropout: str | None = "classifier_dropout"
     pooling: str | None = None
+    closing: Activation | None = None
+    normalizes: bool = False
 
     @property
     def linears(self) -> tuple[str, ...]:
@@ -117,6 +124,10 @@ class HeadPaths:
     def modules(self) -> tuple[str, ...]:
         """The paths of all that has parameters."""
         return self.linears if self.norm is None else (*self.linears, self.norm)
+
+
+# Of models that make vectors, the same for all families: see `supernet.sentence`.
+EMBEDDING = HeadPaths("projection", dropout=None)
 
 
 @dataclass(frozen=True)
@@ -300,6 +311,11 @@ class ModelFamily:
             InputError: a function that is not supported.
         """
         paths = self.heads[head]
+        if head == "embedding":
+            told = getattr(config, SENTENCE, {})
+            name = told.get("activation")
+            closing = None if name is None else ACTIVATIONS[name]
+            return replace(paths, closing=closing, normalizes=told.get("normalize", False))
         if not isinstance(paths.activation, str):
             return paths
         return replace(paths, activation=activation_of(config, paths.activation))
@@ -329,7 +345,9 @@ class ModelFamily:
 
 
 def reads(head: Head, paths: HeadPaths, config: PreTrainedConfig) -> Reads:
-    """Tell what a head reads of a text: its first token, the mean of its real ones, or each of them."""
+    """Tell what a head reads of a text: its first token, its last one, the mean of its real ones, or each of them."""
+    if head == "embedding":
+        return POOLINGS[getattr(config, SENTENCE, {}).get("pooling", "mean")]
     if head != "sequence-classification":
         return "tokens"
     return "first" if paths.pooling is None or getattr(config, paths.pooling) == "cls" else "mean"
@@ -364,12 +382,14 @@ def bert_like_heads(sequence: HeadPaths) -> dict[Head, HeadPaths]:
         "sequence-classification": sequence,
         "question-answering": HeadPaths("qa_outputs", dropout=None),
         "token-classification": HeadPaths("classifier", drops_input=True),
+        "embedding": EMBEDDING,
     }
 
 
 MODELING = "secateur.supernet.modeling_secateur"
 
 __all__ = [
+    "EMBEDDING",
     "GELU",
     "MODELING",
     "RELU",

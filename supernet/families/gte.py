@@ -2,7 +2,7 @@ from dataclasses import replace
 
 from transformers import PreTrainedConfig
 
-from .family import MODELING, TANH, Biases, DropoutNames, EmbeddingPaths, HeadPaths
+from .family import EMBEDDING, MODELING, TANH, Biases, DropoutNames, EmbeddingPaths, HeadPaths
 from .nomic_bert import NOMIC_BERT
 
 
@@ -25,6 +25,7 @@ GTE = replace(
     heads={
         "sequence-classification": HeadPaths("classifier", dense="gte.pooler.dense", activation=TANH),
         "token-classification": HeadPaths("classifier", drops_input=True),
+        "embedding": EMBEDDING,
     },
     biases=_biases,
     dropout_rates=DropoutNames(

@@ -4,7 +4,7 @@ from typing import Any
 from transformers import PreTrainedConfig
 
 from ...search_space import SubnetMask
-from .family import MODELING, Biases, DropoutNames, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import EMBEDDING, MODELING, Biases, DropoutNames, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import alternating_attention
 
 
@@ -44,6 +44,7 @@ MODERNBERT = ModelFamily(
         "sequence-classification": _HEAD,
         "question-answering": _HEAD,
         "token-classification": _HEAD,
+        "embedding": EMBEDDING,
     },
     pre_norm=True,
     first_norm=False,

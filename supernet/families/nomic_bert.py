@@ -1,6 +1,6 @@
 from transformers import PreTrainedConfig
 
-from .family import MODELING, TANH, Biases, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
+from .family import EMBEDDING, MODELING, TANH, Biases, EmbeddingPaths, HeadPaths, LayerPaths, ModelFamily
 from .positions import rotary_attention
 
 
@@ -29,6 +29,7 @@ NOMIC_BERT = ModelFamily(
     heads={
         "sequence-classification": HeadPaths("classifier", dense="nomic_bert.pooler.dense", activation=TANH),
         "token-classification": HeadPaths("classifier", drops_input=True),
+        "embedding": EMBEDDING,
     },
     gated=True,
     biases=_biases,

@@ -15,6 +15,7 @@ from ...files import replace_text
 from .. import modeling_secateur
 from ..modeling_secateur import ExtractedModel
 from ..packed.packed import slab_linears
+from ..sentence import ForEmbedding
 from ..stored.record import CARD, PICTURE, Form, Record, Written, read_record, record_of, write_record
 from ..stored.replacing import check_replaceable, replacing
 from ..stored.storage import write_model
@@ -113,9 +114,10 @@ def chosen_form(model: PreTrainedModel, form: Form) -> Written:
         if form == "portable":
             raise InputError("packed matrices are read by Secateur alone; choose the form `secateur`, or `stock`")
         return "packed"
-    if not isinstance(model, ExtractedModel):
+    encoder = model.encoder if isinstance(model, ForEmbedding) else model
+    if not isinstance(encoder, ExtractedModel):
         raise InputError(
-            f"{type(model).__name__} is a stock model and needs no code; choose the form `stock`, or `auto`"
+            f"{type(encoder).__name__} is a stock model and needs no code; choose the form `stock`, or `auto`"
         )
     return "secateur" if form == "secateur" else "portable"
 

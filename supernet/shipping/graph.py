@@ -23,6 +23,7 @@ from ..families.positions import Disentangled, Rotary, bucket, embedded_distance
 from ..heads import head_of
 from ..packed.packed import slab_linears
 from ..self_attention import UNSEEN
+from ..sentence import VECTOR
 from ..stored.storage import known_family, known_segments
 from .activations import NODES
 from .needed import needed
@@ -43,10 +44,10 @@ def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
 
     Inputs are int64 `(B, T)`: tokens, attention mask (0 for padding) and, where the family knows two segments, token
     types. Outputs are named as transformers': `logits`, `(B, C)` or `(B, T, C)`, or `start_logits` and `end_logits`,
-    `(B, T)`. The metadata has the head and the names of the labels.
+    `(B, T)`, or `sentence_embedding`, `(B, C)`. The metadata has the head and the names of the labels.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
+        model: of a supported family, extracted or not, with one of the heads; left as it is.
         opset: version of the standard operators; the lowest that has all that is needed if None.
 
     Raises:
@@ -114,6 +115,8 @@ class _Graph:
         tokens = [_TOKENS] if self._reads == "tokens" else []
         if self._reads == "first":
             states = self.add("Gather", states, self._number("first", 0), axis=1)
+        if self._reads == "last":
+            states = self._last(states)
         if self._family.final_norm is not None:
             states = self._norm(self._family.final_norm, states)
         if self._reads == "mean":
@@ -125,6 +128,8 @@ class _Graph:
             states = NODES[head.activation](self, states)
             if head.norm is not None:
                 states = self._norm(head.norm, states)
+        if self._kind == "embedding":
+            return {VECTOR: [_TEXTS, self._vectors(states)]}
         if self._kind != "question-answering":
             self._linear(head.classifier, states, output="logits")
             return {"logits": [_TEXTS, *tokens, len(self._weights[f"{head.classifier}.weight"])]}
@@ -212,6 +217,27 @@ class _Graph:
         total = self.add("ReduceSum", self.add("Mul", states, real), tokens, keepdims=0)
         count = self.add("ReduceSum", real, tokens, keepdims=0)
         return self.add("Div", total, self.add("Max", count, self.real("a_token", 1.0)))
+
+    def _last(self, states: str) -> str:
+        """Return the states of the last real tokens: `(B, D)`."""
+        one, tokens = self._number("one", 1), self._list("tokens", 1)
+        count = self.add("ReduceSum", MASK, tokens, keepdims=1)
+        at = self.add("Max", self.add("Sub", count, one), self._number("zero", 0))
+        return self.add("GatherND", states, at, batch_dims=1)
+
+    def _vectors(self, states: str) -> int:
+        """Make vectors of what is read, the graph's output; return how wide they are."""
+        head, name = self._head, self._head.classifier
+        last = head.closing is None and not head.normalizes
+        vectors = self._linear(name, states, output=VECTOR if last else None)
+        if head.closing is not None:
+            vectors = NODES[head.closing](self, vectors)
+        if head.normalizes:
+            length = self.add("ReduceL2", vectors, axes=[1], keepdims=1)
+            vectors = self.add("Div", vectors, self.add("Max", length, self.real("shortest", 1e-12)), output=VECTOR)
+        elif head.closing is not None:
+            self.add("Identity", vectors, output=VECTOR)
+        return len(self._weights[f"{name}.weight"])
 
     def _layer(self, layer: int, states: str, some: str) -> str:
         """Add a layer's kept blocks."""

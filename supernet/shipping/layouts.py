@@ -74,7 +74,7 @@ def write_layout(
             int8_file.parent.mkdir(parents=True, exist_ok=True)
             feed = layout.runs.open(file).feed
             layout.runs.quantise(file, int8_file, [feed(batch) for batch in texts])
-        write_record(part, record_of(part, "stock", {}, deep=True))
+        write_record(part, record_of(part, "stock", {}))
 
 
 def layout_of(name: str) -> Layout:

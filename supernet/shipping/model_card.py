@@ -24,6 +24,7 @@ _PIPELINES: dict[Head, str] = {
     "sequence-classification": "text-classification",
     "question-answering": "question-answering",
     "token-classification": "token-classification",
+    "embedding": "sentence-similarity",
 }
 SERVED = "As it is served"  # title of the section of what was measured in each runtime
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*")
@@ -118,7 +119,7 @@ def model_card(facts: CardFacts, form: Written, *, picture: str | None = None) -
     ]
     data = ModelCardData(
         model_name=facts.name,
-        library_name="transformers",
+        library_name="sentence-transformers" if facts.head == "embedding" else "transformers",
         pipeline_tag=_PIPELINES[facts.head],
         license=facts.licence,
         base_model=facts.parent if _HUB_ID.fullmatch(facts.parent) else None,
@@ -191,6 +192,8 @@ _LOADING: dict[Written, tuple[str, str, str]] = {
 def _loading(facts: CardFacts, form: Written) -> str:
     """Say how the checkpoint is loaded, and run where transformers has a pipeline for its head."""
     said, imported, asked = _LOADING[form]
+    if facts.head == "embedding" and form != "packed":
+        return _loading_embedder(facts, said, imported, asked)
     name, kind, pipeline = facts.name, auto_class(facts.head), _PIPELINES[facts.head]
     if form == "packed":
         imports, model, tokenizer = "from secateur.supernet.stored.storage import ", "load_model", "load_tokenizer"
@@ -213,6 +216,21 @@ tokenizer = {tokenizer}("{name}"{asked})
     if form == "packed" or pipeline == "question-answering":  # transformers 5 has no pipeline that answers questions
         return text
     return f'{text}\n\nOr, for texts at once: `pipeline("{pipeline}", "{name}"{asked})`.'
+
+
+def _loading_embedder(facts: CardFacts, said: str, imported: str, asked: str) -> str:
+    """Say how a model that makes vectors is loaded: whole, and its encoder alone."""
+    said = said.replace("transformers is all it needs", "sentence-transformers is all it needs")
+    return f"""{said}
+
+```python
+{imported}from sentence_transformers import SentenceTransformer
+
+model = SentenceTransformer("{facts.name}"{asked})
+vectors = model.encode(["a text", "another one"])
+```
+
+`AutoModel.from_pretrained` loads its encoder alone, whose tokens' states are not pooled yet."""
 
 
 def _others(facts: CardFacts, picture: str | None) -> str:

@@ -34,7 +34,7 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
     inputs and outputs see :func:`~secateur.supernet.shipping.graph.onnx_graph`.
 
     Args:
-        model: of a supported family, extracted or not, with one of the three heads; left as it is.
+        model: of a supported family, extracted or not, with one of the heads; left as it is.
         path: the file.
         opset: version of the standard operators; the lowest that has all that is needed if None.
 

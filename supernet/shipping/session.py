@@ -14,6 +14,7 @@ from transformers.utils.generic import ModelOutput
 from ...errors import InputError
 from ...tasks.batches import Batch
 from ..heads import read_outputs
+from ..sentence import VECTOR
 from .graph import IDS, MASK, TYPES
 from .needed import needed
 
@@ -89,10 +90,10 @@ def check_there(path: Path, expected: str) -> None:
 
 def check_text_model(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
     """Raise InputError if a file's inputs or outputs are not a text model's."""
-    if not {IDS, MASK} <= set(inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits"} & {*outputs}:
+    if not {IDS, MASK} <= set(inputs) <= {IDS, MASK, TYPES} or not {"logits", "start_logits", VECTOR} & {*outputs}:
         raise InputError(
             f"{path} turns {', '.join(inputs)} into {', '.join(outputs)}; expected a text model with "
-            "input_ids and attention_mask, and logits or start_logits and end_logits"
+            f"input_ids and attention_mask, and logits, start_logits and end_logits, or {VECTOR}"
         )
 
 

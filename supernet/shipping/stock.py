@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import torch
+from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...errors import InputError
 from ..extraction import NOT_INHERITED, copy_buffers
 from ..modeling_secateur import ExtractedFields, ExtractedModel, layer_sizes
 from ..packed.packed import slab_linears
+from ..sentence import PROJECTION, ForEmbedding, embedder
+from ..sentence_head import SentenceHead
 
 
 def not_stock(model: PreTrainedModel) -> str | None:
@@ -20,6 +23,8 @@ def not_stock(model: PreTrainedModel) -> str | None:
 
     Those have layers that are all alike, whose heads make up the width of the residual stream, which the head reads.
     """
+    if isinstance(model, ForEmbedding):
+        return not_stock(model.encoder)
     if not isinstance(model, ExtractedModel):
         return None
     config: Any = model.config
@@ -46,6 +51,8 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     Raises:
         InputError: it is extracted and no plain model can be it.
     """
+    if isinstance(model, ForEmbedding):
+        return _stock_embedder(model)
     plain = _plain_class(model)
     if reason := not_stock(model):
         family = plain.__name__.partition("For")[0]
@@ -61,7 +68,9 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
             setattr(config, cut.neurons_field, sizes.neurons)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
-        made = plain(config)
+        made: Any = plain(config)
+    if getattr(model, "pooler", made) is None:
+        made.pooler = None  # of an encoder that makes vectors: nothing reads it
     prefixes = tuple(f"{path}." for path in slabs)
     state = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(prefixes)}
     for path, module in slabs.items():
@@ -73,11 +82,20 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     return made.eval()
 
 
+def _stock_embedder(model: ForEmbedding) -> PreTrainedModel:
+    """Return a model for embedding around a plain encoder; itself if its encoder is one."""
+    encoder, projection = stock_model(model.encoder), cast(nn.Module, model).get_submodule(PROJECTION)
+    head = SentenceHead.of(model.encoder.config)
+    return embedder(encoder, head, {name: tensor.detach() for name, tensor in projection.named_parameters()})
+
+
 def plain_config(model: PreTrainedModel) -> PreTrainedConfig:
     """Return what a plain model of the family would have as its configuration; of heads and neurons the whole one's.
 
     It says what a model is to programs that read its labels, tokens and positions, and run its file in another format.
     """
+    if isinstance(model, ForEmbedding):
+        return plain_config(model.encoder)
     config: Any = model.config
     plain = _plain_class(model)
     if not isinstance(model, ExtractedModel):

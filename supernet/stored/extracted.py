@@ -12,6 +12,7 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from ..families import FAMILIES, ModelFamily
 from ..heads import ENDINGS, auto_class
 from ..modeling_secateur import PREFIX, ExtractedConfig
+from ..sentence import embedding_class
 
 if TYPE_CHECKING:
     from ...tasks.kinds import Head
@@ -26,7 +27,16 @@ def config_class(family: ModelFamily) -> type[ExtractedConfig]:
 def model_class(family: ModelFamily, head: Head) -> type[PreTrainedModel]:
     """Return the class of a family's extracted models with a head, which is beside their configuration's."""
     config = config_class(family)
-    return getattr(import_module(config.__module__), config.__name__.removesuffix("Config") + ENDINGS[head])
+    own = import_module(config.__module__)
+    if head == "embedding":
+        return embedding_class(encoder_of(family))
+    return getattr(own, config.__name__.removesuffix("Config") + ENDINGS[head])
+
+
+def encoder_of(family: ModelFamily) -> type[PreTrainedModel]:
+    """Return the class of a family's extracted encoders without a head."""
+    config = config_class(family)
+    return getattr(import_module(config.__module__), config.__name__.removesuffix("Config") + "Model")
 
 
 def register_extracted() -> None:
@@ -35,7 +45,8 @@ def register_extracted() -> None:
         config = config_class(family)
         AutoConfig.register(config.model_type, config, exist_ok=True)
         for head in family.heads:
-            getattr(modeling_auto, auto_class(head)).register(config, model_class(family, head), exist_ok=True)
+            made = encoder_of(family) if head == "embedding" else model_class(family, head)
+            getattr(modeling_auto, auto_class(head)).register(config, made, exist_ok=True)
 
 
 register_extracted()  # `secateur.registration` sees to it that loading a model imports this

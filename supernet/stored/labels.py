@@ -29,6 +29,8 @@ def check_labels(config: PreTrainedConfig, task: Task) -> None:
     Raises:
         InputError: another number of labels, or the same names in another order.
     """
+    if task.kind.head == "embedding":  # vectors have no names
+        return
     names = [name.casefold() for name in class_names(config)]
     expected = [name.casefold() for name in task.label_names]
     if len(names) != len(expected):
@@ -59,6 +61,14 @@ def head_labels(path_or_id: str | Path, head: Head = "sequence-classification") 
     with quiet(progress=not source.local):
         with one_line_errors(source):
             config = AutoConfig.from_pretrained(source.name, local_files_only=source.offline, trust_remote_code=False)
+        own = stored_head(config)
+        if head == "embedding" and own not in (None, head):
+            raise InputError(
+                f"{source.name} has a head for {own}, but vectors are made by a model without a task's head; give the "
+                "encoder alone, or a sentence-transformers model"
+            )
+        if head == "embedding":
+            return 1  # a vector, which every encoder makes
         if config.architectures and stored_head(config) != head:
             return None
         paths = known_family(config).heads[head].linears

@@ -33,10 +33,9 @@ class Record:
     sha256: Mapping[str, str]
 
 
-def record_of(folder: Path, form: Written, card: Mapping[str, Any], *, deep: bool = False) -> Record:
-    """Make the record of a checkpoint in `folder`, which has nothing else in it; or with what is in its folders."""
-    found = folder.rglob("*") if deep else folder.iterdir()
-    files = sorted(path for path in found if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
+def record_of(folder: Path, form: Written, card: Mapping[str, Any]) -> Record:
+    """Make the record of a checkpoint in `folder`, which has nothing else in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in (RECORD, CARD, PICTURE))
     return Record(form, card, {path.relative_to(folder).as_posix(): _digest(path) for path in files})
 
 

@@ -9,9 +9,10 @@ import urllib.request
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from logging import CRITICAL
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -26,9 +27,12 @@ from ..families.configuration import without_passing_settings
 from ..heads import auto_class, stored_head
 from ..packed.packed import slab_linears
 from ..packed.packed_storage import in_stored_form, save_packed, unpacked
+from ..sentence import ForEmbedding, embedder, encoder_class
+from ..sentence_head import SentenceHead
 from .extracted import family_of_extracted, is_extracted, register_extracted
 from .record import CARD, check_record
 from .replacing import replacing
+from .sentences import has_modules, read_modules, write_modules
 
 if TYPE_CHECKING:
     from ...tasks.kinds import Head
@@ -66,7 +70,9 @@ def load_model(
     config = load_config(path_or_id)
     _check_files(source, weights=True)
     family, own = known_family(config), stored_head(config)
-    head = head or own or "sequence-classification"
+    head = head or own or ("embedding" if has_modules(source) else "sequence-classification")
+    if head == "embedding":
+        return _load_embedder(source, config, dtype)
     dropped = own not in (None, head)
     if dropped and label_names is None:
         raise InputError(f"{source.name} has a head for {own}, not for {head}; fine-tune it on such a task first")
@@ -94,6 +100,48 @@ def load_model(
     if dropped:
         _renew(model, paths)
     return in_stored_form(model, source.name)
+
+
+def _load_embedder(source: Source, config: PreTrainedConfig, dtype: torch.dtype | None) -> PreTrainedModel:
+    """Load an encoder and what makes vectors of its states, in evaluation mode.
+
+    Raises:
+        InputError: as :func:`load_model`; a head for a task, or steps that are not supported.
+    """
+    family, own = known_family(config), stored_head(config)
+    if own not in (None, "embedding"):
+        raise InputError(
+            f"{source.name} has a head for {own}, but vectors are made by a model without a task's head; give the "
+            "encoder alone, or a sentence-transformers model"
+        )
+    head, linear = read_modules(source, config)
+    kind: Any = encoder_class(config)
+    unpooled = {"add_pooling_layer": False} if "add_pooling_layer" in signature(kind).parameters else {}
+    with quiet(progress=not source.local), one_line_errors(source), unpacked(source.name) as place:
+        encoder, info = kind.from_pretrained(
+            place,
+            config=config,
+            dtype=dtype or "auto",
+            local_files_only=source.offline,
+            output_loading_info=True,
+            **unpooled,
+        )
+    missing = set(info["missing_keys"]) | {key for key, *_ in info["mismatched_keys"]}
+    _check_complete(source.name, f"{family.model_type} encoder", missing, family.heads["embedding"], new=False)
+    _check_used(source.name, info["unexpected_keys"], family)
+    if source.local:
+        check_record(Path(source.name))
+    _check_numbers(source.name, encoder)
+    return in_stored_form(embedder(encoder, head, linear), source.name)
+
+
+def load_sentence_head(path_or_id: str | Path) -> SentenceHead:
+    """Return what makes vectors of an encoder's states, which is kept beside it.
+
+    Raises:
+        InputError: no such model, damaged files, or steps that are not supported.
+    """
+    return read_modules(find_source(path_or_id), load_config(path_or_id))[0]
 
 
 def load_tokenizer(path_or_id: str | Path) -> PreTrainedTokenizerBase:
@@ -159,7 +207,12 @@ def save_model(
 def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Write the files of a model and its tokenizer into a folder that is there."""
     with quiet(progress=False):
-        save_packed(model, folder) if slab_linears(model) else model.save_pretrained(folder)
+        if slab_linears(model):
+            save_packed(model, folder)
+            if isinstance(model, ForEmbedding):
+                write_modules(model, folder)
+        else:
+            model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
     for weights in folder.glob("*.safetensors"):  # which safetensors lets nobody but their writer read
         shutil.copymode(folder / "config.json", weights)

@@ -83,7 +83,8 @@ def finetune(
     """
     check_labels(model.config, task)
     model.config.problem_type = task.kind.problem_type
-    expected = (int(task.train.output_counts.sum()), model.config.num_labels)
+    width = np.shape(task.train.labels)[1] if task.kind.head == "embedding" else model.config.num_labels
+    expected = (int(task.train.output_counts.sum()), width)
     known = teacher if isinstance(teacher, np.ndarray) else None
     if known is not None and known.shape != expected:
         raise ValueError(f"a teacher's outputs on the training split have the shape {expected}, got {known.shape}")

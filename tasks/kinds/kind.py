@@ -21,9 +21,9 @@ from ...errors import InputError
 from ..batches import Batch
 from ..split import Split
 
-Head = Literal["sequence-classification", "question-answering", "token-classification"]
+Head = Literal["sequence-classification", "question-answering", "token-classification", "embedding"]
 KindName = Literal[
-    "classification", "regression", "multilabel", "ranking", "question-answering", "token-classification"
+    "classification", "regression", "multilabel", "ranking", "question-answering", "token-classification", "embedding"
 ]
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 UNLABELLED = -100  # of a token that nothing is said about, and of answers that were not published
@@ -57,7 +57,7 @@ class Kind(ABC):
     @property
     def per_token(self) -> bool:
         """Whether there is an output for each token."""
-        return self.head != "sequence-classification"
+        return self.head not in ("sequence-classification", "embedding")
 
     def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return what labels teach, the mean over what is labelled: a scalar in float32."""
@@ -68,6 +68,10 @@ class Kind(ABC):
     @abstractmethod
     def label_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
         """Return what labels teach unless the user has a loss of their own; as :meth:`loss`."""
+
+    def scoring_loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """Return the loss whose gradients tell how much the whole model's units matter: what labels teach."""
+        return self.loss(outputs, batch)
 
     def terms(self, split: Split, rows: NDArray[np.int64]) -> int:
         """Return how many losses the mean of the texts at `rows` has: so many times it is the sum of each text's own.

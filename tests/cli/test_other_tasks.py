@@ -7,9 +7,12 @@ import random
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pyarrow
 import pyarrow.parquet
 import pytest
+from secateur.supernet.stored.storage import load_model, load_tokenizer
+from sentence_transformers import SentenceTransformer
 from sklearn.metrics import ndcg_score
 from transformers import (
     AutoModelForQuestionAnswering,
@@ -18,7 +21,7 @@ from transformers import (
     pipeline,
 )
 
-from .conftest import FINETUNE, SEARCH, SUPERNET, record
+from .conftest import FINETUNE, SEARCH, SUPERNET, record, sentences
 
 TRAINED = ["--cofi-least-steps", "150", "--cofi-mask-learning-rate", "0.5"]
 
@@ -162,6 +165,39 @@ def check_thresholds(folder: Path, score: float) -> None:
     gold = [set(row["labels"]) for row in rows]
     right = sum(len(a & b) for a, b in zip(told, gold, strict=True))
     assert 2 * right / sum(len(a) + len(b) for a, b in zip(told, gold, strict=True)) == pytest.approx(score, abs=1e-3)
+
+
+def test_vectors_from_texts_without_labels(inputs, call, tmp_path):
+    texts = dict.fromkeys(text for text, _ in sentences(160))
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    out, own = tmp_path / "run", {"task": "embedding", "data": tmp_path / "texts.txt"}
+    options = [*SUPERNET, *SEARCH, "--ladder-steps", 20, "--ladder-shares", "1/2"]
+    result = call("run", *inputs.project(out, **own), *options)
+    assert result.code == 0, result.err
+    assert record(out)["facts"]["metric"] == "agreement"
+    assert record(out)["facts"]["taken_for"] == "fine-tuned"  # the model is taken as it is
+
+    result = call("prune", out, "--method", "kcm,rank_fisher,ziplm", "--density", "0.8")
+    assert result.code == 0, result.err
+    points = json.loads(call("compare", out, "--json").out)
+    assert all(set(p["scores"]) == {"retrieval_recall", "retrieval_ndcg"} for p in points)
+    front = json.loads(call("front", out, "--json").out)
+    whole = max(front, key=lambda p: p["encoder_parameters"])
+    assert whole["error_report"] < 0.05  # the supernet's, near to the model's own vectors
+
+    key = min(front, key=lambda p: p["encoder_parameters"])["key"]
+    result = call("export", out, "--key", key, "--to", tmp_path / "model", "--int8", "--onnx")
+    assert result.code == 0, result.err
+    assert f'SentenceTransformer("{tmp_path / "model"}")' in result.out
+    loaded = SentenceTransformer(str(tmp_path / "model"), device="cpu")
+    found, model = loaded.encode(["a good film"]), load_model(tmp_path / "model")
+    batch = dict(load_tokenizer(tmp_path / "model")(["a good film"], return_tensors="pt"))
+    assert found == pytest.approx(model(**batch)["sentence_embedding"].detach().numpy(), abs=1e-5)
+    session = onnxruntime.InferenceSession(tmp_path / "model" / "model.onnx")
+    given = {"token_type_ids": np.zeros(batch["input_ids"].shape, np.int64)}
+    given |= {name: one.numpy() for name, one in batch.items()}
+    (served,) = session.run(["sentence_embedding"], {one.name: given[one.name] for one in session.get_inputs()})
+    assert served == pytest.approx(found, abs=1e-4)
 
 
 def test_windows_belong_to_questions(inputs, fails, tmp_path):

@@ -5,10 +5,11 @@ import torch
 from secateur.errors import InputError
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
-from secateur.supernet.heads import ENDINGS, head_of
+from secateur.supernet.heads import head_of
 from secateur.supernet.stored.labels import check_labels, class_names, head_labels
 from secateur.supernet.supernet import Supernet
 from secateur.supernet.training.finetuning import finetune
+from secateur.tests.conftest import HEADS
 from secateur.tests.supernet import toy
 from transformers import (
     BertConfig,
@@ -27,15 +28,20 @@ def tiny_config(**more) -> BertConfig:
 
 def test_head_of_every_family(headed, tmp_path):
     headed.save_pretrained(tmp_path)
-    labels = {head: headed.config.num_labels if head == head_of(headed) else None for head in ENDINGS}
-    assert {head: head_labels(tmp_path, head) for head in ENDINGS} == labels
+    labels = {head: headed.config.num_labels if head == head_of(headed) else None for head in HEADS}
+    assert {head: head_labels(tmp_path, head) for head in HEADS} == labels
+    if head_of(headed) == "embedding":
+        assert head_labels(tmp_path, "embedding") == 1
+    else:
+        with pytest.raises(InputError, match=f"has a head for {head_of(headed)}, but vectors are made by a model"):
+            head_labels(tmp_path, "embedding")
     assert head_labels(str(tmp_path)) == labels["sequence-classification"]
 
 
 def test_head_of_an_extracted_model(headed, tmp_path):
     supernet = Supernet(headed)
     extract(headed, SubnetMask.from_counts(supernet.shape, [1, 0, 3], [5, 24, 0], 9)).save_pretrained(tmp_path)
-    assert head_labels(tmp_path, head_of(headed)) == headed.config.num_labels
+    assert head_labels(tmp_path, head_of(headed)) == (1 if head_of(headed) == "embedding" else headed.config.num_labels)
 
 
 @pytest.mark.parametrize("kind", [BertModel, BertForMaskedLM, BertForTokenClassification, BertForMultipleChoice])

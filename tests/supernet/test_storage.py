@@ -18,6 +18,7 @@ from secateur.supernet.heads import ENDINGS, auto_class, head_of
 from secateur.supernet.shipping.checkpoint import write_checkpoint
 from secateur.supernet.stored.extracted import config_class
 from secateur.supernet.stored.storage import load_model, load_tokenizer, save_model
+from secateur.tests.conftest import HEADS
 from secateur.tests.supernet.cards import FACTS
 from secateur.tests.supernet.refusals import message_of
 from secateur.tests.tiny import tiny_model
@@ -103,12 +104,12 @@ AFTER = "from transformers import AutoModelForSequenceClassification\nimport sec
 
 @pytest.mark.parametrize(("imports", "more"), [(BEFORE, PIPELINE), (AFTER, "answer = None")], ids=["first", "last"])
 def test_a_new_process_loads_it_with_the_auto_class(imports, more, tiny_tokenizer, tmp_path):
-    models = {head: extract(tiny_model("bert", head), MASK) for head in ENDINGS}
+    models = {head: extract(tiny_model("bert", head), MASK) for head in HEADS}
     for head, model in models.items():
         write_checkpoint(model, tiny_tokenizer, tmp_path / head, FACTS, form="secateur")
     rows = [[2, 4, 5, 7, 3], [2, 9, 10, 11, 3]]
     (tmp_path / "batch.json").write_text(json.dumps(rows))
-    names = json.dumps({head: auto_class(head) for head in ENDINGS})
+    names = json.dumps({head: auto_class(head) for head in HEADS})
     found, answer = json.loads(run_python(NEW_PROCESS.format(imports=imports, more=more), str(tmp_path), names))
     for head, model in models.items():
         name, outputs = found[head]
@@ -230,8 +231,8 @@ def test_a_head_is_made_only_when_asked_for(tiny_models, tmp_path):
 
 
 @pytest.mark.parametrize("labels", [("no", "yes"), ("no", "yes", "?")])
-@pytest.mark.parametrize("own", ENDINGS)
-@pytest.mark.parametrize("wanted", ENDINGS)
+@pytest.mark.parametrize("own", HEADS)
+@pytest.mark.parametrize("wanted", HEADS)
 def test_another_head_is_dropped(own, wanted, labels, tiny_tokenizer, tmp_path):
     """BERT's heads have weights of the same names, some even of the same sizes."""
     if own == wanted or (wanted == "question-answering" and len(labels) > 2):

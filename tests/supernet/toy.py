@@ -72,7 +72,14 @@ def toy_tags(size: int, rng: np.random.Generator) -> Split:
     return Split(rows, None, labels, per_token=True, tags=("O", "B-X", "I-X"))
 
 
+def toy_vectors(size: int, rng: np.random.Generator) -> Split:
+    """Return texts, and vectors that depend on the class that a token names."""
+    split = toy_split(size, rng)
+    return replace(split, labels=np.eye(3, dtype=np.float32)[split.labels] + 0.1)
+
+
 _KINDS = {
+    "embedding": (toy_vectors, ("vector",), "agreement"),
     "classification": (toy_split, ("red", "green", "blue"), "accuracy"),
     "question-answering": (toy_spans, ("start", "end"), "squad_f1"),
     "token-classification": (toy_tags, ("O", "B-X", "I-X"), "token_accuracy"),

@@ -1,12 +1,17 @@
 """Losses against numbers worked out by hand, and against torch, text by text."""
 
+from dataclasses import replace
 from math import log
 
 import numpy as np
 import pytest
 import torch
-from secateur.tasks import KINDS, Split
+from scipy.stats import spearmanr
+from secateur.tasks import KINDS, METRICS, Split
 from secateur.tasks.batches import collate
+from secateur.tasks.relations import Pairs, Relevance
+from sklearn.metrics import ndcg_score
+from sklearn.metrics.pairwise import cosine_similarity
 from torch.nn import functional
 
 LENGTHS = [4, 2, 5]
@@ -17,6 +22,7 @@ LABELS = {
     "ranking": np.array([1.0, 0.0, 0.5], np.float32),
     "question-answering": np.array([[1, 3], [0, 0], [2, 2]]),
     "token-classification": [np.array(row) for row in ([-100, 1, 2, -100], [-100, -100], [0, 1, -100, 2, 2])],
+    "embedding": np.array([[1.0, 0.0], [0.0, 2.0], [-1.0, 1.0]], np.float32),
 }
 OUTPUTS = {
     "classification": 3,
@@ -25,6 +31,7 @@ OUTPUTS = {
     "ranking": 1,
     "question-answering": 2,
     "token-classification": 3,
+    "embedding": 2,
 }
 
 
@@ -204,8 +211,88 @@ def test_labels_that_were_not_published_are_counted(name):
         "ranking": np.array([1.0, np.nan, -1.0], np.float32),
         "question-answering": np.array([[1, 3], [-1, -1], [-1, -1]]),
         "token-classification": [np.array([1, 0, 0, 0]), np.full(2, -100), np.full(5, -100)],
+        "embedding": np.empty((3, 0), np.float32),  # all are made at once
     }[name]
-    assert kind.unlabelled(Split(split.input_ids, None, missing, per_token=kind.per_token)) == 2
+    expected = 3 if name == "embedding" else 2
+    assert kind.unlabelled(Split(split.input_ids, None, missing, per_token=kind.per_token)) == expected
+
+
+def test_distillation_of_vectors_by_hand():
+    student, teacher = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[3.0, 3.0], [0.0, 5.0]])
+    batch = of_labels(np.zeros((2, 2), np.float32))
+    cosine = 0.5**0.5  # of the first vectors, and of the teacher's two; the student's two have 0
+    by_hand = (1 - cosine) / 2 + 10 * (0 - cosine) ** 2
+    for label_weight in (0.0, 1.0):
+        got = KINDS["embedding"].distillation(student, teacher, batch, temperature=3.0, label_weight=label_weight)
+        assert float(got) == pytest.approx(by_hand)
+    alone = of_labels(np.ones((1, 2), np.float32))
+    assert float(KINDS["embedding"].loss(student[:1], alone)) == pytest.approx(1 - cosine)
+
+
+def test_gradients_that_score_units_are_fishers():
+    """Over many draws their squares are those of the direction, though the vectors are the whole model's."""
+    vector = torch.tensor([[3.0, 4.0]], requires_grad=True)
+    split = Split([np.ones(1, np.int32)], None, np.array([[3.0, 4.0]], np.float32))
+    squares = []
+    for row in range(4000):
+        batch = replace(collate(split, np.arange(1), 0), index=np.array([row]))
+        (gradient,) = torch.autograd.grad(KINDS["embedding"].scoring_loss(vector, batch), vector)
+        squares.append(gradient[0].numpy())
+    across = np.array([-4.0, 3.0]) / 5  # the direction's derivative is across the vector, over its length 5
+    found = np.einsum("ij,ik->jk", squares, squares) / len(squares)
+    np.testing.assert_allclose(found, np.outer(across, across) / 25, atol=0.004)
+
+
+def compared(outputs, split):
+    return KINDS["embedding"].compared(np.asarray(outputs, np.float64), split)[0]
+
+
+def test_neighbours_are_held_against_the_whole_models_as_scikit_learn_does():
+    rng = np.random.default_rng(0)
+    whole, outputs = rng.normal(size=(2, 40, 5))
+    split = Split([np.ones(1, np.int32)] * 40, None, whole.astype(np.float32))
+    found = compared(outputs, split)
+    near, theirs = (cosine_similarity(vectors) for vectors in (outputs, whole.astype(np.float32)))
+    for row in range(40):
+        others = np.arange(40) != row
+        top = np.argsort(-theirs[row, others])[:10]
+        relevant = np.isin(np.arange(39), top)
+        mine = np.argsort(-near[row, others])[:10]
+        assert found[row, 1] == pytest.approx(np.isin(mine, top).mean())
+        assert found[row, 2] == pytest.approx(ndcg_score([relevant], [near[row, others]], k=10))
+    assert found[:, 0] == pytest.approx((unit(outputs) * unit(whole)).sum(1), abs=1e-6)
+
+
+def unit(vectors):
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def test_queries_are_held_against_the_documents_that_are_relevant():
+    rng = np.random.default_rng(1)
+    vectors = rng.normal(size=(3 + 30, 4))
+    grades = ({0: 2.0, 7: 1.0}, {3: 1.0}, dict.fromkeys(range(12), 1.0))
+    split = Split([np.ones(1, np.int32)] * 33, None, vectors.astype(np.float32), relations=Relevance(grades))
+    found = compared(vectors, split)
+    assert split.examples == len(found) == 3
+    near = cosine_similarity(vectors[:3], vectors[3:])
+    for row, known in enumerate(grades):
+        truth = np.array([known.get(i, 0.0) for i in range(30)])
+        hits = (truth[np.argsort(-near[row])[:10]] > 0).sum()
+        assert found[row, 1] == pytest.approx(hits / min(10, len(known)))
+        assert found[row, 2] == pytest.approx(ndcg_score([truth], [near[row]], k=10))
+    assert found[:, 0] == pytest.approx(1)
+
+
+def test_pairs_are_judged_by_how_alike_they_are():
+    rng = np.random.default_rng(2)
+    vectors, scores = rng.normal(size=(24, 4)), rng.random(12)
+    split = Split([np.ones(1, np.int32)] * 24, None, vectors.astype(np.float32), relations=Pairs(scores))
+    alike = (unit(vectors)[::2] * unit(vectors)[1::2]).sum(1)
+    assert METRICS["sts_spearman"].score(vectors, split) == pytest.approx(spearmanr(alike, scores).statistic)
+    assert METRICS["agreement"].score(vectors, split) == pytest.approx(1)
+    (constant,) = KINDS["embedding"].constants(split)
+    assert METRICS["sts_spearman"].score(constant, split) == 0
+    assert split.take(np.arange(5)).relations is None
 
 
 def test_a_teacher_of_texts_without_labels_teaches_all_tokens():
