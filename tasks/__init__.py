@@ -207,8 +207,8 @@ def _check_head(task: str, model: Unlabelled) -> None:
     """Refuse a model that a task's rows cannot be asked of; texts can be, whatever its one output for each means."""
     if task in _LABELLED:
         raise InputError(
-            f"the task {task} needs labels; leave `labels` out, or give texts alone as the task local, if the model says "
-            "of each which labels hold"
+            f"the task {task} needs labels; leave `labels` out, or give texts alone as the task local, if the model "
+            "says of each which labels hold"
         )
     head = KINDS[model.kind].head
     if _head(task) != head:
