@@ -93,7 +93,11 @@ TASKS: dict[str, Loader] = {
 
 _LABELLED = ("multilabel", "ranking")  # whose models' answers cannot stand in for labels yet
 # What models of these tasks have a head for; of all others, for texts.
-_HEADS: dict[str, Head] = {"tagging": "token-classification", **dict.fromkeys(SQUAD, "question-answering")}
+_HEADS: dict[str, Head] = {
+    "tagging": "token-classification",
+    "embedding": "embedding",
+    **dict.fromkeys(SQUAD, "question-answering"),
+}
 
 
 def load_task(
@@ -212,7 +216,8 @@ def _check_head(task: str, model: Unlabelled) -> None:
         )
     head = KINDS[model.kind].head
     if _head(task) != head:
-        fitting = ", ".join(sorted(one for one in TASKS if _head(one) == head))
+        able = sorted(set(TASKS) - {*_LABELLED})
+        fitting = ", ".join(one for one in able if _head(one) == head)
         raise InputError(
             f"without labels the task {task} needs a model with a head for {_head(task)}, but this one has a head for "
             f"{head}; take one of {fitting}"

@@ -128,7 +128,7 @@ def test_a_runtime(run):
     record = json.loads((out / "run.json").read_text())
     assert record["basis"]["target"].endswith("-twice")
     assert "float32, PyTorch, twice" in (out / "report.html").read_text()
-    assert all("onnxruntime-int8,twice" in "".join(text.split()) for text in (pick_help, search_help))
+    assert all("openvino-int8,twice" in "".join(text.split()) for text in (pick_help, search_help))
 
 
 def test_a_trained_pruner_with_settings_of_its_own(run):

@@ -155,7 +155,7 @@ def _quantiser() -> Any:
 
 
 def _read(core: Any, path: Path) -> Any:
-    check_there(path, "an .xml file, as `secateur convert --openvino` writes it")
+    check_there(path, "an .xml file, as `secateur convert` writes it")
     if path.suffix == ".xml":
         check_there(weights_file(path), f"the weights that belong to {path.name}")
     try:

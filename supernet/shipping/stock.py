@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any, cast
 
 import torch
@@ -60,12 +62,13 @@ def stock_model(model: PreTrainedModel) -> PreTrainedModel:
     slabs = slab_linears(model)
     if type(model) is plain and not slabs:
         return model
-    config = plain_config(model)
+    sizes: dict[str, int] = {}
     if isinstance(model, ExtractedModel):
         cut: Any = model.config
-        for sizes in layer_sizes(cut)[:1]:  # all layers have them
-            setattr(config, cut.attribute_map.get("num_attention_heads", "num_attention_heads"), sizes.heads)
-            setattr(config, cut.neurons_field, sizes.neurons)
+        for layer in layer_sizes(cut)[:1]:  # all layers have them
+            heads = cut.attribute_map.get("num_attention_heads", "num_attention_heads")
+            sizes = {heads: layer.heads, cut.neurons_field: layer.neurons}
+    config = plain_config(model, sizes)
     config._attn_implementation = model.config._attn_implementation
     with torch.device("meta"):
         made: Any = plain(config)
@@ -89,10 +92,15 @@ def _stock_embedder(model: ForEmbedding) -> PreTrainedModel:
     return embedder(encoder, head, {name: tensor.detach() for name, tensor in projection.named_parameters()})
 
 
-def plain_config(model: PreTrainedModel) -> PreTrainedConfig:
-    """Return what a plain model of the family would have as its configuration; of heads and neurons the whole one's.
+def plain_config(model: PreTrainedModel, sizes: Mapping[str, int] = MappingProxyType({})) -> PreTrainedConfig:
+    """Return what a plain model of the family would have as its configuration.
 
     It says what a model is to programs that read its labels, tokens and positions, and run its file in another format.
+
+    Args:
+        model: extracted or not.
+        sizes: numbers of heads and of neurons, by what the configuration calls them; the whole model's if none are
+            given, which layers that differ have no numbers for.
     """
     if isinstance(model, ForEmbedding):
         return plain_config(model.encoder)
@@ -103,7 +111,8 @@ def plain_config(model: PreTrainedModel) -> PreTrainedConfig:
     assert plain.config_class is not None
     ours = {field.name for field in fields(config)} - {field.name for field in fields(plain.config_class)}
     own = {*NOT_INHERITED, *ours, *(field.name for field in fields(ExtractedFields)), "per_layer_config"}
-    made = plain.config_class(**{name: value for name, value in config.to_dict().items() if name not in own})
+    values = {name: value for name, value in config.to_dict().items() if name not in own}
+    made = plain.config_class(**{**values, **sizes})
     made.architectures = [plain.__name__]
     return made
 

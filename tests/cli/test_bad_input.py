@@ -40,7 +40,7 @@ def snapshot(run: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (["--task", "sst3"], r"unknown task 'sst3'; known: cola, demo, local, mnli, mrpc, .*wnli$"),
+        (["--task", "sst3"], r"unknown task 'sst3'; known: cola, demo, embedding, local, mnli, mrpc, .*wnli$"),
         (["--supernet-strategy", "best"], r"unknown strategy 'best'; known: distil, full, inplace_kd, .*standard$"),
         (["--supernet-space", "huge"], r"unknown space 'huge'; known: large, layer, medium, small$"),
         (["--search-searcher", "luck"], rf"unknown searcher 'luck'; known: {', '.join(sorted(SEARCHERS))}$"),

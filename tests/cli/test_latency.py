@@ -79,7 +79,10 @@ def test_a_table_of_another_machine_is_kept(copied, call):
         ),
         (["--sequence-length", "0"], "expected a number of tokens above 0, or 'task', got '0'"),
         (["--precision", "fp8"], "'fp8' is not one of 'float32', 'bfloat16', 'fp32', 'bf16'"),
-        (["--runtime", "onnx"], "unknown runtime 'onnx'; known: onnxruntime, onnxruntime-int8, torch"),
+        (
+            ["--runtime", "onnx"],
+            "unknown runtime 'onnx'; known: onnxruntime, onnxruntime-int8, openvino, openvino-int8, torch",
+        ),
         (
             ["--runtime", "onnxruntime", "--precision", "bf16"],
             "onnxruntime runs models in float32, and with onnxruntime-int8 in int8, not in bfloat16; leave",

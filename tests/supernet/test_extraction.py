@@ -175,7 +175,9 @@ def test_scattered_heads_are_the_right_ones(tiny_models):
 
 
 def test_a_model_without_a_head_is_refused(tiny_models):
-    expected = "has no head for sequence-classification, question-answering, token-classification; give a model that"
+    expected = (
+        "has no head for sequence-classification, question-answering, token-classification, embedding; give a model"
+    )
     for other in (BertModel, BertForMaskedLM, BertForMultipleChoice):
         with pytest.raises(InputError, match=f"{other.__name__} {expected}"):
             extract(other(tiny_models["bert"].config), MASK)

@@ -42,13 +42,13 @@ def splits(task):
 
 
 def test_unknown_task(tokenizer):
-    with pytest.raises(InputError, match="unknown task 'sst-2'; known: cola, demo, local, mnli, "):
+    with pytest.raises(InputError, match="unknown task 'sst-2'; known: cola, demo, embedding, local, mnli, "):
         load_task("sst-2", tokenizer, seed=0, max_length=32)
 
 
 def test_registry():
     glue = {"cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli"}
-    assert set(TASKS) == {"demo", "local", "multilabel", "ranking", "tagging", "squad", "squad_v2", *glue}
+    assert set(TASKS) == {"demo", "embedding", "local", "multilabel", "ranking", "tagging", "squad", "squad_v2", *glue}
 
 
 def test_sizes_and_shares(data, tokenizer):

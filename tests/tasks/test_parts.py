@@ -200,5 +200,7 @@ def test_groups_that_are_refused(tmp_path, tokenizer, user, column, message):
 
 
 def test_published_columns_have_no_groups(tokenizer):
-    with pytest.raises(InputError, match="`group_column` names a column of local files or of questions, but the task"):
+    with pytest.raises(
+        InputError, match="`group_column` names a column of local files with labels or of questions, but the task"
+    ):
         load_task("demo", tokenizer, columns=Columns(group="user"), seed=0, max_length=32)
