@@ -104,7 +104,7 @@ def main(
     if json:
         print(json_module.dumps([asdict(row) for row in rows]))
         return
-    show(f"{machine_name()}, {threads} threads, {tokens} tokens; {run.folder.path}", HEADER, _cells(rows))
+    show(f"{run.folder.path}, texts of {tokens} tokens", HEADER, _cells(rows))
 
 
 def _precisions(runtime: str) -> list[str]:

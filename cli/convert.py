@@ -9,6 +9,7 @@ import torch
 
 from ..errors import InputError
 from ..evaluation.objectives.disk import MB
+from ..supernet.shipping.engines import MOST_TEXTS
 from ..supernet.shipping.files import engine_files, too_far, write_engine_files
 from ..supernet.shipping.layouts import layout_of, write_layout
 from ..supernet.stored.storage import load_model, load_tokenizer, model_positions
@@ -16,8 +17,6 @@ from ..tasks.batches import Batch
 from ..tasks.corpus import read_texts
 from .console import out, say
 from .settings import ConvertCommand
-
-_TEXTS = 300  # NNCF's own number
 
 
 def convert(settings: ConvertCommand) -> None:
@@ -67,7 +66,7 @@ def _texts(settings: ConvertCommand, limit: int) -> list[Batch]:
         )
     tokenizer = load_tokenizer(settings.checkpoint)
     columns = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
-    texts = list(islice(zip(*(read_texts(settings.data, column) for column in columns), strict=True), _TEXTS))
+    texts = list(islice(zip(*(read_texts(settings.data, column) for column in columns), strict=True), MOST_TEXTS))
     batches = []
     for text in texts:
         encoded = tokenizer(*text, truncation=True, max_length=limit, return_tensors="pt")

@@ -17,14 +17,12 @@ from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_extracted, extract_subnet
-from ..supernet.shipping.engines import ENGINES
+from ..supernet.shipping.engines import ENGINES, MOST_TEXTS
 from ..supernet.shipping.session import FileModel
 from ..tasks import Task
 from ..tasks.batches import Batch, collate
 from ..tasks.metrics import companions
 from ..tasks.relations import Pairs
-
-_TEXTS = 300  # NNCF's own number
 
 
 def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
@@ -51,7 +49,7 @@ def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -
 
 def few_texts(task: Task) -> list[Batch]:
     """Return training texts, each a batch of its own, without padding: what fixed scales of int8 are found on."""
-    count = min(_TEXTS, len(task.train))
+    count = min(MOST_TEXTS, len(task.train))
     rows = np.random.default_rng(0).permutation(len(task.train))[:count]
     return [collate(task.train, row[None], task.pad_token_id) for row in rows]
 

@@ -16,6 +16,7 @@ from .needed import needed
 from .onnx import random_batches
 from .session import Feed, FileModel, OnnxModel
 
+MOST_TEXTS = 300  # that fixed scales of int8 are found on; NNCF's own number
 _TEXTS = tuple((1, tokens) for tokens in (16, 24, 32, 8))  # random ones, where scales need no more than to be there
 
 
