@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from .relations import Pairs, Relevance
 from .split import Split
-from .texts import Texts
+from .texts import Texts, wordings_of
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -67,9 +67,7 @@ class Examples:
     @property
     def wordings(self) -> list[tuple[str, ...]]:
         """The texts; those of a pair in one order, whichever came first."""
-        if self.second is None:
-            return [(text,) for text in self.first]
-        return [(min(pair), max(pair)) for pair in zip(self.first, self.second, strict=True)]
+        return wordings_of(self.first, self.second)
 
     def hashed(self, name: str) -> Iterator[bytes]:
         """Return texts and scores as bytes."""

@@ -60,9 +60,7 @@ class Texts:
     @property
     def wordings(self) -> list[tuple[str, ...]]:
         """The texts; those of a pair in one order, whichever came first."""
-        if self.second is None:
-            return [(text,) for text in self.first]
-        return [(min(pair), max(pair)) for pair in zip(self.first, self.second, strict=True)]
+        return wordings_of(self.first, self.second)
 
     def hashed(self, name: str) -> Iterator[bytes]:
         """Return texts and labels as bytes."""
@@ -100,6 +98,13 @@ def hashed_groups(groups: NDArray[np.int64] | None) -> Iterator[bytes]:
     """Return groups as bytes; none where there are none."""
     if groups is not None:
         yield b"groups" + groups.tobytes()
+
+
+def wordings_of(first: list[str], second: list[str] | None) -> list[tuple[str, ...]]:
+    """Return texts; those of a pair in one order, whichever came first."""
+    if second is None:
+        return [(text,) for text in first]
+    return [(min(pair), max(pair)) for pair in zip(first, second, strict=True)]
 
 
 def no_labels(kind: KindName, rows: int, outputs: int) -> NDArray[np.int64] | NDArray[np.float32]:

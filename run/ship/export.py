@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -144,11 +145,11 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
     form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
     _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))
     files = _files(settings)
-    mended = _engine_files(folder, model, to, files, tasks[rows[-1].model], settings.gate)
-    sections |= int8_sections(files, mended)
+    gated = _Gated(folder, model, tasks[rows[-1].model], settings.gate)
+    write_engine_files(model, to, files, quantise=gated.quantise)
     for name in _layouts(settings):
-        texts = few_texts(tasks[rows[-1].model])
-        write_layout(name, model, load_tokenizer(to), to / name, int8=settings.int8, texts=texts)
+        write_layout(name, model, load_tokenizer(to), to / name, int8=settings.int8, quantise=gated.quantise)
+    sections |= int8_sections(files, gated.lines)
     for file in files:
         if file.int8 and (warning := too_far(model, file, to)):
             folder.tell.say(f"warning: {warning}")
@@ -294,22 +295,27 @@ def _files(settings: ExportSettings) -> list[EngineFile]:
     return engine_files(onnx=settings.onnx, int8=settings.int8, openvino=settings.openvino)
 
 
-def _engine_files(
-    folder: RunFolder, model: PreTrainedModel, to: Path, files: list[EngineFile], task: Task, gate: float
-) -> dict[EngineFile, str]:
-    """Write a model's files for other engines, those in int8 within the gate; return what there is to say of these."""
-    texts, lines = few_texts(task), {}
-    judge = Int8Judge(model, task) if any(file.int8 for file in files) else None
+class _Gated:
+    """Writes files of a model in int8 within a gate.
 
-    def quantise(file: EngineFile, path: Path, to: Path) -> None:
-        assert judge is not None
-        with folder.tell.progress(f"{file.engine.title}, int8") as tick:
-            done = quantise_within(file.engine, path, to, texts, judge, gate, tick)
-        lines[file] = done.line
-        folder.tell.say(f"{to.name}: {done.line}")
+    Attributes:
+        lines: what there is to say of each.
+    """
 
-    write_engine_files(model, to, files, texts=texts, quantise=quantise)
-    return lines
+    def __init__(self, folder: RunFolder, model: PreTrainedModel, task: Task, gate: float) -> None:
+        self._folder, self._model, self._task, self._gate = folder, model, task, gate
+        self.lines: dict[EngineFile, str] = {}
+
+    @cached_property
+    def _judge(self) -> Int8Judge:
+        return Int8Judge(self._model, self._task)
+
+    def quantise(self, file: EngineFile, path: Path, to: Path) -> None:
+        """Write a float32 file in int8, and say what that did to the model's answers."""
+        with self._folder.tell.progress(f"{file.engine.title}, int8") as tick:
+            done = quantise_within(file.engine, path, to, few_texts(self._task), self._judge, self._gate, tick)
+        self.lines[file] = done.line
+        self._folder.tell.say(f"{to.name}: {done.line}")
 
 
 def _layouts(settings: ExportSettings) -> list[str]:

@@ -102,7 +102,7 @@ def write_engine_files(
             engine.export(model, plain.path(place), opset=opset)
             written += engine.parts(plain.path(folder)) if plain in files else []
             if int8 in files:
-                (quantise or partial(_quantise, texts))(int8, plain.path(place), int8.path(folder))
+                (quantise or partial(plain_int8, texts))(int8, plain.path(place), int8.path(folder))
                 written += engine.parts(int8.path(folder))
     record = read_record(folder)
     if written and record is not None:
@@ -113,7 +113,8 @@ def write_engine_files(
     return written
 
 
-def _quantise(texts: Sequence[Batch], file: EngineFile, path: Path, to: Path) -> None:
+def plain_int8(texts: Sequence[Batch], file: EngineFile, path: Path, to: Path) -> None:
+    """Write a float32 file at `path` all in int8."""
     feed = file.engine.open(path).feed
     file.engine.quantise(path, to, [feed(batch) for batch in texts])
 

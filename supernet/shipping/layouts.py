@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -14,6 +15,7 @@ from ..stored.record import record_of, write_record
 from ..stored.replacing import check_replaceable, replacing
 from ..stored.storage import quiet
 from .engines import ENGINES, Engine
+from .files import EngineFile, Quantise, plain_int8
 from .stock import plain_config
 
 
@@ -48,6 +50,7 @@ def write_layout(
     *,
     int8: bool,
     texts: Sequence[Batch] = (),
+    quantise: Quantise | None = None,
 ) -> None:
     """Write a model as some programs expect it; a folder that Secateur wrote there before is replaced.
 
@@ -58,6 +61,7 @@ def write_layout(
         folder: where to; either complete or untouched.
         int8: write the quantised file as well.
         texts: what fixed scales of int8 are found on.
+        quantise: writes a file in int8, as :func:`~.files.write_engine_files` has it.
 
     Raises:
         InputError: no such layout, packages that are not installed, a full disk, a place that cannot be written, or a
@@ -72,8 +76,7 @@ def write_layout(
         layout.runs.export(model, file)
         if int8:
             int8_file.parent.mkdir(parents=True, exist_ok=True)
-            feed = layout.runs.open(file).feed
-            layout.runs.quantise(file, int8_file, [feed(batch) for batch in texts])
+            (quantise or partial(plain_int8, texts))(EngineFile(layout.engine, int8=True), file, int8_file)
         write_record(part, record_of(part, "stock", {}))
 
 

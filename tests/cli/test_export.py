@@ -232,6 +232,9 @@ def test_layouts_for_other_programs(call, fails, exported, finished, tmp_path):
     assert call("export", finished, "--key", key, "--to", to, "--no-refit", "--for", "triton,onnx").code == 0
     assert (to / "triton" / "triton" / "1" / "model.onnx").is_file()
     assert (to / "onnx" / "config.json").is_file()
+    result = call("export", finished, "--key", key, "--to", to, "--no-refit", "--for", "onnx", "--int8")
+    assert result.code == 0, result.err
+    assert re.search(r"model_quantized.onnx: In int8 it answers \d+\.\d% of the selection split", result.err)
     assert "say where as --to" in fails("convert", exported, "--for", "onnx")
     assert "unknown layout 'tf'" in fails("convert", exported, "--for", "tf", "--to", tmp_path / "tf")
     message = fails("convert", exported, "--for", "onnx", "--to", tmp_path / "tf", "--openvino")
