@@ -122,7 +122,7 @@ def load_task(
         seed: draws the selection split, the training rows if they are limited, and the report split of a single file.
             Rows keep the order of the file.
         max_length: most tokens of a text, special ones included: the positions the model has.
-        data: a folder or file to read instead of the hub; the tasks "local" and "tagging" need it.
+        data: a folder or file to read instead of the hub; tasks from local files need it.
         columns: what the columns of local files mean.
         sizes: how many rows are used; questions where a task has those, and none of the selection is about a context
             that is trained on.
@@ -137,17 +137,7 @@ def load_task(
     if name not in TASKS:
         raise unknown_name("task", name, TASKS)
     columns, sizes, windows = columns or Columns(), sizes or Sizes(), windows or Windows()
-    if columns.positive is not None and name not in OF_CLASSES:
-        raise InputError(
-            f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
-        )
-    if columns.group is not None and (name in ("demo", "embedding") or name in GLUE):
-        raise InputError(
-            f"`group_column` names a column of local files with labels or of questions, but the task is {name}; leave "
-            "it out"
-        )
-    if columns.unlabelled is not None:
-        _check_head(name, columns.unlabelled)
+    _check_columns(name, columns)
     loaded = TASKS[name](None if data is None else Path(data), columns, seed)
     metric = _metric(loaded, columns)
     if columns.precision is not None and metric.floor is None:
@@ -205,6 +195,21 @@ def _metric(loaded: TaskTexts, columns: Columns) -> Metric:
     if columns.unlabelled is not None:
         return agreement(KINDS[loaded.kind])
     return metric_of(loaded.metric, loaded.kind, loaded.positive, columns.precision)
+
+
+def _check_columns(name: str, columns: Columns) -> None:
+    """Refuse what a task has no use for."""
+    if columns.positive is not None and name not in OF_CLASSES:
+        raise InputError(
+            f"`positive` names the class whose F1 is told of local files, but the task is {name}; leave it out"
+        )
+    if columns.group is not None and (name in ("demo", "embedding") or name in GLUE):
+        raise InputError(
+            f"`group_column` names a column of local files with labels or of questions, but the task is {name}; leave "
+            "it out"
+        )
+    if columns.unlabelled is not None:
+        _check_head(name, columns.unlabelled)
 
 
 def _check_head(task: str, model: Unlabelled) -> None:
