@@ -7,6 +7,7 @@ Source: Kurtic et al., "ZipLM: inference-aware structured pruning of language mo
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -86,6 +87,7 @@ class BlockLosses:
         kind: Kind,
         rng: np.random.Generator,
         also: Sequence[SubnetMask] = (),
+        until: float | None = None,
     ) -> SubnetMask:
         """Return the cut within a budget that, refitted on a few texts, comes closest to a teacher on others.
 
@@ -100,6 +102,7 @@ class BlockLosses:
             kind: what these outputs mean.
             rng: of the factors.
             also: other cuts, which need not be part of the model: it keeps as many units where it has them.
+            until: when to stop looking at further cuts, on the monotonic clock; the exact optimum comes first.
 
         Raises:
             InputError: nothing is within the budget.
@@ -108,9 +111,17 @@ class BlockLosses:
         factors = np.exp(_SPREAD * rng.standard_normal((_TRIES, len(self.layers), 3)))
         drawn = [allocations(self._scaled(some), cost, self.errors.mask, most=_COARSE).best(limit) for some in factors]
         near = [mask for mask in map(self._like, also) if cost(mask) <= limit and mask.depth]
-        cuts = list(dict.fromkeys([full, *drawn, *near]))
+        cuts = list(dict.fromkeys([full, *near, *drawn]))
+        if len(cuts) == 1 or _is_over(until):
+            return full
         judge = _Judge(self.target, teacher, kind, rng)
-        return min(cuts, key=judge) if len(cuts) > 1 else full
+        best, least = full, judge(full)
+        for cut in cuts[1:]:
+            if _is_over(until):
+                break
+            if (far := judge(cut)) < least:
+                best, least = cut, far
+        return best
 
     def _scaled(self, factors: NDArray[np.float64]) -> list[LayerLosses]:
         return [
@@ -122,6 +133,10 @@ class BlockLosses:
         """Return the best units, as many in each block as another mask has, if there are so many."""
         asked = np.ravel(np.column_stack([mask.heads.sum(1), mask.neurons.sum(1)]))
         return self.errors.mask(np.minimum(asked, [curve.counts[-1] for curve in self.errors.curves]))
+
+
+def _is_over(until: float | None) -> bool:
+    return until is not None and time.monotonic() >= until
 
 
 class _Judge:

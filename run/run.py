@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
-_AROUND = 0.5  # minutes that imports, data, report and extraction take
+_AROUND = 0.3  # minutes that imports before, report and extraction after the stages take
 _LEAST = 0.1  # minutes of a ladder, however long fine-tuning took
 HALF = 0.5  # of the whole network's encoder: what `all` extracts the best model within
 
@@ -335,6 +336,7 @@ class Run:
         from .stages.supernet import check as check_supernet
 
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
+            begin = time.monotonic() - self.folder.seconds("finetune")
             told = self._told("run", AllSettings, settings)
             self._told("finetune", FinetuneVerb, self._in_time(told.minutes, finetune or {}))
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
@@ -350,7 +352,7 @@ class Run:
                     self.train_supernet(**(supernet or {}))
                 self.search(**(search or {}))
             if "ladder" not in told.skipped:
-                self.ladder(**{**(ladder or {}), **self._time_left(told.minutes)})
+                self.ladder(**{**(ladder or {}), **self._time_left(told.minutes, begin)})
             with self.archive() as archive:
                 whole = whole_model(archive)
                 budgets = {"encoder_parameters": HALF * (whole.encoder_parameters or 0)}
@@ -368,11 +370,11 @@ class Run:
 
         return {**finetune, "epochs": epochs_within(self.folder, self.task(), settings, minutes / 2)}
 
-    def _time_left(self, minutes: float | None) -> dict[str, float]:
-        """Return what a ladder may take of the minutes of a run; nothing if those are not limited."""
+    def _time_left(self, minutes: float | None, begin: float) -> dict[str, float]:
+        """Return what a ladder may take of a run's minutes, which began then; nothing if those are not limited."""
         if minutes is None:
             return {}
-        return {"minutes": max(_LEAST, minutes - _AROUND - self.folder.seconds("finetune") / 60)}
+        return {"minutes": max(_LEAST, minutes - _AROUND - (time.monotonic() - begin) / 60)}
 
     def _told(self, verb: str, model: type[Settings], settings: Mapping[str, Any]) -> Settings:
         """Return a verb's settings: those that are given now, and those that it was given before."""

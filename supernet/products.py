@@ -50,8 +50,8 @@ class _Sums:
             self._sum = self._origin.double() * 0
             self._products = torch.outer(self._sum, self._sum)
         moved = units - self._origin
-        self._sum += moved.sum(0).double()
-        self._products += (moved.T @ moved).double()
+        self._sum += moved.sum(0)
+        self._products += moved.T @ moved  # widened as it is added: a copy costs more than the product
         self._count += len(units)
 
     def means(self) -> UnitProducts:

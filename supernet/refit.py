@@ -185,12 +185,12 @@ class _Moments:
 
     def add(self, units: Tensor, missing: Tensor) -> None:
         """Take units' outputs `(R, n)` and what is missing to the target, `(R, D)`."""
-        parts = units.sum(0).double(), missing.sum(0).double(), (units.T @ units).double(), (units.T @ missing).double()
+        parts = units.sum(0), missing.sum(0), units.T @ units, units.T @ missing
         if self._units is None:
-            self._units, self._missing, self._products, self._toward = parts
+            self._units, self._missing, self._products, self._toward = (part.double() for part in parts)
         else:
             for mine, part in zip((self._units, self._missing, self._products, self._toward), parts, strict=True):
-                mine += part
+                mine += part  # widened as it is added: a copy costs more than the product
         self._count += len(units)
         self._squares += float(missing.double().square().sum())
 

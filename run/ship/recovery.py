@@ -41,6 +41,9 @@ from .request import Request
 from .thresholds import as_served, threshold_section
 
 _PROBED = 4  # steps that tell how long one takes, the first not counted
+# Steps without which minutes are too short to train: Adam's first ones go as far as its rate, whatever is to be learnt,
+# and a model that was refitted loses by them.
+_FEWEST = 16
 _FITTED = 256  # texts that the maps of narrower states are fitted on
 
 
@@ -165,7 +168,9 @@ def distilled(
     rows = np.arange(min(_FITTED, len(task.train)))
     teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs, layers)
     steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
-    distil(model, task, teacher, _recipe(settings, task, steps), seed=seed, state=state / "training", report=report)
+    if steps:
+        recipe = _recipe(settings, task, steps)
+        distil(model, task, teacher, recipe, seed=seed, state=state / "training", report=report)
     model.eval()
     return steps
 
@@ -181,15 +186,19 @@ def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySetting
 
 
 def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) -> int:
-    """Return how many steps to train; of minutes, as many as fit in, which an attempt that was killed has decided."""
+    """Return how many steps to train; of minutes, as many as fit in, which an attempt that was killed has decided.
+
+    None, if those would be too few to be worth anything.
+    """
     if settings.minutes is None:
         return settings.steps
     path = state / "steps"
     if not path.is_file():
-        begin = time.monotonic()
-        seconds = pace(_PROBED)
-        steps = max(1, int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds))
-        write_json(path, {"steps": steps})
+        begin, steps = time.monotonic(), 0
+        if settings.minutes > 0:
+            seconds = pace(_PROBED)
+            steps = int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds)
+        write_json(path, {"steps": steps if steps >= _FEWEST else 0})
     return int(read_json(path, f"delete {state}")["steps"])
 
 

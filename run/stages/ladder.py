@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from zlib import crc32
 
 import numpy as np
 
+from ...digests import read_json, write_json
 from ...errors import InputError, unknown_name
 from ...evaluation.archive import Archive
 from ...evaluation.evaluation import REPORT, SELECTION, WHOLE, Evaluation
@@ -47,6 +47,7 @@ from ..ship.refit import whole_sums
 from ..stopwatch import Stopwatch
 from ..telling import Ticker, duration
 from .diverging import ends_where_it_diverges
+from .rung_time import RungTime
 from .supernet import importance_scores
 from .watching import tracking
 
@@ -234,21 +235,21 @@ class _Rungs:
     def make(self, todo: Sequence[Budget], tick: Ticker, begin: float) -> None:
         """Make rungs, the dearest first; each is committed as it is done. The minutes count from `begin`."""
         self._stand_on_the_whole_model()
-        ends = begin - self._folder.seconds(STAGE) + 60 * (self._settings.minutes or 0)
+        minutes = self._settings.minutes
+        ends = None if minutes is None else begin - self._folder.seconds(STAGE) + 60 * minutes
         for done, budget in enumerate(todo):
 
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
                 tick(done * step.total + step.done, len(todo) * step.total, f"{title}: loss {step.loss:.3f}")
 
-            now, parts = time.monotonic(), [self._part(one) for one in todo[done:]]
-            self._make(budget, now + (ends - now) * parts[0] / sum(parts), report)
+            self._make(budget, None if ends is None else self._time(ends, todo[done:]), report)
             shutil.rmtree(self._state(budget), ignore_errors=True)
 
-    def _make(self, budget: Budget, end: float, report: Callable[[Progress], None]) -> None:
+    def _make(self, budget: Budget, left: RungTime | None, report: Callable[[Progress], None]) -> None:
         above = self._above(budget)
         begin = time.monotonic()
         target = whole_sums(start := self._opened(above), self._task, self._seed, above.mask)
-        cut = self._cut(target, budget)
+        cut = self._cut_as_begun(target, above, budget, left)
         same = next((one for one in self._rows(SELECTION) if one.key == cut.key), None)
         if same is not None:  # budgets so near one another that the same units fit
             both = [replace(one, recipe=budget.recipe) for one in (*self._rows(SELECTION), *self._rows(REPORT))]
@@ -256,9 +257,8 @@ class _Rungs:
             return
         options = RecoverOptions(**self._settings.model_dump(include=set(RecoverOptions.model_fields)))
         options = options.model_copy(update={"steps": self._steps(cut)})
-        if self._settings.minutes is not None:  # what is left of the rung's, scoring it included
-            left = max(1.0, end - time.monotonic() - self._scoring)
-            options = options.model_copy(update={"minutes": left / 60})
+        if left is not None:
+            options = options.model_copy(update={"minutes": left.training() / 60})
         told = {**options.model_dump(), **budget.recipe}
         track = tracking(self._folder, f"ladder/{cut.key}", self._trackers, told)
 
@@ -277,9 +277,10 @@ class _Rungs:
         self._scorer.keep(self._archive, model, row)
         self._scoring = time.monotonic() - scored
 
-    def _part(self, budget: Budget) -> float:
-        """Return how much of the minutes is for a rung, beside others: the smaller it is, the more it has to learn."""
-        return math.sqrt(self._costs[budget.cost](self._full) / budget.limit)
+    def _time(self, ends: float, todo: Sequence[Budget]) -> RungTime:
+        """Return the time for the first of the rungs that are to be made."""
+        above = self._costs[todo[0].cost](self._above(todo[0]).mask)
+        return RungTime(ends, above, [one.limit for one in todo], self._scoring)
 
     def _state(self, budget: Budget) -> Path:
         return self._folder.state(STAGE) / budget.name
@@ -323,13 +324,25 @@ class _Rungs:
             put_back(load_model(path).to(holder.device), rung.mask, holder)  # pyright: ignore[reportArgumentType]
         return holder
 
-    def _cut(self, target: WholeSums, budget: Budget) -> SubnetMask:
+    def _cut_as_begun(self, target: WholeSums, above: Evaluation, budget: Budget, left: RungTime | None) -> SubnetMask:
+        """Return the cut that an attempt that was killed had come to, or find one.
+
+        How many are looked at may depend on the clock, and a training goes on with the cut that it began with.
+        """
+        path, advice = self._state(budget) / "cut.json", f"delete {self._state(budget)}"
+        if path.is_file() and (begun := read_json(path, advice))["above"] == above.key:
+            return SubnetMask.from_json(begun["cut"])
+        cut = self._cut(target, budget, None if left is None else left.choosing_ends)
+        write_json(path, {"above": above.key, "cut": cut.to_json()})
+        return cut
+
+    def _cut(self, target: WholeSums, budget: Budget, until: float | None) -> SubnetMask:
         """Return what is left of a rung's units within a budget: those that matter most."""
         cost, mask = self._costs[budget.cost], target.mask
         if self._settings.importance == BLOCKS:
             losses = BlockLosses.of(target, np.random.default_rng([self._seed, _SENSITIVITY]))
             teacher, rng = self._scorer.supernet.model, np.random.default_rng([self._seed, _SENSITIVITY, 1])
-            return losses.best_cut(cost, budget.limit, teacher, self._task.kind, rng, self._found(budget))
+            return losses.best_cut(cost, budget.limit, teacher, self._task.kind, rng, self._found(budget), until)
         scores = importance_scores(self._folder, self._scorer.supernet, self._task, self._settings.importance)
         left = UnitScores(scores.heads * mask.heads, scores.neurons * mask.neurons, scores.comparable)
         found = best_mask(target.whole.shape, left, cost, budget.limit)

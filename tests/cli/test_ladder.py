@@ -9,6 +9,7 @@ import signal
 
 import pytest
 import secateur
+from secateur.digests import write_json
 from secateur.evaluation.archive import Archive
 from secateur.run.data_facts import data_facts
 from secateur.run.stages import ladder as stage
@@ -190,6 +191,31 @@ def test_a_killed_ladder_ends_as_if_nothing_had_happened(run, tmp_path, launcher
         mine, theirs = load_model(folder), load_model(killed / "ladder" / folder.name)
         assert all((theirs.state_dict()[name] == value).all() for name, value in mine.state_dict().items())
     assert not (killed / "ladder.state").exists()
+
+
+def test_a_rung_that_was_killed_goes_on_with_the_cut_that_it_had_come_to(run, call):  # noqa: F811
+    with_less = SubnetMask.from_counts(data_facts(secateur.Run(run).folder).shape, [1, 1, 1], [8, 8, 8])
+    command = ["ladder", run, "--shares", "1/2", *RECIPE, "--json"]
+    first = json.loads(call(*command).out)[0]
+    with Archive(run / "archive.db") as archive:
+        rows = archive.evaluations(split="selection", weights="ladder")
+    whole = next(one for one in rows if one.mask.is_full)
+    limit = next(one.recipe["limit"] for one in rows if one.key == first["key"])
+    shutil.rmtree(run / "ladder" / first["key"])
+    state = run / "ladder.state" / f"encoder_parameters-{limit:g}"
+    for above, expected in ((whole.key, with_less.key), ("another", first["key"])):
+        content = record(run)
+        content["stages"]["ladder"]["complete"] = False  # so that what a killed one left is not tidied away
+        (run / "run.json").write_text(json.dumps(content))
+        write_json(state / "cut.json", {"above": above, "cut": with_less.to_json()})
+        assert json.loads(call(*command).out)[0]["key"] == expected
+        shutil.rmtree(run / "ladder" / expected)
+
+
+def test_minutes_too_short_to_train_leave_what_is_refitted(run, call):  # noqa: F811
+    rungs = json.loads(call("ladder", run, "--shares", "1/2,1/4", "--minutes", "0.0001", "--json").out)
+    assert [rung["share"] for rung in rungs] == [0.5, 0.25]
+    assert not (run / "ladder.state").exists()
 
 
 def test_a_run_may_do_without_a_search(inputs, call, tmp_path):  # noqa: F811
