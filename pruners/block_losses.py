@@ -33,8 +33,9 @@ from .sensitivity import moved_outputs, sensitivities
 
 TEXTS, BATCH = 512, 32
 _DROP_TEXTS = 128  # about so many of them tell what a block that is missing does
-_TRIES = 8  # allocations by other factors than 1
-_SPREAD = 0.5  # of the factors' logarithms
+# Of a missing block's loss, beside 1: what one block does in the place of another is lost when both are gone.
+_DEARER = (4.0, 16.0, 64.0, 256.0)
+_SPREAD = 0.5  # of the logarithms of random factors of each block, with which each of these is tried once more
 _COARSE = 1024  # allocations that are remembered where losses are but thought to be so
 _TOKENS = 8192  # at most about so many that a cut is refitted on, and that it is judged on, to be chosen
 
@@ -92,8 +93,8 @@ class BlockLosses:
         """Return the cut within a budget that, refitted on a few texts, comes closest to a teacher on others.
 
         Losses do not quite add up: of two blocks that may each be dropped the other may have to stay. So the exact
-        optimum is one of several cuts; the others are the optima where each block's losses count for a random factor
-        more or less, and what else is thought good.
+        optimum is one of several cuts; the others are the optima where blocks that are dropped lose several times as
+        much, these where each block's losses count for a random factor more or less too, and what else is thought good.
 
         Args:
             cost: what is budgeted.
@@ -108,10 +109,13 @@ class BlockLosses:
             InputError: nothing is within the budget.
         """
         full = self.allocations(cost).best(limit)
-        factors = np.exp(_SPREAD * rng.standard_normal((_TRIES, len(self.layers), 3)))
-        drawn = [allocations(self._scaled(some), cost, self.errors.mask, most=_COARSE).best(limit) for some in factors]
+        shape = len(_DEARER), len(self.layers), 3
+        drawn = np.exp(_SPREAD * rng.standard_normal(shape))
+        both = [(some, dearer) for factors in (np.ones(shape), drawn) for some, dearer in zip(factors, _DEARER)]
+        scaled = [self._scaled(some, dearer) for some, dearer in both]
+        tried = [allocations(some, cost, self.errors.mask, most=_COARSE).best(limit) for some in scaled]
         near = [mask for mask in map(self._like, also) if cost(mask) <= limit and mask.depth]
-        cuts = list(dict.fromkeys([full, *near, *drawn]))
+        cuts = list(dict.fromkeys([full, *tried, *near]))
         if len(cuts) == 1 or _is_over(until):
             return full
         judge = _Judge(self.target, teacher, kind, rng)
@@ -123,9 +127,18 @@ class BlockLosses:
                 best, least = cut, far
         return best
 
-    def _scaled(self, factors: NDArray[np.float64]) -> list[LayerLosses]:
+    def _scaled(self, factors: NDArray[np.float64], dearer: float) -> list[LayerLosses]:
+        """Return the layers' losses times factors `(L, 3)`: of attention, of the feed-forward part, of both dropped.
+
+        What is dropped loses `dearer` times as much.
+        """
         return [
-            replace(one, by_heads=one.by_heads * a, by_neurons=one.by_neurons * b, dropped=one.dropped * c)
+            replace(
+                one,
+                by_heads=np.where(one.heads > 0, a, a * dearer) * one.by_heads,
+                by_neurons=np.where(one.neurons > 0, b, b * dearer) * one.by_neurons,
+                dropped=one.dropped * c * dearer,
+            )
             for one, (a, b, c) in zip(self.layers, factors, strict=True)
         ]
 

@@ -1,5 +1,6 @@
 """Cuts that blocks' losses propose: the one whose outputs come closest when it is refitted."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -80,6 +81,36 @@ def test_what_a_search_found_is_taken_where_losses_mislead(losses):
     like = losses.errors.mask(np.array([3, 17] * 3))
     assert found == min(misled, like, key=lambda mask: distance(losses, mask))
     assert found == like or whole.model.config.model_type == "roberta"  # whose heads hardly matter before training
+
+
+def num_blocks(mask):
+    return mask.heads.any(1).sum() + mask.neurons.any(1).sum()
+
+
+def test_blocks_that_stand_in_for_each_other_are_not_all_dropped(losses):
+    """Losses that say that any block may go: each may, where others do what it does, but not all of them."""
+    whole, cost = losses.target.whole, parameters(losses)
+    limit = 0.4 * whole.shape.encoder_parameters
+
+    def cheap(loss):
+        return np.concatenate([loss[:1] / 64, loss[1:]])
+
+    layers = [
+        replace(one, by_heads=cheap(one.by_heads), by_neurons=cheap(one.by_neurons), dropped=one.dropped / 64)
+        for one in losses.layers
+    ]
+    wrong = replace(losses, layers=layers)
+    misled, right = (of.allocations(cost).best(limit) for of in (wrong, losses))
+    assert num_blocks(misled) < num_blocks(right)
+    best = wrong.best_cut(cost, limit, whole.model, kind_of(losses), np.random.default_rng(2))
+    assert distance(losses, best) <= min(distance(losses, right), distance(losses, misled)) * (1 + 1e-3)
+
+
+def test_when_the_time_is_over_the_optimum_is_the_cut(losses):
+    whole, cost = losses.target.whole, parameters(losses)
+    limit, rng = 0.5 * whole.shape.encoder_parameters, np.random.default_rng(2)
+    found = losses.best_cut(cost, limit, whole.model, kind_of(losses), rng, until=time.monotonic())
+    assert found == losses.allocations(cost).best(limit)
 
 
 def test_a_budget_that_nothing_keeps_is_refused(losses):
