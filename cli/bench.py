@@ -7,8 +7,10 @@ from typing import Any
 
 from ..evaluation.bench import Served, load_any, serve, sizes_of, ways_to_serve
 from ..evaluation.latency import LatencyTarget, busy
+from ..evaluation.work import Load
 from ..run.choice.columns import Column, amount, between
-from .console import print_json, progress, say
+from ..run.settings.choice import LoadSettings
+from .console import print_json, print_text, progress, say
 from .settings import BenchCommand
 from .tables import show
 
@@ -20,12 +22,15 @@ def bench(settings: BenchCommand) -> None:
     names, length = settings.checkpoints, settings.sequence_length
     ways = settings.runtime, settings.precision, settings.batch_size
     targets = ways_to_serve(*ways, sequence_length=length, threads=settings.threads, device=settings.device)
+    told = settings.model_dump(include=set(LoadSettings.model_fields), exclude_unset=True)
+    load = Load(**told) if told else None
     models = [load_any(name, length) for name in names]
     rows: list[Row] = []
     with progress("bench") as tick:
         for done, target in enumerate(targets):
             tick(done, len(targets), f"{target.runtime}, batch {target.batch_size}, {target.precision}")
-            rows.append((target, *serve(models, target, seconds=settings.seconds, memory=settings.memory)))
+            wanted = {"seconds": settings.seconds, "memory": settings.memory, "load": load}
+            rows.append((target, *serve(models, target, **wanted)))
         tick(len(targets), len(targets))
     sizes = [sizes_of(name, model) for name, model in zip(names, models, strict=True)]
     if settings.as_json:
@@ -51,6 +56,7 @@ def _facts(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> lis
             "latency_p95_ms": one.latency.p95,
             "texts_per_second": one.texts,
             "memory_mb": one.memory_mb,
+            "under_load": None if one.under_load is None else one.under_load.facts(),
             "spread": spread,
         }
         for name, one, size in zip(names, served, sizes, strict=True)
@@ -72,3 +78,6 @@ def _show(names: Sequence[str], row: Row, sizes: list[dict[str, float]]) -> None
     }
     columns = [Column(name, column) for name, column in cells.items() if set(column) != {"-"}]
     show(str(target), [Column("checkpoint", names, left=True), *columns])
+    for name, one in zip(names, served, strict=True):
+        if one.under_load is not None:
+            print_text(f"{name} {one.under_load}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..evaluation.report.yardstick import CONSTANT
-from ..run.choice.stored import budgets_text
 from ..run.run import Run
 from ..run.settings.choice import PickSettings
 from .console import TERMINAL, out, print_json, print_text, say
@@ -20,10 +19,10 @@ def pick(settings: PickCommand) -> None:
     else:
         key = answer.chosen.key
         but = f", but {CONSTANT}" if answer.chosen.constant else ""
-        print_text(f"{key} is the best within {budgets_text(answer.budgets)}{but}; with its neighbours on the front:")
+        print_text(f"{key} is the best within {answer.within}{but}; with its neighbours on the front:")
         title = f"{run.path}: {run.folder.project.task}, error = 1 - metric\n{answer.target}"
         show(title, answer.columns, labels=2)
-        for line in (*answer.notes, *answer.ties):
+        for line in (*answer.kept, *answer.notes, *answer.ties):
             print_text(line)
         out.print(f"secateur extract {run.path} {answer.chosen.options}", markup=False)
     if warning := answer.warning:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from ..evaluation.latency.runtime import RUNTIMES, TORCH
 from ..run.settings.all import AllSettings
 from ..run.settings.base import MOST_THREADS, Settings
-from ..run.settings.choice import FrontSettings, PickSettings
+from ..run.settings.choice import FrontSettings, LoadSettings, PickSettings
 from ..run.settings.compare import CompareSettings
 from ..run.settings.ladder import LadderSettings
 from ..run.settings.latency import LatencyVerb
@@ -176,10 +176,11 @@ class RecoverCommand(OfRun):
     to: Annotated[Path | None, Field(description="the folder to write; CHECKPOINT-recovered if not given")] = None
 
 
-class BenchCommand(JsonOption):
+class BenchCommand(LoadSettings, JsonOption):
     """Measure latency, throughput and memory of checkpoints, in turn with one another: extracted, stock, any encoder.
 
-    One table for each runtime, precision and batch size.
+    One table for each runtime, precision and batch size. With a concurrency or a rate also what requests take while
+    others are under way.
     """
 
     checkpoints: Annotated[

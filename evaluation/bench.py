@@ -16,8 +16,10 @@ from ..supernet.heads import stored_head
 from ..supernet.stored.extracted import is_extracted
 from ..supernet.stored.storage import find_source, load_model, model_positions, one_line_errors, quiet
 from .latency import RUNTIMES, Bench, Latency, LatencyTarget, machine_name
+from .load import under_load
 from .objectives.disk import MB
 from .serving import peak_memory
+from .work import Load, UnderLoad
 
 _PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
 
@@ -30,11 +32,13 @@ class Served:
         latency: of a batch, in turn with the other checkpoints'.
         texts: texts per second, at the median.
         memory_mb: peak resident memory of a new process that serves it, in MB of 1e6 bytes; None if not asked for.
+        under_load: what requests take in processes that serve it; None if not asked for.
     """
 
     latency: Latency
     texts: float
     memory_mb: float | None
+    under_load: UnderLoad | None
 
 
 def ways_to_serve(
@@ -117,7 +121,7 @@ def load_any(name: str, length: int) -> PreTrainedModel:
 
 
 def serve(
-    models: list[PreTrainedModel], target: LatencyTarget, *, seconds: float, memory: bool
+    models: list[PreTrainedModel], target: LatencyTarget, *, seconds: float, memory: bool, load: Load | None = None
 ) -> tuple[list[Served], float]:
     """Serve all models in one way; also return how much the first one's time varied.
 
@@ -126,14 +130,16 @@ def serve(
         target: the way.
         seconds: of timing, for each.
         memory: also measure a new process that serves it, where that is on the CPU.
+        load: also ask processes that serve it, as so much does; one model after the other.
     """
+    asked = [load and under_load(model, target, load, seconds=seconds) for model in models]
     wanted = memory and target.device == "cpu"
     peaks = [peak_memory(model, target) if wanted else None for model in models]  # before timing casts them
     timed = Bench(models[0], target)
     places = timed.add(*models, seconds=seconds * len(models), rounds=1000)
     latencies = [timed.latency(place) for place in places]
     texts = [target.batch_size / latency.median * 1e3 for latency in latencies]
-    return [Served(*one) for one in zip(latencies, texts, peaks, strict=True)], timed.spread
+    return [Served(*one) for one in zip(latencies, texts, peaks, asked, strict=True)], timed.spread
 
 
 def sizes_of(name: str, model: PreTrainedModel) -> dict[str, float]:

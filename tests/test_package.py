@@ -86,7 +86,7 @@ def imported(node: ast.AST) -> Iterator[str]:
 def test_every_file_can_be_imported_on_windows_and_macos():
     left = {".venv", "build", "runs"}
     files = [path for path in ROOT.rglob("*.py") if not left & set(path.relative_to(ROOT).parts)]
-    assert ROOT / "evaluation" / "serving.py" in files
+    assert ROOT / "evaluation" / "served_process.py" in files
     found = {path: UNIX & {name.split(".")[0] for name in imported(ast.parse(path.read_bytes()))} for path in files}
     assert not {path: names for path, names in found.items() if names}
     assert set(imported(ast.parse("if x:\n    import fcntl\ndef f():\n    import pwd"))) == {"fcntl"}

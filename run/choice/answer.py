@@ -15,10 +15,12 @@ from ...evaluation.evaluation import SELECTION
 from ...evaluation.latency.runtime import RUNTIMES
 from ...evaluation.latency.target import LatencyTarget, busy
 from ...evaluation.model import Model, rounded
+from ...evaluation.work import UnderLoad
 from ...files import replace_text
 from ..folder import RunFolder
 from .columns import Column, answer_columns
 from .html import html_table
+from .promise import Promise
 
 _ANSWERS = "answers.json"
 _TIED = {None: "", True: "tied", False: "not tied"}
@@ -37,6 +39,8 @@ class Answer:
         target: how models are served.
         spread: how much the machine's speed varied while it was measured; NaN if nothing was.
         notes: what must be known of them: that nothing was learnt, that some are no better than a constant answer.
+        promise: what the chosen model was to keep under load; None if nothing.
+        under_load: what it does there.
     """
 
     chosen: Model
@@ -46,6 +50,8 @@ class Answer:
     target: LatencyTarget
     spread: float
     notes: tuple[str, ...] = ()
+    promise: Promise | None = None
+    under_load: UnderLoad | None = None
 
     @property
     def roles(self) -> dict[str, Model]:
@@ -57,6 +63,16 @@ class Answer:
     def warning(self) -> str | None:
         """What is to be said of a machine that did something else meanwhile; None if it seems not to have."""
         return busy(self.spread)
+
+    @property
+    def within(self) -> str:
+        """What was asked for, in words."""
+        return " and ".join([*([] if self.promise is None else [str(self.promise)]), budgets_text(self.budgets)])
+
+    @property
+    def kept(self) -> list[str]:
+        """What is to be said of the chosen model under load; nothing if that was not asked for."""
+        return [] if self.promise is None or self.under_load is None else [self.promise.kept(self.under_load)]
 
     @property
     def columns(self) -> list[Column]:
@@ -78,7 +94,7 @@ class Answer:
         caption = f"the best within {limits}, with its neighbours on the front; {self.target}"
         tied = {role: "" if role == "chosen" else _TIED[model.tied] for role, model in self.roles.items()}
         verdicts = [Column("against the chosen", list(tied.values()))] if any(tied.values()) else []
-        return html_table([*self.columns, *verdicts], caption, self.notes)
+        return html_table([*self.columns, *verdicts], caption, (*self.kept, *self.notes))
 
     def facts(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
@@ -86,7 +102,17 @@ class Answer:
             role: self.roles[role].facts() if role in self.roles else None for role in ("chosen", "cheaper", "dearer")
         }
         target = self.target.model_dump(mode="json")
-        return {**roles, "budgets": self.budgets, "target": target, "spread": rounded(self.spread)}
+        facts = {**roles, "budgets": self.budgets, "target": target, "spread": rounded(self.spread)}
+        if self.promise is None or self.under_load is None:
+            return facts
+        limit = self.promise.p99_ms
+        late = {"limit_ms": limit, "most_late": rounded(self.under_load.most_late(limit))}
+        return {**facts, "under_load": {**self.under_load.facts(), **late}}
+
+
+def budgets_text(budgets: Mapping[str, float]) -> str:
+    """Write budgets for people."""
+    return " and ".join(f"{name} <= {value:g}" for name, value in budgets.items())
 
 
 class KeptAnswers:
@@ -99,6 +125,7 @@ class KeptAnswers:
         target: how models are served, and where.
         weights: of which models.
         gate: how far those in int8 may be off.
+        promise: what they keep under load; nothing if None.
     """
 
     def __init__(
@@ -109,11 +136,13 @@ class KeptAnswers:
         target: LatencyTarget,
         weights: str | None,
         gate: float,
+        promise: Promise | None = None,
     ) -> None:
         self._path = folder.path / _ANSWERS
         evaluated = len(archive.evaluations(split=SELECTION))
         question = [dict(budgets), target.model_dump(mode="json"), weights, evaluated]
         question += [gate] if RUNTIMES[target.runtime].int8 else []
+        question += [str(promise)] if promise is not None else []
         self._question = json.dumps(question, sort_keys=True)
 
     def find(self, known: list[Candidate]) -> Candidate | None:

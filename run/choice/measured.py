@@ -16,11 +16,13 @@ from ...evaluation.choice import Candidate, candidates, cost_names, in_order, ne
 from ...evaluation.evaluation import ERROR_INT8, FLIP_RATE, METHOD, REPORT, Evaluation
 from ...evaluation.latency import RUNTIMES, Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
+from ...evaluation.load import under_load
 from ...evaluation.model import Home, Model, model_of
 from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import OBJECTIVES
 from ...evaluation.serving import peak_memory
 from ...evaluation.weights import Weights
+from ...evaluation.work import UnderLoad
 from ...supernet import Supernet
 from ...supernet.extraction import check_extracted, extract
 from ...supernet.shipping.engines import ENGINES
@@ -31,9 +33,11 @@ from ..latency import latency_table_here, searched_latency_table
 from ..model import open_subnet
 from ..project import open_encoder, open_task
 from ..scores import few_texts, quantised_error, report_values
+from ..settings.choice import PickSettings
 from .answer import Answer, KeptAnswers, Roles
 from .flips import FlipRates, first_that_agrees
 from .outputs import outputs_of
+from .promise import Promise
 from .stored import MEASURED, around, nothing_within, shippable
 
 # How far beyond its budget a prediction may lie for the model to be measured.
@@ -50,14 +54,26 @@ class Finalists:
         supernet: where models are cut from.
         table: of this machine; its target says how models are measured.
         gate: how far they may be off where its runtime is in int8.
+        promise: what they must keep under load; nothing if None.
 
     Attributes:
         refused: how far the first model is off that was off too far; None if none was.
+        late: what the fastest model did that did not keep the promise; None if there is none.
     """
 
-    def __init__(self, folder: RunFolder, supernet: Supernet, table: LatencyTable, gate: float) -> None:
-        self.gate = gate
+    def __init__(
+        self,
+        folder: RunFolder,
+        supernet: Supernet,
+        table: LatencyTable,
+        gate: float,
+        promise: Promise | None = None,
+    ) -> None:
+        self.gate, self.promise = gate, promise
         self.refused: Gap | None = None
+        self.late: UnderLoad | None = None
+        self._too_slow = math.inf  # milliseconds alone of the fastest that did not keep the promise
+        self._loads: dict[tuple[str, ...], UnderLoad] = {}
         self.folder = folder
         self.supernet = supernet
         self.table = table
@@ -118,9 +134,34 @@ class Finalists:
                     if self.memory(one) > memory:
                         extra = self.memory(one) - one.values["memory_mb"]
                         continue
-                if self._answers_in_int8(one):
+                if self._keeps_its_promise(one) and self._answers_in_int8(one):
                     return one
         return None
+
+    def under_load(self, one: Candidate) -> UnderLoad | None:
+        """Return what a model does under the load of the promise; None if there is none."""
+        if self.promise is None:
+            return None
+        if _name(one) not in self._loads:
+            texts = few_texts(open_task(self.folder)) if RUNTIMES[self.table.target.runtime].int8 else ()
+            load, limit = self.promise.load, self.promise.p99_ms
+            found = under_load(self.model(one), self.table.target, load, limit=limit, texts=texts)
+            self._loads[_name(one)] = found
+        return self._loads[_name(one)]
+
+    def _keeps_its_promise(self, one: Candidate) -> bool:
+        """Whether a model keeps the promise; one that is slower than one that did not is not asked."""
+        if self.promise is None:
+            return True
+        alone = self.latency(one).median
+        if alone >= self._too_slow:
+            return False
+        found = self.under_load(one)
+        assert found is not None
+        if found.keeps(self.promise.p99_ms):
+            return True
+        self._too_slow, self.late = alone, found
+        return False
 
     def _answers_in_int8(self, one: Candidate) -> bool:
         """Whether a model's answers are within the gate as it is served; those in float32 are."""
@@ -138,12 +179,19 @@ class Finalists:
 
 
 def measured_answer(
-    folder: RunFolder, archive: Archive, budgets: dict[str, float], runtime: str | None, gate: float, home: Home | None
+    folder: RunFolder,
+    archive: Archive,
+    budgets: dict[str, float],
+    promise: Promise | None,
+    settings: PickSettings,
+    home: Home | None,
 ) -> Answer:
     """Choose by what is measured now, and find out about the model and its neighbours; see :func:`.pick.pick`."""
-    finalists = Finalists(folder, open_encoder(folder), latency_table_here(folder, runtime), gate)
+    gate = settings.gate
+    table = latency_table_here(folder, settings.runtime)
+    finalists = Finalists(folder, open_encoder(folder), table, gate, promise)
     known = _candidates(finalists, archive, budgets, None)
-    answers = KeptAnswers(folder, archive, budgets, finalists.table.target, None, gate)
+    answers = KeptAnswers(folder, archive, budgets, table.target, None, gate, promise)
     flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
     chosen = _best(finalists, known, budgets, answers.find(known), flips)
     answers.keep(chosen)
@@ -156,8 +204,9 @@ def measured_answer(
             role: replace(models[role], flip_rate=found.rate, flip_low=found.low, flip_high=found.high)
             for role, found in rates.items()
         }
-    target, spread = finalists.table.target, finalists.spread
-    return Answer(models["chosen"], models.get("cheaper"), models.get("dearer"), budgets, target, spread)
+    around_it = models.get("cheaper"), models.get("dearer")
+    found = Answer(models["chosen"], *around_it, budgets, table.target, finalists.spread)
+    return replace(found, promise=promise, under_load=finalists.under_load(chosen))
 
 
 def measured_choice(
@@ -215,15 +264,13 @@ def _best(
     chosen = finalists.first_within(ordered, budgets)
     if chosen is not None:
         return chosen
-    if finalists.refused is not None:
-        raise _too_far(finalists)
+    _check_tried(finalists)
     close = nearest(known, budgets)
     if all(close.values[name] <= limit for name, limit in budgets.items() if name not in MEASURED):
         chosen = finalists.first_within([close], budgets)
     if chosen is not None:
         return chosen
-    if finalists.refused is not None:
-        raise _too_far(finalists)
+    _check_tried(finalists)
     values = dict(close.values)
     if "latency_ms" in budgets:
         finalists.measure([close])
@@ -233,11 +280,24 @@ def _best(
     raise nothing_within(budgets, replace(close, values=values))
 
 
-def _too_far(finalists: Finalists) -> InputError:
-    return InputError(
-        f"models keep the budgets, but not their answers in int8: the best of them {finalists.refused}, where "
-        f"{finalists.gate:g} is allowed; give a higher `gate`, another `runtime` or other budgets"
-    )
+def _check_tried(finalists: Finalists) -> None:
+    """Say of models that keep the budgets why none of them will do.
+
+    Raises:
+        InputError: one of them is off too far in int8, or is too slow under load.
+    """
+    if finalists.refused is not None:
+        raise InputError(
+            f"models keep the budgets, but not their answers in int8: the best of them {finalists.refused}, where "
+            f"{finalists.gate:g} is allowed; give a higher `gate`, another `runtime` or other budgets"
+        )
+    if finalists.late is not None and finalists.promise is not None:
+        late = finalists.late.most_late(finalists.promise.p99_ms)
+        raise InputError(
+            f"models are fast enough alone, but none keeps {finalists.promise}: of the fastest that was tried up to "
+            f"{late:.1%} of requests may take longer; give a higher `p99_ms`, another `runtime`, more `instances` or "
+            "less to do"
+        )
 
 
 def _keeps(finalists: Finalists, one: Candidate, budgets: Mapping[str, float]) -> bool:

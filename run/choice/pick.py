@@ -13,28 +13,31 @@ from ..folder import RunFolder
 from ..settings.choice import GATE, Budgets, PickSettings
 from .answer import Answer
 from .front import open_archive
-from .stored import MEASURED, given_budgets, nothing_within, stored_answer, stored_candidates
+from .promise import Promise
+from .stored import MEASURED, given_budgets, known_budgets, nothing_within, stored_answer, stored_candidates
 
 
 def pick(folder: RunFolder, settings: PickSettings, home: Home | None = None) -> Answer:
     """Name the best model within budgets, and its neighbours on the front.
 
     Of all models that a search evaluated: the one of the lowest error on the selection split whose latency's upper
-    quartile, measured in turn with others, keeps the budget. With an error as the only budget, the one of the smallest
-    encoder; with a flip rate, the cheapest. An answer is kept: as long as the archive has no more models, and the one
-    that was named keeps its budgets when it is measured again, it is named again.
+    quartile, measured in turn with others, keeps the budget, and that keeps its 99th percentile under load. With an
+    error as the only budget, the one of the smallest encoder; with a flip rate, the cheapest. An answer is kept: as
+    long as the archive has no more models, and the one that was named keeps its budgets when it is measured again, it
+    is named again.
 
     Raises:
         InputError: no budget, nothing that keeps them, no latency table of this machine.
     """
-    budgets = given_budgets(settings)
+    promise = Promise.of(settings)
+    budgets = given_budgets(settings) if promise is None else promise.within(known_budgets(settings))
     with open_archive(folder) as archive:
         if settings.as_measured:
             answer = stored_answer(folder, archive, budgets, settings, home)
         else:
             from .measured import measured_answer  # here: what is stored can be read without torch
 
-            answer = measured_answer(folder, archive, budgets, settings.runtime, settings.gate, home)
+            answer = measured_answer(folder, archive, budgets, promise, settings, home)
         models = dict(zip(answer.roles, judged(folder, answer.roles.values()), strict=True))
         return replace(answer, **models, notes=notes_of(folder, archive, models.values()))
 

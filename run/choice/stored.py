@@ -17,9 +17,14 @@ from ..latency import searched_latency_table
 from ..model import is_kept, on_report
 from ..settings.choice import BUDGETS, Budgets, PickSettings
 from ..telling import call_of
-from .answer import Answer, Roles
+from .answer import Answer, Roles, budgets_text
 
 MEASURED = ("latency_ms", "memory_mb")  # those that are held against measurements, not against what is known exactly
+
+
+def known_budgets(settings: Budgets) -> dict[str, float]:
+    """Return the budgets that were given, by objective; there may be none."""
+    return {name: getattr(settings, name) for name in BUDGETS if getattr(settings, name) is not None}
 
 
 def given_budgets(settings: Budgets) -> dict[str, float]:
@@ -28,15 +33,10 @@ def given_budgets(settings: Budgets) -> dict[str, float]:
     Raises:
         InputError: none was.
     """
-    found = {name: getattr(settings, name) for name in BUDGETS if getattr(settings, name) is not None}
+    found = known_budgets(settings)
     if not found:
         raise InputError(f"give a budget: one or more of {', '.join(f'`{name}`' for name in BUDGETS)}")
     return found
-
-
-def budgets_text(budgets: Mapping[str, float]) -> str:
-    """Write budgets for people."""
-    return " and ".join(f"{name} <= {value:g}" for name, value in budgets.items())
 
 
 def nothing_within(budgets: Mapping[str, float], close: Candidate) -> InputError:

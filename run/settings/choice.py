@@ -11,7 +11,8 @@ from ...evaluation.latency.runtime import RUNTIMES
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.weights import Weights
 from ...supernet.stored.record import Form
-from .base import Settings, objective_name
+from ...supernet.training.settings import MOST
+from .base import MOST_THREADS, Settings, objective_name
 
 # What a budget of each objective is, in the order in which they are told; the first cost that has one orders the front.
 _AT_MOST = {
@@ -88,8 +89,33 @@ Gate = Annotated[
 ]
 
 
-class PickSettings(Budgets):
+class LoadSettings(Settings):
+    """What a server has to do while latencies are taken."""
+
+    concurrency: Annotated[
+        int,
+        Field(ge=1, le=MOST_THREADS, description="requests under way at any time: clients that each wait for theirs"),
+    ] = 1
+    rate: Annotated[
+        float | None,
+        Field(gt=0, le=MOST, description="requests a second at random moments instead, whatever is under way"),
+    ] = None
+    instances: Annotated[
+        int, Field(ge=1, le=MOST_THREADS, description="processes that serve it, each with the table's threads")
+    ] = 1
+
+
+class PickSettings(Budgets, LoadSettings):
     """Which model is asked for, and how it is found."""
+
+    p99_ms: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="surely at most 1 % of requests take longer than so many milliseconds, with `concurrency`, "
+            "`rate` and `instances`; measured, with processes that serve the model",
+        ),
+    ] = None
 
     runtime: Annotated[
         str | None,

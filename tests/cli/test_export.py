@@ -273,6 +273,15 @@ def test_bench_measures_memory_of_each_runtime(call, exported):
     assert all(20 < other < torch_mb for other in others)  # a process of another engine has not imported torch
 
 
+def test_bench_under_load(call, exported, finished):
+    options = ["--batch-size", 1, "--sequence-length", 8, "--seconds", 0.05, "--no-memory", "--concurrency", 2]
+    rows = json.loads(call("bench", finished / "finetuned", exported, *options, "--json").out)
+    for row in rows:
+        assert row["under_load"]["concurrency"] == 2
+        assert 0 < row["under_load"]["p50_ms"] <= row["under_load"]["p99_ms"]
+    assert "with 2 at once, 1 instance: p50 " in call("bench", exported, *options).out
+
+
 def test_bench_refuses_what_it_cannot_measure(fails, exported):
     assert "unknown runtime 'tvm'" in fails("bench", exported, "--runtime", "torch,tvm")
     assert "unknown precision 'int4'" in fails("bench", exported, "--precision", "int4")

@@ -8,6 +8,7 @@ import sqlite3
 import pytest
 from secateur.digests import read_json, write_json
 from secateur.evaluation.archive import Archive
+from secateur.evaluation.work import Load
 from secateur.run.choice.pick import chosen_model
 from secateur.run.folder import RunFolder
 from secateur.run.settings.choice import Budgets
@@ -111,3 +112,37 @@ def test_stored_numbers_are_answered_from_alone(finished, call, evaluated):
 def test_bad_input(finished, fails):
     assert "--memory-mb: Input should be greater than 0, got -1" in fails("pick", finished, "--memory-mb", -1)
     assert "--disk-mb" in fails("pick", finished, "--disk-mb", "much")
+
+
+def test_a_latency_under_load(copied, call, evaluated):
+    found = answer(call, copied, "--p99-ms", 10000, "--concurrency", 2, "--instances", 2)
+    best = min(values["error"] for values in evaluated.values())
+    assert found["chosen"]["error_selection"] == pytest.approx(best, rel=1e-5)
+    assert found["budgets"] == {"latency_ms": 10000}  # alone: as many processes as clients
+    load = found["under_load"]
+    assert (load["concurrency"], load["rate"], load["instances"], load["limit_ms"]) == (2, None, 2, 10000)
+    assert load["p50_ms"] <= load["p95_ms"] <= load["p99_ms"] <= 10000
+    assert load["requests"] == 1000
+    assert load["most_late"] == pytest.approx(1 - 0.05 ** (1 / 1000), rel=1e-4)
+    said = call("pick", copied, "--p99-ms", 10000, "--rate", 30)
+    assert "is the best within p99_ms <= 10000 with 30 a second, 1 instance and latency_ms <= 33.3333" in said.out
+    assert "with 30 a second, 1 instance: p50 " in said.out
+    assert "take longer than 10000 ms (95 %)" in " ".join(said.out.split())
+
+
+def test_a_latency_under_load_that_nothing_keeps(finished, fails, monkeypatch):
+    assert "no evaluated model keeps latency_ms <= 2.5e-07" in fails(
+        "pick", finished, "--p99-ms", 1e-6, "--concurrency", 4
+    )
+    monkeypatch.setattr(Load, "service", lambda load, limit: 1000.0)  # so that models are asked
+    message = fails("pick", finished, "--p99-ms", 1e-6, "--concurrency", 2)
+    assert "are fast enough alone, but none keeps p99_ms <= 1e-06 with 2 at once, 1 instance" in message
+    assert "up to 100.0% of requests may take longer; give a higher --p99-ms" in message
+
+
+def test_a_load_without_a_limit_is_refused(finished, fails):
+    assert "--concurrency is what a --p99-ms is to be kept with" in fails(
+        "pick", finished, "--latency-ms", 8, "--concurrency", 4
+    )
+    assert "no archive has latencies under load" in fails("pick", finished, "--p99-ms", 8, "--as-measured")
+    assert "--instances" in fails("pick", finished, "--p99-ms", 8, "--instances", 0)
