@@ -1,8 +1,8 @@
 """A nested checkpoint: one model, and beside it what lets others be cut out of it when they are loaded.
 
 The folder is that of an ordinary model with its tokenizer, of the whole one. `nested.json` lists the others: what each
-keeps, what it is chosen by, and which of its tensors are no slices; those lie in `own/`, a file for each model that
-brings some, and what two models have in common is there once.
+keeps, what it is chosen by, and which of its tensors are no slices. Those lie in `own/`, a file for each model that has
+some: whole, or as steps from a slice or from another model's tensor; what two models have in common is there once.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +28,34 @@ from ...search_space import SubnetMask
 from ..extraction import NOT_INHERITED, extract
 from ..packed.packed import slab_linears
 from .replacing import replacing
+from .steps import add_steps, named, steps_between
 from .storage import load_model, write_model
 
 NESTED = "nested.json"
 _OWN = "own"
 _AGAIN = "put back a copy of it, or write the folder anew with `secateur nest`"
+
+
+@dataclass(frozen=True)
+class OwnTensor:
+    """Where a tensor is that is no slice.
+
+    Attributes:
+        file: path of its file in the folder.
+        name: that it has there.
+        steps: what is there are steps, see :mod:`.steps`: from the slice, or from `reference`.
+        reference: file and name of another tensor, whole.
+    """
+
+    file: str
+    name: str
+    steps: bool = False
+    reference: tuple[str, str] | None = None
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files that it is read from."""
+        return (self.file,) if self.reference is None else (self.file, self.reference[0])
 
 
 @dataclass(frozen=True)
@@ -44,8 +68,8 @@ class NestedModel:
         values: what it is chosen by: the error and costs, by objective.
         dtype: its precision, as torch names it.
         config: settings that it has otherwise than what is cut out of the whole one.
-        tensors: those that are no slices: by name, the file that has it and its name there.
-        own_bytes: of those tensors that its own file has.
+        tensors: those that are no slices, by name.
+        own_bytes: of the tensors in its own file.
     """
 
     mask: SubnetMask
@@ -53,13 +77,18 @@ class NestedModel:
     values: dict[str, float]
     dtype: str = "float32"
     config: dict[str, Any] = field(default_factory=dict)
-    tensors: dict[str, tuple[str, str]] = field(default_factory=dict)
+    tensors: dict[str, OwnTensor] = field(default_factory=dict)
     own_bytes: int = 0
 
     @property
     def key(self) -> str:
         """The mask's `key`."""
         return self.mask.key
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files of `own/` that it is read from."""
+        return tuple(sorted({file for tensor in self.tensors.values() for file in tensor.files}))
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it, JSON-ready."""
@@ -68,7 +97,7 @@ class NestedModel:
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> NestedModel:
         """Rebuild it from :meth:`to_json`'s description."""
-        tensors = {name: (file, there) for name, (file, there) in found["tensors"].items()}
+        tensors = {name: _own_tensor(**stored) for name, stored in found["tensors"].items()}
         known = {name: found[name] for name in ("weights", "values", "dtype", "config", "own_bytes")}
         return cls(mask=SubnetMask.from_json(found["mask"]), tensors=tensors, **known)
 
@@ -100,16 +129,20 @@ class Nested:
         Raises:
             InputError: a file that it needs has changed since it was written, or is gone.
         """
-        files = sorted({file for file, _ in model.tensors.values()})
-        for file in files:
+        for file in model.files:
             self._check(file)
         cut = extract(load_model(self.folder), model.mask).to(getattr(torch, model.dtype))
         parameters = cut.state_dict(keep_vars=True)
-        for file in files:
-            with safetensors.safe_open(self.folder / file, "pt") as stored:  # pyright: ignore[reportAttributeAccessIssue]
-                for name, (place, there) in model.tensors.items():
-                    if place == file:
-                        parameters[name].data = stored.get_tensor(there).clone()
+        with ExitStack() as opened:
+            files = {file: opened.enter_context(_open(self.folder / file)) for file in model.files}
+            for name, stored in model.tensors.items():
+                target = parameters[name]
+                if not stored.steps or stored.reference is not None:
+                    file, there = stored.reference or (stored.file, stored.name)
+                    target.data = files[file].get_tensor(there).clone()
+                if stored.steps:
+                    steps = {part: files[stored.file].get_tensor(there) for part, there in named(stored.name).items()}
+                    add_steps(target.data, steps)
         for name, value in model.config.items():
             setattr(cut.config, name, value)
         return cut
@@ -136,7 +169,7 @@ def read_nested(folder: str | Path) -> Nested:
     found = read_json(path / NESTED, _AGAIN)
     try:
         models = tuple(map(NestedModel.from_json, found["models"]))
-        files = {file: found["files"][file] for model in models for file, _ in model.tensors.values()}
+        files = {file: str(found["files"][file]) for model in models for file in model.files}
         return Nested(path, models, str(found["conditions"]), files)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path / NESTED} is damaged ({type(error).__name__}); {_AGAIN}") from error
@@ -204,7 +237,8 @@ class _OwnTensors:
 
     def __init__(self, folder: Path, whole: PreTrainedModel) -> None:
         self._folder, self._whole = folder, whole
-        self._places: dict[str, tuple[str, str]] = {}  # of tensors that are written, by their digests
+        self._places: dict[str, OwnTensor] = {}  # of tensors that are there whole, by their digests
+        self._named: dict[str, OwnTensor] = {}  # the last of these by its name
 
     def add(self, told: NestedModel, model: PreTrainedModel) -> NestedModel:
         """Write a model's own tensors, and return the description that it is loaded by.
@@ -215,32 +249,50 @@ class _OwnTensors:
         if slab_linears(model):
             raise InputError(f"{told.key} has packed matrices, which are no slices; `secateur extract` writes it")
         cut = extract(self._whole, told.mask).to(model.dtype)  # pyright: ignore[reportArgumentType]
-        slices, tensors = cut.state_dict(), model.state_dict()
+        slices = cut.state_dict()
         file = f"{_OWN}/{told.key}-{told.weights}.safetensors"
         mine: dict[str, Tensor] = {}
-        places: dict[str, tuple[str, str]] = {}
-        for name, tensor in tensors.items():
+        places: dict[str, OwnTensor] = {}
+        for name, tensor in model.state_dict().items():
             tensor = tensor.detach().cpu().contiguous()
-            if _same(tensor, slices[name]):
-                continue
-            digest = _digest(tensor)
-            if digest not in self._places:
-                self._places[digest], mine[name] = (file, name), tensor.clone()
-            places[name] = self._places[digest]
+            if not _same(tensor, slices[name]):
+                places[name], stored = self._stored(file, name, tensor, slices[name])
+                mine |= stored
         if mine:
             path = self._folder / file
             path.parent.mkdir(exist_ok=True)
             safetensors.torch.save_file(mine, path)
             path.chmod((self._folder / "config.json").stat().st_mode)  # which safetensors lets nobody else read
-        return NestedModel(
-            told.mask,
-            told.weights,
-            told.values,
-            str(model.dtype).removeprefix("torch."),
-            _changes(cut.config.to_dict(), model.config.to_dict()),
-            places,
-            sum(tensor.nbytes for tensor in mine.values()),
+            self._named |= {name: one for name, one in places.items() if not one.steps}
+        return replace(
+            told,
+            dtype=str(model.dtype).removeprefix("torch."),
+            config=_changes(cut.config.to_dict(), model.config.to_dict()),
+            tensors=places,
+            own_bytes=sum(tensor.nbytes for tensor in mine.values()),
         )
+
+    def _stored(self, file: str, name: str, tensor: Tensor, cut: Tensor) -> tuple[OwnTensor, dict[str, Tensor]]:
+        """Return where a tensor is, and what its file must have for that: nothing, steps, or the tensor."""
+        digest = _digest(tensor)
+        if digest in self._places:
+            return self._places[digest], {}
+        steps, reference = steps_between(cut, tensor), None
+        if steps is None and (other := self._named.get(name)) is not None:
+            with _open(self._folder / other.file) as opened:
+                steps, reference = steps_between(opened.get_tensor(other.name), tensor), (other.file, other.name)
+        if steps is not None:
+            return OwnTensor(file, name, True, reference), {there: steps[of] for of, there in named(name).items()}
+        self._places[digest] = OwnTensor(file, name)
+        return self._places[digest], {name: tensor.clone()}
+
+
+def _own_tensor(file: str, name: str, steps: bool, reference: Sequence[str] | None) -> OwnTensor:
+    return OwnTensor(file, name, steps, None if reference is None else (reference[0], reference[1]))
+
+
+def _open(path: Path) -> Any:
+    return safetensors.safe_open(path, "pt")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _same(one: Tensor, other: Tensor) -> bool:
