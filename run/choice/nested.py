@@ -74,7 +74,7 @@ def _check_budgets(budgets: Mapping[str, float], models: Sequence[NestedModel]) 
     for name, limit in budgets.items():
         if name not in known:
             raise unknown_name("budget", name, known)
-        if not isinstance(limit, int | float) or not 0 < limit < math.inf:
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < math.inf:
             raise InputError(f"`{name}` needs a number above 0; got {limit!r}")
 
 

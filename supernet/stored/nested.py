@@ -26,7 +26,6 @@ from ...digests import file_digest, read_json, seal, write_json
 from ...errors import InputError
 from ...search_space import SubnetMask
 from ..extraction import NOT_INHERITED, extract
-from ..packed.packed import slab_linears
 from .replacing import replacing
 from .steps import add_steps, named, steps_between
 from .storage import load_model, write_model
@@ -108,7 +107,7 @@ class Nested:
 
     Attributes:
         folder: where it is.
-        models: that it holds, the most accurate first.
+        models: that it holds, in the order in which they were given.
         conditions: which machine latencies are predicted for, and how models are served there.
         files: digests of the files in `own/`, by their paths in the folder.
     """
@@ -196,8 +195,7 @@ def write_nested(
         What was written, and the bytes of all models' weights together, each by itself.
 
     Raises:
-        InputError: a place that holds something else or cannot be written, a full disk, or a model with packed
-            matrices.
+        InputError: a place that holds something else or cannot be written, or a full disk.
     """
     folder = Path(folder).absolute()
     check_nestable(folder)
@@ -241,13 +239,7 @@ class _OwnTensors:
         self._named: dict[str, OwnTensor] = {}  # the last of these by its name
 
     def add(self, told: NestedModel, model: PreTrainedModel) -> NestedModel:
-        """Write a model's own tensors, and return the description that it is loaded by.
-
-        Raises:
-            InputError: it has packed matrices.
-        """
-        if slab_linears(model):
-            raise InputError(f"{told.key} has packed matrices, which are no slices; `secateur extract` writes it")
+        """Write a model's own tensors, and return the description that it is loaded by."""
         cut = extract(self._whole, told.mask).to(model.dtype)  # pyright: ignore[reportArgumentType]
         slices = cut.state_dict()
         file = f"{_OWN}/{told.key}-{told.weights}.safetensors"
