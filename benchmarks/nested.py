@@ -1,11 +1,11 @@
 """What loading a model out of a nested checkpoint costs, beside loading a checkpoint of its own.
 
-    python -m secateur.benchmarks.nested RUN [--rounds 5] [--budgets 3] [--refit] [--json]
+    python -m secateur.benchmarks.nested RUN [--rounds 3] [--budgets 3] [--refit] [--json]
 
-The front of a run is nested, and for some budgets of latency, from the largest to the smallest of the front, the best model
-within each is loaded from there and from a checkpoint that `extract` wrote: seconds and peak resident memory of a process
-of its own, after torch and transformers are imported; medians over rounds, both sides in turn. Files are in the
-system's cache. Then the size of the folder, beside the sum of the checkpoints of all models that it holds.
+The front of a run is nested. For some budgets of latency, from the largest to the smallest of the front, the best model
+within each is loaded from there, and from a checkpoint that `extract` wrote: seconds, and how much the peak of resident
+memory rises, in a process of its own that has torch and transformers already; medians over rounds, both sides in turn,
+all files in the system's cache. Then the size of the folder, beside the sum of the checkpoints of all its models.
 """
 
 from __future__ import annotations
@@ -29,23 +29,20 @@ from ..supernet.stored.nested import NestedModel
 from .common import JsonOption, show
 
 _PROGRAM = """
-import json, resource, sys, time
-import torch, secateur
-import secateur.supernet.stored.nested, secateur.evaluation.choice, transformers.models.bert.modeling_bert
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-before, begin = peak(), time.perf_counter()
-if len(sys.argv) > 2:
-    model = secateur.load(sys.argv[1], key=sys.argv[2])
-else:
-    model = secateur.supernet.stored.storage.load_model(sys.argv[1])
-print(json.dumps([time.perf_counter() - begin, peak() - before]))
+import json, sys, time
+import secateur.evaluation.choice, secateur.supernet.stored.nested, transformers.models.bert.modeling_bert
+from secateur import load
+from secateur.evaluation.serving import peak_megabytes
+from secateur.supernet.stored.storage import load_model
+before, begin = peak_megabytes(), time.perf_counter()
+model = load(sys.argv[1], key=sys.argv[2]) if len(sys.argv) > 2 else load_model(sys.argv[1])
+print(json.dumps([time.perf_counter() - begin, peak_megabytes() - before]))
 """
 
 
 def main(
     run: Annotated[Path, typer.Argument(help="a run folder")],
-    rounds: Annotated[int, typer.Option(help="how often each is loaded")] = 5,
+    rounds: Annotated[int, typer.Option(help="how often each is loaded")] = 3,
     budgets: Annotated[int, typer.Option(help="how many")] = 3,
     refit: Annotated[bool, typer.Option("--refit", help="with refitted outgoing maps")] = False,
     json: JsonOption = False,
@@ -80,8 +77,8 @@ def main(
             "parameters": one.values["parameters"],
             "seconds": _median(nested, 0),
             "seconds_own": _median(own, 0),
-            "peak_mb": _median(nested, 1) / MB,
-            "peak_mb_own": _median(own, 1) / MB,
+            "peak_mb": _median(nested, 1),
+            "peak_mb_own": _median(own, 1),
         }
         for limit, one, (nested, own) in zip(limits, chosen, found, strict=True)
     ]
@@ -89,7 +86,7 @@ def main(
         sizes = {"models": len(models), "mb": size / MB, "mb_apart": apart / MB}
         print(to_json.dumps({"machine": machine_name(), **sizes, "rows": rows}))
         return
-    heads = ("budget, ms", "key", "parameters", "load, s", "of its own", "peak, MB", "of its own")
+    heads = ("budget, ms", "key", "parameters", "load, s", "by itself", "memory, MB", "by itself")
     cells = [
         (
             f"{row['latency_ms']:.1f}",
@@ -102,9 +99,7 @@ def main(
         )
         for row in rows
     ]
-    total = (
-        f"{len(models)} models of {done.whole} in {size / MB:.1f} MB, {apart / MB:.1f} MB as checkpoints of their own"
-    )
+    total = f"{len(models)} models of {done.whole} in {size / MB:.1f} MB, {apart / MB:.1f} MB each by itself"
     show(f"{run}: {total}", heads, cells)
 
 
@@ -113,7 +108,7 @@ def _own(place: Path, one: NestedModel) -> Path:
 
 
 def _loaded(*arguments: object) -> list[float]:
-    """Return the seconds and the bytes at the peak that loading takes in a process of its own."""
+    """Return the seconds that loading takes, and by how many MB the peak rises, in a process of its own."""
     command = [sys.executable, "-c", _PROGRAM, *map(str, arguments)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return to_json.loads(done.stdout.splitlines()[-1])

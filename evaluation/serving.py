@@ -84,7 +84,7 @@ def _write_file(model: PreTrainedModel, folder: Path, target: LatencyTarget) -> 
     return {"path": str(path), "engine": runtime.engine}
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     """Return this process's own peak."""
     # On Linux ru_maxrss begins with the peak of the process that started this one; VmHWM does not.
     status = Path("/proc/self/status")
@@ -153,4 +153,4 @@ _SERVES: dict[str, Callable[..., None]] = {
 if __name__ == "__main__":
     _arguments = json.loads(sys.argv[1])
     _SERVES[_arguments.pop("engine")](**_arguments)
-    print(_peak_megabytes())
+    print(peak_megabytes())
