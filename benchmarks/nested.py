@@ -69,7 +69,7 @@ def main(
                         own.append(each[1])
                 tick(turn + 1, rounds + 1)
         apart = sum(_size(_own(place, one)) for one in models)
-        size = done.nested.bytes
+        size = done.nested.size
     rows = [
         {
             "latency_ms": limit,

@@ -18,7 +18,7 @@ def nest(settings: NestCommand) -> None:
         return
     count = len(done.nested.models)
     title = (
-        f"{done.nested.folder}: {count} models of {done.whole}, {done.nested.bytes / MB:.1f} MB in all; the weights of "
+        f"{done.nested.folder}: {count} models of {done.whole}, {done.nested.size / MB:.1f} MB in all; the weights of "
         f"{count} checkpoints are {done.apart / MB:.1f} MB\nms are predicted for {done.nested.conditions}"
     )
     show(title, done.columns)

@@ -68,7 +68,7 @@ class NestedFront:
             {"key": model.key, "weights": str(model.weights), **model.values, "own_bytes": model.own_bytes}
             for model in self.nested.models
         ]
-        sizes = {"bytes": self.nested.bytes, "bytes_apart": self.apart}
+        sizes = {"bytes": self.nested.size, "bytes_apart": self.apart}
         known = {"folder": str(self.nested.folder), "whole": self.whole, **sizes}
         return {**known, "conditions": self.nested.conditions, "models": listed}
 

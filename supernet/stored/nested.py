@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...digests import file_digest, read_json, seal, write_json
+from ...digests import DIGESTS, file_digest, read_json, seal, write_json
 from ...errors import InputError
 from ...search_space import SubnetMask
 from ..extraction import NOT_INHERITED, extract
@@ -109,7 +109,7 @@ class Nested:
         folder: where it is.
         models: that it holds, in the order in which they were given.
         conditions: which machine latencies are predicted for, and how models are served there.
-        files: digests of the files in `own/`, by their paths in the folder.
+        files: digests by paths in the folder: of the files in `own/`, and of the one that has all other digests.
     """
 
     folder: Path
@@ -118,8 +118,8 @@ class Nested:
     files: Mapping[str, str]
 
     @property
-    def bytes(self) -> int:
-        """What all files take."""
+    def size(self) -> int:
+        """Bytes of all files."""
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
     def load(self, model: NestedModel) -> PreTrainedModel:
@@ -128,7 +128,7 @@ class Nested:
         Raises:
             InputError: a file that it needs has changed since it was written, or is gone.
         """
-        for file in model.files:
+        for file in (DIGESTS, *model.files):
             self._check(file)
         cut = extract(load_model(self.folder), model.mask).to(getattr(torch, model.dtype))
         parameters = cut.state_dict(keep_vars=True)
@@ -168,7 +168,8 @@ def read_nested(folder: str | Path) -> Nested:
     found = read_json(path / NESTED, _AGAIN)
     try:
         models = tuple(map(NestedModel.from_json, found["models"]))
-        files = {file: str(found["files"][file]) for model in models for file in model.files}
+        needed = {DIGESTS, *(file for model in models for file in model.files)}
+        files = {file: str(found["files"][file]) for file in needed}
         return Nested(path, models, str(found["conditions"]), files)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"{path / NESTED} is damaged ({type(error).__name__}); {_AGAIN}") from error
@@ -208,7 +209,8 @@ def write_nested(
         for told, model in models:
             written.append(own.add(told, model))
             apart += sum(tensor.nbytes for tensor in model.state_dict().values())
-        files = {path.relative_to(part).as_posix(): file_digest(path) for path in sorted((part / _OWN).glob("*"))}
+        paths = [part / DIGESTS, *sorted((part / _OWN).glob("*"))]
+        files = {path.relative_to(part).as_posix(): file_digest(path) for path in paths}
         version = importlib.metadata.version("secateur")
         listed = [model.to_json() for model in written]
         write_json(part / NESTED, {"secateur": version, "conditions": conditions, "files": files, "models": listed})

@@ -172,7 +172,9 @@ def refitted(finished, tmp_path_factory):
 
 
 @pytest.mark.parametrize("damage", ["changed", "cut off", "gone"])
-@pytest.mark.parametrize("part", ["model.safetensors", "config.json", "tokenizer.json", "nested.json", "own"])
+@pytest.mark.parametrize(
+    "part", ["model.safetensors", "config.json", "tokenizer.json", "nested.json", "digests.json", "own"]
+)
 def test_damage_is_refused_in_one_line(part, damage, refitted, tmp_path):
     folder = shutil.copytree(refitted.folder, tmp_path / "family")
     model = next(one for one in refitted.models if one.own_bytes)
@@ -185,6 +187,8 @@ def test_damage_is_refused_in_one_line(part, damage, refitted, tmp_path):
         path.write_bytes(content if damage == "changed" else content[: len(content) // 2])
     message = message_of(secateur.load, folder, key=model.key)
     assert path.name in message
+    if damage == "gone" and part not in ("nested.json", "config.json"):
+        assert "put back a copy of it" in message
     if part == "own":  # who does not need the file does not miss it
         other = next((one for one in refitted.models if not one.own_bytes), None)
         assert other is None or secateur.load(folder, key=other.key)
