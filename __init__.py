@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .pruners import PRUNERS, make_pruner
     from .pruners.importance import IMPORTANCES
     from .run.bars import Bars
+    from .run.choice.nested import load
     from .run.run import Run
     from .search_space import SPACES, EncoderShape, SubnetMask
     from .searchers import SEARCHERS, Box, make_searcher
@@ -54,6 +55,7 @@ _PLACES = {
     "Supernet": "supernet",
     "Task": "tasks",
     "extract": "supernet.extraction",
+    "load": "run.choice.nested",
     "load_task": "tasks",
     "make_pruner": "pruners",
     "make_searcher": "searchers",
@@ -79,6 +81,7 @@ __all__ = [
     "Supernet",
     "Task",
     "extract",
+    "load",
     "load_task",
     "make_pruner",
     "make_searcher",

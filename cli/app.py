@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel]]] = {
     "pick": ("What a run has found", settings.PickCommand),
     "extract": ("Models to take away", settings.ExtractCommand),
     "export": ("Models to take away", settings.ExportCommand),
+    "nest": ("Models to take away", settings.NestCommand),
     "recover": ("Models to take away", settings.RecoverCommand),
     "convert": ("Models to take away", settings.ConvertCommand),
     "vocabulary": ("Models to take away", settings.VocabularyCommand),

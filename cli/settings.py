@@ -18,7 +18,7 @@ from ..run.settings.project import ProjectSettings
 from ..run.settings.prune import PruneSettings
 from ..run.settings.recovery import RecoverOptions
 from ..run.settings.search import FarmSettings, SearchSettings, StandardSettings
-from ..run.settings.ship import ExportSettings, ExtractSettings, VocabularySettings
+from ..run.settings.ship import ExportSettings, ExtractSettings, NestSettings, VocabularySettings
 from ..run.settings.training import FinetuneOptions, TrackingSettings
 from ..supernet.training.settings import MOST, SupernetSettings
 from .options import ARGUMENT
@@ -112,6 +112,14 @@ class ExportCommand(ExportSettings, JsonOption, OfRun):
     """Pick a model, cut it out, recover, save and convert it, and check each step on the report split.
 
     The model is given by its key, or by budgets as in `pick`. An export that was killed goes on where it was.
+    """
+
+
+class NestCommand(NestSettings, JsonOption, OfRun):
+    """Write the models of a run's front into one folder, from which any of them is cut out when it is loaded.
+
+    The folder has the whole model with its tokenizer, and small files of what in the others is no slice of it.
+    In Python, secateur.load("FOLDER", latency_ms=8) gives the best model within budgets; the run is not needed for it.
     """
 
 

@@ -82,7 +82,7 @@ def _inputs(names: list[str], size: Size) -> dict[str, Any]:
 _OPENS: dict[str, Callable[..., Prepare]] = {"torch": _torch, "onnxruntime": _onnxruntime, "openvino": _openvino}
 
 
-def _peak_megabytes() -> float:
+def peak_megabytes() -> float:
     """Return this process's own peak."""
     # On Linux ru_maxrss begins with the peak of the process that started this one; VmHWM does not.
     status = Path("/proc/self/status")
@@ -115,7 +115,7 @@ def main(engine: str, sizes: list[Size], *, answer: bool, **opened: Any) -> None
         for _ in range(_PASSES):
             run()
     if not answer:
-        print(_peak_megabytes())
+        print(peak_megabytes())
         return
     print(flush=True)
     for line in sys.stdin:

@@ -27,7 +27,7 @@ from .settings.parsing import parse_shares
 from .settings.project import ProjectSettings
 from .settings.prune import PruneVerb
 from .settings.search import FarmSettings, SearchVerb
-from .settings.ship import ExportSettings, ExtractSettings
+from .settings.ship import ExportSettings, ExtractSettings, NestSettings
 from .settings.training import FinetuneOptions, FinetuneVerb, SupernetVerb
 from .telling import SILENT, Teller
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from .choice.ladder import Ladder
     from .ship.checkpoint import Extracted
     from .ship.export import Exported
+    from .ship.nest import NestedFront
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -291,6 +292,19 @@ class Run:
         from .ship.export import export
 
         return export(self.folder, made(ExportSettings, {"to": to, **settings}))
+
+    def nest(self, to: str | Path, **settings: Any) -> NestedFront:
+        """Write the front's models into one folder, from which :func:`secateur.load` cuts any of them.
+
+        Args:
+            to: the folder.
+            **settings: fields of NestSettings: `against` and `weights`, as of :meth:`front`; `refit`.
+        """
+        from .ship.nest import check_nest, nest
+
+        told = made(NestSettings, {"to": to, **settings})
+        check_nest(told)
+        return nest(self.folder, self.front(told.against, weights=told.weights), told)
 
     def compare(self, **settings: Any) -> Comparison:
         """Return every method at equal budgets, in four layers that are never mixed; also drawn into the run folder.

@@ -10,7 +10,7 @@ from .project import ProjectSettings
 from .prune import PruneSettings, PruneVerb
 from .recovery import RecoverOptions, RefitSettings
 from .search import FarmSettings, SearchSettings, SearchVerb, StandardSettings
-from .ship import ExportSettings, ExtractSettings, VocabularySettings
+from .ship import ExportSettings, ExtractSettings, NestSettings, VocabularySettings
 from .training import FinetuneVerb, SupernetVerb, TrackingSettings
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "LatencySettings",
     "LatencyVerb",
     "ModelChoice",
+    "NestSettings",
     "PickSettings",
     "ProjectSettings",
     "PruneSettings",

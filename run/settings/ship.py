@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ...evaluation.latency.runtime import RUNTIMES
+from ...evaluation.objectives import OBJECTIVES
+from ...evaluation.weights import Weights
 from ...supernet.training.settings import MOST
-from .base import Settings, as_text
+from .base import Settings, as_text, objective_name
 from .choice import ModelChoice
 from .parsing import CORPUS
 from .recovery import RecoverOptions
@@ -81,6 +83,31 @@ class ExportSettings(ModelChoice):
     def recovery(self) -> RecoverOptions:
         """How it is recovered, if it is."""
         return RecoverOptions(steps=self.recover or 1, minutes=self.recover_minutes)
+
+
+class NestSettings(Settings):
+    """Which models a nested checkpoint holds."""
+
+    to: Annotated[Path, Field(description="the folder to write")]
+    against: Annotated[
+        str,
+        AfterValidator(objective_name),
+        Field(
+            description=f"those of the front of the error against this objective: {', '.join(OBJECTIVES)}",
+            json_schema_extra={"choices": [*OBJECTIVES]},
+        ),
+    ] = "encoder_parameters"
+    weights: Annotated[
+        Weights | None,
+        Field(description="only models with these: supernet, solved, standard or ladder; all of these if not given"),
+    ] = None
+    refit: Annotated[
+        bool,
+        Field(
+            description="solve their outgoing maps for anew, as `export` does, and keep those beside; their weights as "
+            "they are if not given"
+        ),
+    ] = False
 
 
 class VocabularySettings(Settings):

@@ -36,6 +36,7 @@ WORDS = {
     "pick": ["o", "--latency-ms", "8", "--as-measured"],
     "extract": ["o", "--key", "123", "--to", "there"],
     "export": ["o", "--to", "there", "--int8", "--latency-ms", "4"],
+    "nest": ["o", "--to", "there", "--weights", "supernet", "--refit"],
     "recover": ["o", "there", "--steps", "10"],
     "convert": ["there", "--int8"],
     "vocabulary": ["there", "--data", "a.csv", "--data", "b", "--keep", "8000", "--to", "small"],

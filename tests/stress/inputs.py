@@ -117,6 +117,7 @@ def _command(
         "pick": [run, "--error", "0.9", "--as-measured"],
         "extract": [run, "--error", "0.9", "--to", place / "cut"],
         "export": [run, "--error", "0.9", "--to", place / "cut"],
+        "nest": [run, "--to", place / "family"],
         "recover": [run, run / "subnets", "--to", place / "cut"],
         "convert": [run / "finetuned", "--to", place / "cut"],
         "vocabulary": [run / "finetuned", "--data", inputs.data, "--to", place / "cut"],

@@ -73,6 +73,7 @@ def commands(inputs: Inputs) -> dict[str, Stage]:
         "export": Stage(["export", *chosen, "--recover", "9"]),
         "export served": Stage(["export", *chosen, "--onnx", "--int8"]),
         "export vocabulary": Stage(["export", *chosen, "--recover", "9", "--vocabulary", "corpus"]),
+        "nest": Stage(["nest", "RUN", "--refit", "--to", "TO"]),
         "vocabulary": Stage(["vocabulary", "CUT", "--data", str(inputs.data), "--to", "TO"]),
         "recover": Stage(["recover", "RUN", "CUT", "--steps", "30", "--save-seconds", "0", "--to", "TO"]),
         "convert": Stage(["convert", "CUT", "--int8", "--to", "TO"]),
