@@ -33,9 +33,10 @@ from .sensitivity import moved_outputs, sensitivities
 
 TEXTS, BATCH = 512, 32
 _DROP_TEXTS = 128  # about so many of them tell what a block that is missing does
-# Of a missing block's loss, beside 1: what one block does in the place of another is lost when both are gone.
-_DEARER = (4.0, 16.0, 64.0, 256.0)
-_SPREAD = 0.5  # of the logarithms of random factors of each block, with which each of these is tried once more
+# Of a missing block's loss: what one block does in the place of another is lost when both are gone.
+_DEARER = (256.0, 64.0, 16.0, 4.0, 1.0)
+_SPREAD = 0.5  # of the logarithms of random factors of each block, with which each of these is tried twice more
+_LOOKS = 9  # at different cuts, at most
 _COARSE = 1024  # allocations that are remembered where losses are but thought to be so
 _TOKENS = 8192  # at most about so many that a cut is refitted on, and that it is judged on, to be chosen
 
@@ -103,29 +104,38 @@ class BlockLosses:
             kind: what these outputs mean.
             rng: of the factors.
             also: other cuts, which need not be part of the model: it keeps as many units where it has them.
-            until: when to stop looking at further cuts, on the monotonic clock; the exact optimum comes first.
+            until: when to stop looking at further cuts, on the monotonic clock; then it is the best of those seen, or
+                the optimum where dropped blocks are dearest.
 
         Raises:
             InputError: nothing is within the budget.
         """
-        full = self.allocations(cost).best(limit)
-        shape = len(_DEARER), len(self.layers), 3
-        drawn = np.exp(_SPREAD * rng.standard_normal(shape))
-        both = [(some, dearer) for factors in (np.ones(shape), drawn) for some, dearer in zip(factors, _DEARER)]
-        scaled = [self._scaled(some, dearer) for some, dearer in both]
-        tried = [allocations(some, cost, self.errors.mask, most=_COARSE).best(limit) for some in scaled]
-        near = [mask for mask in map(self._like, also) if cost(mask) <= limit and mask.depth]
-        cuts = list(dict.fromkeys([full, *tried, *near]))
-        if len(cuts) == 1 or _is_over(until):
-            return full
+        cuts = self._cuts(cost, limit, rng, also)
+        best = next(cuts)
+        if _is_over(until):
+            return best
         judge = _Judge(self.target, teacher, kind, rng)
-        best, least = full, judge(full)
-        for cut in cuts[1:]:
-            if _is_over(until):
+        least, seen = judge(best), {best}
+        for cut in cuts:
+            if len(seen) == _LOOKS or _is_over(until):
                 break
-            if (far := judge(cut)) < least:
-                best, least = cut, far
+            if cut not in seen:
+                seen.add(cut)
+                if (far := judge(cut)) < least:
+                    best, least = cut, far
         return best
+
+    def _cuts(
+        self, cost: Cost, limit: float, rng: np.random.Generator, also: Sequence[SubnetMask]
+    ) -> Iterator[SubnetMask]:
+        """Yield cuts within a budget, some of them several times, the likeliest first."""
+        equal = np.ones((len(self.layers), 3))
+        for dearer in _DEARER:
+            yield allocations(self._scaled(equal, dearer), cost, self.errors.mask).best(limit)
+        yield from (mask for mask in map(self._like, also) if cost(mask) <= limit and mask.depth)
+        for dearer in (*_DEARER, *_DEARER):
+            factors = np.exp(_SPREAD * rng.standard_normal(equal.shape))
+            yield allocations(self._scaled(factors, dearer), cost, self.errors.mask, most=_COARSE).best(limit)
 
     def _scaled(self, factors: NDArray[np.float64], dearer: float) -> list[LayerLosses]:
         """Return the layers' losses times factors `(L, 3)`: of attention, of the feed-forward part, of both dropped.
