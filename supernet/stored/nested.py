@@ -162,9 +162,7 @@ def read_nested(folder: str | Path) -> Nested:
     """
     path = Path(folder).expanduser()
     if not (path / NESTED).is_file():
-        raise InputError(
-            f"{folder} is no nested checkpoint: it has no {NESTED}; `secateur nest RUN --to FOLDER` writes one"
-        )
+        raise InputError(f"{folder} is no nested checkpoint: it has no {NESTED}; `secateur nest` writes one")
     found = read_json(path / NESTED, _AGAIN)
     try:
         models = tuple(map(NestedModel.from_json, found["models"]))
