@@ -240,7 +240,10 @@ class _Rungs:
         for done, budget in enumerate(todo):
 
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
-                tick(done * step.total + step.done, len(todo) * step.total, f"{title}: loss {step.loss:.3f}")
+                at, of = done * step.total + step.done, len(todo) * step.total
+                if ends is not None:  # seconds: cuts take more of them than steps do, and some rungs have none
+                    at, of = round(time.monotonic() - begin), max(1, round(ends - begin))
+                tick(min(at, of), of, f"{title}: loss {step.loss:.3f}")
 
             self._make(budget, None if ends is None else self._time(ends, todo[done:]), report)
             shutil.rmtree(self._state(budget), ignore_errors=True)
