@@ -127,25 +127,32 @@ def _merged(
 ) -> _Part:
     """Return what is worth having of all pairs of an allocation so far and a count of the next block."""
     all_costs, all_losses = part[0][:, None] + costs, part[1][:, None] + losses
-    kept = _best(all_costs.ravel(), all_losses.ravel(), most)
+    some = part[2].any(axis=1)[:, None] | (counts > 0)
+    kept = _best(all_costs.ravel(), all_losses.ravel(), some.ravel(), most)
     before, option = np.divmod(kept, len(costs))
     return all_costs.flat[kept], all_losses.flat[kept], np.hstack([part[2][before], counts[option][:, None]])
 
 
 def _undominated(costs: NDArray[np.float64], losses: NDArray[np.float64], chosen: NDArray[np.intp], most: int) -> _Part:
-    kept = _best(costs, losses, most)
+    kept = _best(costs, losses, chosen.any(axis=1), most)
     return costs[kept], losses[kept], chosen[kept]
 
 
-def _best(costs: NDArray[np.float64], losses: NDArray[np.float64], most: int) -> NDArray[np.intp]:
-    """Return the positions of what nothing dominates, by rising cost; at most `most`, and one more."""
-    order = np.lexsort((losses, costs))
+def _best(
+    costs: NDArray[np.float64], losses: NDArray[np.float64], some: NDArray[np.bool_], most: int
+) -> NDArray[np.intp]:
+    """Return the positions of what nothing dominates, by rising cost; at most `most` and a few.
+
+    What keeps nothing, where not `some`, dominates nothing: it is no allocation yet. The best of it comes first.
+    """
+    (nothing,), (something,) = np.nonzero(~some & np.isfinite(losses)), np.nonzero(some & np.isfinite(losses))
+    order = something[np.lexsort((losses[something], costs[something]))]
     falling = np.minimum.accumulate(losses[order])
-    better = np.concatenate([[True], falling[1:] < falling[:-1]]) & np.isfinite(losses[order])
-    kept = order[better]
+    kept = order[np.concatenate([[True], falling[1:] < falling[:-1]])[: len(order)]]
     if len(kept) > most:
         steps = (costs[kept] - costs[kept[0]]) / (costs[kept[-1]] - costs[kept[0]]) * most
         # The last of a step has its least loss, and costs no more than the step's end.
         last = np.diff(steps.astype(np.intp), append=most + 1) > 0
+        last[0] = True  # the smallest there is
         kept = kept[last]
-    return kept
+    return np.append(nothing[np.argsort(losses[nothing])][:1], kept)

@@ -1,5 +1,6 @@
 """Allocations are checked against all there are, on small encoders."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -99,13 +100,22 @@ def test_multiply_accumulates_are_sums_too(tiny_models):
 def test_with_few_remembered_budgets_hold_and_little_is_lost(seed):
     layers, most = random_layers(seed, fine=True), 60
     exact, rough = allocations(layers, parameters, mask), allocations(layers, parameters, mask, most=most)
-    assert len(rough.costs) <= most + 1 < len(exact.costs)
+    assert len(rough.costs) <= most + 2 < len(exact.costs)
     whole = parameters(SubnetMask.full(SHAPE))
     for share in np.linspace(0.3, 1, 15):
         at = rough.within(share * whole)
         assert parameters(rough.best(share * whole)) <= share * whole
         smaller = share * whole - 9 / most * whole
         assert rough.losses[at] <= exact.losses[exact.within(smaller)] + 1e-12
+
+
+@pytest.mark.parametrize("most", [16_384, 60])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_smallest_is_found_though_nothing_at_all_loses_less(seed, most):
+    layers = [replace(layer, dropped=1e-9) for layer in random_layers(seed, fine=True)]
+    found, others = allocations(layers, parameters, mask, most=most), all_there_are(layers, parameters)
+    least = min(cost for cost, _ in others)
+    assert found.losses[found.within(least)] == pytest.approx(min(loss for cost, loss in others if cost == least))
 
 
 def test_a_cost_that_is_no_sum_is_kept_all_the_same():
