@@ -34,7 +34,8 @@ from .sensitivity import moved_outputs, sensitivities
 TEXTS, BATCH = 512, 32
 _DROP_TEXTS = 128  # about so many of them tell what a block that is missing does
 # Of a missing block's loss: what one block does in the place of another is lost when both are gone.
-_DEARER = (256.0, 64.0, 16.0, 4.0, 1.0)
+DEAREST = 256.0
+_DEARER = (DEAREST, 64.0, 16.0, 4.0, 1.0)
 _SPREAD = 0.5  # of the logarithms of random factors of each block, with which each of these is tried twice more
 _LOOKS = 9  # at different cuts, at most
 _COARSE = 1024  # allocations that are remembered where losses are but thought to be so
@@ -69,17 +70,19 @@ class BlockLosses:
         batches = list(calibration_batches(supernet, task, texts, rng, batch_size=BATCH))
         return cls.of(WholeSums(supernet, batches, rng), rng)
 
-    def allocations(self, cost: Cost) -> Allocations:
+    def allocations(self, cost: Cost, dearer: float = 1.0) -> Allocations:
         """Return the allocations worth having, for any number of budgets, losses being added up.
 
         Args:
             cost: what is budgeted.
+            dearer: how many times as much a block that is dropped loses as it was measured to, all others being there.
 
         Example:
             >>> found = losses.allocations(cost)
             >>> masks = [found.best(share * cost(SubnetMask.full(shape))) for share in (1 / 2, 1 / 4, 1 / 10)]
         """
-        return allocations(self.layers, cost, self.errors.mask)
+        layers = self._scaled(np.ones((len(self.layers), 3)), dearer)
+        return allocations(layers, cost, self.errors.mask)
 
     def best_cut(
         self,
@@ -129,12 +132,11 @@ class BlockLosses:
         self, cost: Cost, limit: float, rng: np.random.Generator, also: Sequence[SubnetMask]
     ) -> Iterator[SubnetMask]:
         """Yield cuts within a budget, some of them several times, the likeliest first."""
-        equal = np.ones((len(self.layers), 3))
         for dearer in _DEARER:
-            yield allocations(self._scaled(equal, dearer), cost, self.errors.mask).best(limit)
+            yield self.allocations(cost, dearer).best(limit)
         yield from (mask for mask in map(self._like, also) if cost(mask) <= limit and mask.depth)
         for dearer in (*_DEARER, *_DEARER):
-            factors = np.exp(_SPREAD * rng.standard_normal(equal.shape))
+            factors = np.exp(_SPREAD * rng.standard_normal((len(self.layers), 3)))
             yield allocations(self._scaled(factors, dearer), cost, self.errors.mask, most=_COARSE).best(limit)
 
     def _scaled(self, factors: NDArray[np.float64], dearer: float) -> list[LayerLosses]:

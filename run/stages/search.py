@@ -12,7 +12,7 @@ from ...evaluation.farm import Farm
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...evaluation.weights import Weights
-from ...pruners.block_losses import BlockLosses
+from ...pruners.block_losses import DEAREST, BlockLosses
 from ...search_space import SPACES, SearchSpace, SubnetMask
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
@@ -150,6 +150,7 @@ def _first_points(
         return np.array([space.uniform_cut(share) for share in shares])
     cost = OBJECTIVES[next(name for name in names if name != ERROR)](supernet, table).of
     whole = cost(SubnetMask.full(supernet.shape))
-    found = BlockLosses.on(supernet, task, np.random.default_rng([folder.project.seed, _BLOCKS])).allocations(cost)
+    losses = BlockLosses.on(supernet, task, np.random.default_rng([folder.project.seed, _BLOCKS]))
+    found = losses.allocations(cost, DEAREST)  # nothing looks at several: the one least often misled
     smallest = float(found.costs.min())
     return np.array([space.nearest(found.best(max(share * whole, smallest))) for share in shares])

@@ -113,8 +113,7 @@ def test_when_the_time_is_over_the_first_cut_is_taken_unseen(losses, monkeypatch
     monkeypatch.setattr(block_losses._Judge, "__call__", lambda *_: pytest.fail("there is no time for it"))
     found = losses.best_cut(cost, limit, whole.model, kind_of(losses), rng, until=time.monotonic())
     assert cost(found) <= limit
-    dearest = losses._scaled(np.ones((len(losses.layers), 3)), 256)
-    assert found == replace(losses, layers=dearest).allocations(cost).best(limit)
+    assert found == losses.allocations(cost, block_losses.DEAREST).best(limit)
 
 
 def test_a_budget_that_nothing_keeps_is_refused(losses):
