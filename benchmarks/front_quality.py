@@ -74,6 +74,27 @@ _PROBED = 8  # steps that tell how long one takes
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What is made of each seed.
+
+    Attributes:
+        shares: of the encoder's parameters.
+        rungs: of the ladder, beside these.
+        methods: of METHODS.
+        steps: of the ladder, for half the encoder.
+        rates: of the distillation of layers.
+        cofi_steps: at each size.
+    """
+
+    shares: tuple[str, ...] = ("1/2", "1/4", "1/6", "1/10")
+    rungs: tuple[str, ...] = tuple(SHARES.split(","))
+    methods: tuple[str, ...] = METHODS
+    steps: int = LadderSettings().steps
+    rates: tuple[float, ...] = (5e-5, 1e-4, 2e-4)
+    cofi_steps: int = 400
+
+
+@dataclass(frozen=True)
 class Seed:
     """One fine-tuned model, and where what is made of it is kept.
 
@@ -268,40 +289,67 @@ def _counted(split: Split, size: int, pairs: int = 2**20) -> csr_matrix:
     return csr_matrix((np.ones(len(at[0])), at), shape=(len(split), size + pairs))
 
 
-def _seed(number: int, project: dict[str, Any], folder: Path, epochs: float | None) -> Seed:
+def open_seed(project: dict[str, Any], number: int, folder: Path, epochs: float | None = None) -> Seed:
+    """Return a fine-tuned model, made unless it is there.
+
+    Args:
+        project: what it is about, as `Run.create` takes it.
+        number: the seed.
+        folder: of runs, and of what is done.
+        epochs: of fine-tuning; its default if None.
+    """
     run = Run.create(folder / f"{project['task']}-{number}", model="demo", seed=number, **project)
     run.finetune(epochs=epochs)
     known = Known(folder / f"{project['task']}.jsonl")
     return Seed(run, run.task(), load_model(run.folder.finetuned), known, folder / f"{project['task']}-outputs")
 
 
-def _cells(
-    seed: Seed,
-    shares: list[str],
-    rungs: list[str],
-    methods: list[str],
-    steps: int,
-    rates: list[float],
-    cofi_steps: int,
-) -> dict[tuple[str, str], dict]:
+def _cells(seed: Seed, recipe: Recipe) -> dict[tuple[str, str], dict]:
     """Make what is missing, and return all of a seed by method and share."""
+    shares, rates = recipe.shares, list(recipe.rates)
     found = {("whole", ""): seed.cell("whole", "", lambda: (seed.model, 0.0, None))}
     seconds = {}
-    for share, cell in _ladder(seed, sorted({*rungs, *shares}, key=lambda title: -parse_shares(title)[0]), steps):
+    rungs = sorted({*recipe.rungs, *shares}, key=lambda title: -parse_shares(title)[0])
+    for share, cell in _ladder(seed, rungs, recipe.steps):
         found["ladder", share], seconds[share] = cell, cell["seconds"]
     makers: dict[str, Callable[[str], Any]] = {
         "first_layers": lambda share: _layers(seed, share, seconds[share], rates, measured=False),
         "best_layers": lambda share: _layers(seed, share, seconds[share], rates, measured=True),
         "one_shot": lambda share: _one_shot(seed, share, seconds[share]),
         "fisher_refit": lambda share: _one_shot(seed, share, 0.0),
-        "cofi": lambda share: _cofi(seed, share, cofi_steps),
+        "cofi": lambda share: _cofi(seed, share, recipe.cofi_steps),
         "search": lambda share: _search(seed, share),
     }
-    for method, share in ((m, s) for m in methods if m in makers for s in shares):
+    for method, share in ((m, s) for m in recipe.methods if m in makers for s in shares):
         found[method, share] = seed.cell(method, share, partial(makers[method], share))
-    if "words" in methods and seed.task.kind.head == "sequence-classification":
+    if "words" in recipe.methods and seed.task.kind.head == "sequence-classification":
         found["words", ""] = seed.cell("words", "", lambda: _words(seed))
     return found
+
+
+def measured(seeds: Sequence[Seed], recipe: Recipe, rows: slice = slice(None)) -> list[dict[str, Any]]:
+    """Make what is missing, and return a row for each method and share, means over seeds.
+
+    Args:
+        seeds: of one task.
+        recipe: what is made.
+        rows: of the report split.
+    """
+    cells, table = [_cells(seed, recipe) for seed in seeds], []
+    for method, share in cells[0]:
+        answers = [seed.answers(mine[method, share], rows) for seed, mine in zip(seeds, cells, strict=True)]
+        wholes = [seed.answers(mine["whole", ""], rows) for seed, mine in zip(seeds, cells, strict=True)]
+        scores, whole = (np.array([1 - one.error() for one in of]) for of in (answers, wholes))
+        row = {"method": method, "share": share, "score": scores.mean(), "spread": scores.max() - scores.min()}
+        row["of_whole"] = float(np.mean(scores / whole))
+        row["seconds"] = float(np.mean([mine[method, share]["seconds"] for mine in cells]))
+        row["encoder"] = cells[0][method, share]["encoder"]
+        if method not in ("ladder", "whole", "words"):
+            ladder = [seed.answers(mine["ladder", share], rows) for seed, mine in zip(seeds, cells, strict=True)]
+            row["ladder_better_by"] = float(np.mean([a.error() - b.error() for a, b in zip(answers, ladder)]))
+            row["low"], row["high"] = mean_difference_interval(answers, ladder, seed=0)
+        table.append(row)
+    return table
 
 
 def main(
@@ -321,26 +369,19 @@ def main(
     json: JsonOption = False,
 ) -> None:
     """Make what is missing, and print the table."""
-    asked, budgets, made = methods.split(","), shares.split(","), rungs.split(",")
-    project = {"task": task, "data": data, "train_limit": train_limit}
-    found = [_seed(int(number), project, folder, epochs) for number in seeds.split(",")]
-    rated = [float(rate) for rate in rates.split(",")]
-    cells = [_cells(seed, budgets, made, asked, steps, rated, cofi_steps) for seed in found]
-    stretch = slice(*(int(end) if end else None for end in rows.split(":")))
-    table = []
-    for method, share in cells[0]:
-        answers = [seed.answers(mine[method, share], stretch) for seed, mine in zip(found, cells, strict=True)]
-        wholes = [seed.answers(mine["whole", ""], stretch) for seed, mine in zip(found, cells, strict=True)]
-        scores, whole = (np.array([1 - one.error() for one in of]) for of in (answers, wholes))
-        row = {"method": method, "share": share, "score": scores.mean(), "spread": scores.max() - scores.min()}
-        row["of_whole"] = float(np.mean(scores / whole))
-        row["seconds"] = float(np.mean([mine[method, share]["seconds"] for mine in cells]))
-        row["encoder"] = cells[0][method, share]["encoder"]
-        if method not in ("ladder", "whole", "words"):
-            ladder = [seed.answers(mine["ladder", share], stretch) for seed, mine in zip(found, cells, strict=True)]
-            row["ladder_better_by"] = float(np.mean([a.error() - b.error() for a, b in zip(answers, ladder)]))
-            row["low"], row["high"] = mean_difference_interval(answers, ladder, seed=0)
-        table.append(row)
+    recipe = Recipe(
+        shares=tuple(shares.split(",")),
+        rungs=tuple(rungs.split(",")),
+        methods=tuple(methods.split(",")),
+        steps=steps,
+        rates=tuple(float(rate) for rate in rates.split(",")),
+        cofi_steps=cofi_steps,
+    )
+    found = [
+        open_seed({"task": task, "data": data, "train_limit": train_limit}, int(one), folder, epochs)
+        for one in seeds.split(",")
+    ]
+    table = measured(found, recipe, slice(*(int(end) if end else None for end in rows.split(":"))))
     if json:
         print(json_module.dumps(table))
     else:

@@ -1,0 +1,177 @@
+"""The README's tables and pictures, made anew from the defaults: no number there is older than its code.
+
+    python -m secateur.benchmarks.results --data GLUE_FOLDER [--parts run,sst2,cola,stsb,qnli] [--folder runs/results]
+
+- `run`: `secateur run` on 8,000 rows of SST-2, the methods that search nothing beside it, and an export of the best
+  model for half the latency, quantised. The pictures of the front and of the methods go to `docs/`.
+- `sst2`, `cola`: what the ladder keeps of the whole model's score, three seeds (`benchmarks/front_quality.py`).
+- `stsb`, `qnli`: the same, one seed.
+
+What was found is kept in `docs/results/readme.json`, with the machine and the revision that made it; the README's
+sections between `<!-- results: NAME -->` and `<!-- end -->` are written from that file alone. To be run on a machine
+that does nothing else, with OMP_NUM_THREADS=1 for all but `run`: their seconds are the processor's. Hours in all; what
+is in the folder is not made again, so that another revision wants another folder.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..cli.console import TERMINAL, say
+from ..errors import unknown_name
+from ..evaluation.latency import machine_name
+from ..run.choice.brought import time_columns
+from ..run.choice.columns import Column
+from ..run.run import Run
+from ..search_space import SubnetMask
+from .front_quality import Recipe, measured, open_seed
+
+ROOT = Path(__file__).parents[1]
+FACTS = ROOT / "docs" / "results" / "readme.json"
+_PICTURES = {"front.png": "front-sst2.png", "compare.png": "compare.png"}
+_RIVALS = (
+    (("rank_magnitude", "rank_fisher", "rank_cam", "mask_tuning"), (0.8, 0.6, 0.4, 0.2)),
+    (("ziplm",), (0.75, 0.5, 0.25)),
+    (("kcm",), (0.8, 0.6, 0.4)),
+)
+_SECTION = re.compile(r"(<!-- results: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Front:
+    """A task that the ladder is judged on.
+
+    Attributes:
+        title: with its number of rows, where that is not all.
+        seeds: that are run.
+        train_limit: most rows to train on.
+    """
+
+    title: str
+    seeds: tuple[int, ...]
+    train_limit: int = 8000
+
+
+FRONTS = {
+    "sst2": Front("SST-2", (0, 1, 2)),
+    "cola": Front("CoLA", (0, 1, 2)),
+    "stsb": Front("STS-B", (0,)),
+    "qnli": Front("QNLI, 1,600 rows", (0,), 2000),
+}
+
+
+def filled(text: str, facts: Mapping[str, Any]) -> str:
+    """Return a text whose sections are what the facts say.
+
+    Args:
+        text: Markdown with sections.
+        facts: as in FACTS.
+    """
+    sections = {"run": _run_section, "export": _export_section, "fronts": _fronts_section}
+
+    def section(found: re.Match[str]) -> str:
+        return f"{found[1]}\n{sections[found[2]](facts)}\n\n{found[3]}"
+
+    return _SECTION.sub(section, text)
+
+
+def _run_section(facts: Mapping[str, Any]) -> str:
+    return f"{_table(facts['run']['brought'])}\n\n{_origin(facts['run'])}"
+
+
+def _export_section(facts: Mapping[str, Any]) -> str:
+    return _table(facts["run"]["export"])
+
+
+def _fronts_section(facts: Mapping[str, Any]) -> str:
+    found = {name: facts[name] for name in FRONTS if name in facts}
+    shares = [row["share"] for row in next(iter(found.values()))["rows"] if row["method"] == "ladder"]
+    table = {"encoder": shares}
+    rungs = {name: {row["share"]: row for row in of["rows"] if row["method"] == "ladder"} for name, of in found.items()}
+    for name, rows in rungs.items():
+        front = FRONTS[name]
+        several = f"{len(front.seeds)} seeds" if len(front.seeds) > 1 else "1 seed"
+        table[f"{front.title} ({several})"] = [f"{rows[share]['of_whole']:.1%}" for share in shares]
+    table["mean"] = [f"{sum(rows[share]['of_whole'] for rows in rungs.values()) / len(rungs):.1%}" for share in shares]
+    seconds = [[rows[share]["seconds"] for rows in rungs.values()] for share in shares]
+    table["CPU seconds"] = [f"{min(some):.0f} to {max(some):.0f}" for some in seconds]
+    wholes = {name: next(row for row in of["rows"] if row["method"] == "whole") for name, of in found.items()}
+    whole = ", ".join(f"{FRONTS[name].title.split(',')[0]} {100 * row['score']:.1f}" for name, row in wholes.items())
+    origins = "\n".join(f"{FRONTS[name].title}: {_origin(of)}" for name, of in found.items())
+    return f"{_table(table)}\n\nThe whole models' scores x 100: {whole}.\n{origins}"
+
+
+def _origin(of: Mapping[str, Any]) -> str:
+    return f"Made on {of['made']} by revision {of['revision']} on {of['machine']}."
+
+
+def _table(columns: Mapping[str, list[str]]) -> str:
+    """Return a table in Markdown, one column for each key."""
+    lines = [columns, ["---"] * len(columns), *zip(*columns.values(), strict=True)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _run(folder: Path, data: Path | None) -> Iterator[tuple[str, Any]]:
+    run = Run.create(folder / "run", model="demo", task="sst2", data=data, train_limit=8000, tell=TERMINAL)
+    run.all()
+    for methods, densities in _RIVALS:
+        run.prune(methods, densities)
+    run.compare()
+    run.report()
+    for name, kept in _PICTURES.items():
+        shutil.copyfile(run.path / name, ROOT / "docs" / kept)
+    with run.archive() as archive:
+        yield "brought", _cells(time_columns(run.folder, archive))
+    half = run.latency().predict(SubnetMask.full(run.supernet().shape)) / 2
+    yield "export", _cells(run.export(folder / "exported", latency_ms=half, recover=200, onnx=True, int8=True).columns)
+
+
+def _cells(columns: list[Column]) -> dict[str, list[str]]:
+    return {column.head: list(column.cells) for column in columns}
+
+
+def _front(name: str, folder: Path, data: Path | None) -> Iterator[tuple[str, Any]]:
+    front = FRONTS[name]
+    project = {"task": name, "data": data, "train_limit": front.train_limit}
+    seeds = [open_seed(project, number, folder) for number in front.seeds]
+    yield "rows", measured(seeds, Recipe(methods=("ladder", "words")))
+
+
+def _revision() -> str:
+    asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def main(
+    data: Annotated[Path | None, typer.Option(help="folder of GLUE's parquet files; the hub if not given")] = None,
+    parts: Annotated[str, typer.Option(help="what to make")] = f"run,{','.join(FRONTS)}",
+    folder: Annotated[Path, typer.Option(help="runs, and what is done")] = Path("runs/results"),
+) -> None:
+    """Make the parts, then write what was found and the README's sections."""
+    makers: dict[str, Callable[[], Iterator[tuple[str, Any]]]] = {"run": lambda: _run(folder, data)}
+    makers |= {name: lambda name=name: _front(name, folder, data) for name in FRONTS}
+    for part in parts.split(","):
+        if part not in makers:
+            raise unknown_name("part", part, makers)
+        revision = _revision()
+        made = dict(makers[part]())
+        facts = json.loads(FACTS.read_text()) if FACTS.is_file() else {}
+        facts[part] = {"made": f"{date.today()}", "revision": revision, "machine": machine_name(), **made}
+        FACTS.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        readme = ROOT / "README.md"
+        readme.write_text(filled(readme.read_text(), facts))
+        say(f"{part}: in {FACTS} and {readme}")
+
+
+if __name__ == "__main__":
+    typer.run(main)
