@@ -127,14 +127,14 @@ def _merged(
 ) -> _Part:
     """Return what is worth having of all pairs of an allocation so far and a count of the next block."""
     all_costs, all_losses = part[0][:, None] + costs, part[1][:, None] + losses
-    some = part[2].any(axis=1)[:, None] | (counts > 0)
+    some = (np.count_nonzero(part[2], axis=1) > 0)[:, None] | (counts > 0)
     kept = _best(all_costs.ravel(), all_losses.ravel(), some.ravel(), most)
     before, option = np.divmod(kept, len(costs))
     return all_costs.flat[kept], all_losses.flat[kept], np.hstack([part[2][before], counts[option][:, None]])
 
 
 def _undominated(costs: NDArray[np.float64], losses: NDArray[np.float64], chosen: NDArray[np.intp], most: int) -> _Part:
-    kept = _best(costs, losses, chosen.any(axis=1), most)
+    kept = _best(costs, losses, np.count_nonzero(chosen, axis=1) > 0, most)
     return costs[kept], losses[kept], chosen[kept]
 
 

@@ -19,7 +19,11 @@ from ..tasks.unlabelled import answered, answered_by, splits_of
 from .settings.project import ProjectSettings
 from .telling import Teller
 
-_NAMES = {"regression": ("score",), "question-answering": ("start", "end")}  # of outputs that are no classes
+_NAMES = {
+    "regression": ("score",),
+    "ranking": ("relevance",),
+    "question-answering": ("start", "end"),
+}  # of outputs that are no classes
 
 
 def answers_of(
@@ -44,6 +48,8 @@ def answers_of(
             "pre-trained: it has no head that a task has trained; give a fine-tuned model, or labels"
         )
     kind = _kind(project, config, [kind for kind in KINDS.values() if kind.head == head])
+    if project.task == "ranking" and kind.name == "regression":  # the head does not tell a score from a number
+        kind = KINDS["ranking"]
     if own is not None and own.kind.name != kind.name:
         raise InputError(
             f"the task {own.name!r} is a {own.kind.name}, but {project.model} is fine-tuned for {kind.name}; give a "

@@ -91,7 +91,11 @@ TASKS: dict[str, Loader] = {
     **{name: partial(_squad, name) for name in SQUAD},
 }
 
-_LABELLED = ("multilabel", "ranking")  # whose models' answers cannot stand in for labels yet
+# Tasks that are called as their kind is: what a model must be to answer in the place of labels.
+_KINDS = {
+    "multilabel": "whose problem_type is multi_label_classification",
+    "ranking": "with a single output, a score",
+}
 # What models of these tasks have a head for; of all others, for texts.
 _HEADS: dict[str, Head] = {
     "tagging": "token-classification",
@@ -214,15 +218,14 @@ def _check_columns(name: str, columns: Columns) -> None:
 
 def _check_head(task: str, model: Unlabelled) -> None:
     """Refuse a model that a task's rows cannot be asked of; texts can be, whatever its one output for each means."""
-    if task in _LABELLED:
+    if task in _KINDS and model.kind != task:
         raise InputError(
-            f"the task {task} needs labels; leave `labels` out, or give texts alone as the task local, if the model "
-            "says of each which labels hold"
+            f"without labels the task {task} needs a model {_KINDS[task]}, but this one is fine-tuned for "
+            f"{model.kind}; take the task local, or another model"
         )
     head = KINDS[model.kind].head
     if _head(task) != head:
-        able = sorted(set(TASKS) - {*_LABELLED})
-        fitting = ", ".join(one for one in able if _head(one) == head)
+        fitting = ", ".join(one for one in sorted(set(TASKS) - _KINDS.keys()) if _head(one) == head)
         raise InputError(
             f"without labels the task {task} needs a model with a head for {_head(task)}, but this one has a head for "
             f"{head}; take one of {fitting}"

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from .local import load_local
 from .metrics import METRICS, metric_name
 from .parts import find_parts, report_origin, title_of
 from .rows import Columns, Rows, TaskTexts, class_number
@@ -55,6 +56,8 @@ def load_multilabel(data: Path | None, columns: Columns, seed: int) -> TaskTexts
         raise InputError("the task 'multilabel' needs `data`: a folder with train and validation, or a single file")
     if columns.kind is not None:
         raise InputError(f"the task 'multilabel' is of one kind, got the kind {columns.kind}; leave it out")
+    if columns.unlabelled is not None:
+        return load_local(data, columns, seed)  # texts are texts
     paths = find_parts(data, READERS)
     read = {split: _read_all(files, columns) for split, files in paths.items()}
     where = {split: str(files[0]) if len(files) == 1 else title_of(files) for split, files in paths.items()}

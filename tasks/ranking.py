@@ -84,7 +84,8 @@ def load_ranking(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         data: files, see :func:`~.parts.find_parts`: of train and validation; or of one table, of which a fifth of the
             queries, drawn by ``seed``, becomes the report split.
         columns: what its columns mean: the query ("query"), the text ("text"), and the label ("label"), a number from
-            0, which is not relevant, on. Rows of equal queries belong together wherever they stand.
+            0, which is not relevant, on. Rows of equal queries belong together wherever they stand. Where a model
+            answers in the place of labels, these are not looked at.
         seed: decides which queries of a single file are reported on.
 
     Raises:
@@ -96,8 +97,9 @@ def load_ranking(data: Path | None, columns: Columns, seed: int) -> TaskTexts:
         raise InputError(f"the task 'ranking' is of one kind, got the kind {columns.kind}; leave it out")
     paths = find_parts(data, READERS)
     parts = {split: _read(files, columns) for split, files in paths.items()}
-    largest = max(float(labels.max()) for labels in parts["train"].labels)
-    parts = {split: replace(part, labels=[one / largest for one in part.labels]) for split, part in parts.items()}
+    if columns.unlabelled is None:
+        largest = max(float(labels.max()) for labels in parts["train"].labels)
+        parts = {split: replace(part, labels=[one / largest for one in part.labels]) for split, part in parts.items()}
     train = parts["train"]
     if "validation" not in parts:
         divided = divide(train, REPORT_FRACTION, None, np.random.default_rng(seed))
@@ -123,20 +125,21 @@ def _read(paths: tuple[Path, ...], columns: Columns) -> Queries:
         table = read_table(path)
         queries += text_column(table, columns.text or _QUERY, path)
         texts += text_column(table, columns.pair or _TEXT, path)
-        labels += _relevances(table, name, path)
+        labels += _relevances(table, name, path) if columns.unlabelled is None else []
         groups += group_column(table, columns.group, path) or []
     places: dict[str, list[int]] = {}
     for row, query in enumerate(queries):
         places.setdefault(query, []).append(row)
-    values = np.asarray(labels, np.float32)
-    if not (values > 0).any():
-        raise InputError(f"no text of {where} is relevant: all labels are 0; a task needs some above it")
-    if all(len(set(values[rows].tolist())) < 2 for rows in places.values()):
-        raise InputError(
-            f"no query of {where} has texts of different relevance, so there is nothing to rank; give each query "
-            "relevant texts and others, in a row each"
-        )
     rows = list(places.values())
+    if columns.unlabelled is None:
+        values = np.asarray(labels, np.float32)
+        _check_rankable(values, rows, where)
+    else:
+        values = np.full(len(texts), np.nan, np.float32)
+        if all(len(one) < 2 for one in rows):
+            raise InputError(
+                f"no query of {where} has several texts, so there is nothing to rank; give each a row for each text"
+            )
     apart = next((query for query, one in places.items() if groups and len({groups[i] for i in one}) > 1), None)
     if apart is not None:
         raise InputError(
@@ -145,6 +148,17 @@ def _read(paths: tuple[Path, ...], columns: Columns) -> Queries:
         )
     group = numbered([groups[one[0]] for one in rows]) if groups else None
     return Queries(list(places), [[texts[i] for i in one] for one in rows], [values[one] for one in rows], group)
+
+
+def _check_rankable(values: NDArray[np.float32], rows: list[list[int]], where: str) -> None:
+    """Refuse labels `(n,)` of queries, given by the rows of each, that no ranking could be held against."""
+    if not (values > 0).any():
+        raise InputError(f"no text of {where} is relevant: all labels are 0; a task needs some above it")
+    if all(len(set(values[one].tolist())) < 2 for one in rows):
+        raise InputError(
+            f"no query of {where} has texts of different relevance, so there is nothing to rank; give each query "
+            "relevant texts and others, in a row each"
+        )
 
 
 def _relevances(table: Table, name: str, path: Path) -> list[float]:

@@ -117,6 +117,10 @@ def test_what_needs_labels_is_refused(inputs, traffic, finished, fails, tmp_path
     assert "'none'" in fails("finetune", *inputs.project(tmp_path / "a", **{**own, "labels": "some"}))
     message = fails("finetune", *inputs.project(tmp_path / "a", **{**own, "task": "tagging"}))
     assert "the task tagging needs a model with a head for token-classification" in message
+    for task, wanted in (("multilabel", "whose problem_type is"), ("ranking", "with a single output, a score")):
+        message = fails("finetune", *inputs.project(tmp_path / "a", **{**own, "task": task}))
+        assert f"the task {task} needs a model {wanted}" in message
+        assert "but this one is fine-tuned for classification; take the task local, or another model" in message
     same = tmp_path / "same.txt"
     same.write_text("\n".join("good " + " ".join(order) for order in permutations(["film", "very", "truly", "a", "!"])))
     message = fails("finetune", *inputs.project(tmp_path / "a", **{**own, "data": same}))
@@ -136,21 +140,42 @@ def test_a_task_of_ones_own_hides_its_labels(finished, tmp_path):
         Run.create(tmp_path / "other", model=str(model), task=tags, labels="none")
 
 
-@pytest.mark.parametrize("head", ["regression", "token-classification", "question-answering"])
-def test_raters_taggers_and_readers(head, tiny_tokenizer, call, tmp_path):
+MODELS = {
+    "regression": ("local", "sequence-classification", {"num_labels": 1}),
+    "ranking": ("ranking", "sequence-classification", {"num_labels": 1}),
+    "multilabel": (
+        "multilabel",
+        "sequence-classification",
+        {"num_labels": 3, "problem_type": "multi_label_classification"},
+    ),
+    "token-classification": ("tagging", "token-classification", {}),
+    "question-answering": ("squad", "question-answering", {}),
+}
+
+
+def asked(task: str, texts: list[str]) -> list[dict[str, str]]:
+    """What a file of texts has for a task."""
+    if task == "squad":
+        return [{"question": "not a film", "context": text} for text in texts]
+    if task == "ranking":
+        return [{"query": f"film {i // 4}", "text": text} for i, text in enumerate(texts)]
+    return [{"text": text} for text in texts]
+
+
+@pytest.mark.parametrize("head", MODELS)
+def test_models_of_every_kind(head, tiny_tokenizer, call, tmp_path):
     """Random ones, which have never seen a label: what they say is what is kept."""
     from secateur.tests.tiny import tiny_model
 
-    kind = "sequence-classification" if head == "regression" else head
-    tiny_model("bert", kind, **({"num_labels": 1} if head == "regression" else {})).save_pretrained(tmp_path / "model")
+    task, kind, sizes = MODELS[head]
+    tiny_model("bert", kind, **sizes).save_pretrained(tmp_path / "model")
     tiny_tokenizer.save_pretrained(tmp_path / "model")
     texts = [text for text, _ in sentences(150, seed=6)]
-    task = {"token-classification": "tagging", "question-answering": "squad"}.get(head, "local")
     data = tmp_path / "data"
     data.mkdir()
-    for split, rows in (("train", texts[:110]), ("validation", texts[110:])):
-        named = [{"text": text} if task != "squad" else {"question": "not a film", "context": text} for text in rows]
-        (data / f"{split}.jsonl").write_text("\n".join(map(json.dumps, named)))
+    (data / "train.jsonl").write_text("\n".join(json.dumps(row) for row in asked(task, texts[:110])))
+    rest = [{**row, "query": f"another {row['query']}"} if "query" in row else row for row in asked(task, texts[110:])]
+    (data / "validation.jsonl").write_text("\n".join(map(json.dumps, rest)))
     out = tmp_path / "run"
     options = ["--model", tmp_path / "model", "--task", task, "--data", data, "--labels", "none", "--out", out]
     result = call("finetune", *options)

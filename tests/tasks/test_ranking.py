@@ -11,7 +11,7 @@ from secateur.errors import InputError
 from secateur.evaluation.answers import Answers, error_interval
 from secateur.pruners.calibration import calibration_batches
 from secateur.supernet import Supernet
-from secateur.tasks import KINDS, METRICS, Columns, Split, Teaching, load_task
+from secateur.tasks import KINDS, METRICS, Columns, Split, Teaching, Unlabelled, load_task
 from secateur.tasks.batches import batches_per_epoch, collate, shares, training_order
 from secateur.tasks.kinds.ranking import Ranking, ranking_scores
 from secateur.tasks.ranking import load_ranking
@@ -177,3 +177,16 @@ def test_a_listwise_loss_belongs_to_rankings(tmp_path, tiny_tokenizer):
     assert load_task("ranking", tiny_tokenizer, teaching=listwise, **where).kind.listwise
     with pytest.raises(InputError, match="a listwise loss is one of a ranking's two, but the labels are a"):
         load_task("local", tiny_tokenizer, teaching=listwise, **where)
+
+
+def test_labels_are_not_looked_at_where_a_model_answers(tmp_path, tiny_tokenizer):
+    bare = [{"query": query, "text": text, "label": "?"} for query, text, _ in ROWS]
+    path = tmp_path / "data.jsonl"
+    path.write_text("\n".join(map(json.dumps, bare)))
+    columns = Columns(unlabelled=Unlabelled("ranking", ("relevance",)))
+    task = load_task("ranking", tiny_tokenizer, seed=0, max_length=24, data=path, columns=columns)
+    assert task.kind.unlabelled(task.train) == len(task.train)
+    assert (task.metric.name, task.selection.examples) == ("agreement", 6)
+    path.write_text("\n".join(json.dumps({**row, "query": f"{i}"}) for i, row in enumerate(bare)))
+    with pytest.raises(InputError, match=r"no query of .* has several texts, so there is nothing to rank"):
+        load_ranking(path, columns, 0)
