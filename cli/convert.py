@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-import numpy as np
-import torch
-
 from ..errors import InputError
 from ..evaluation.objectives.disk import MB
-from ..supernet.shipping.engines import MOST_TEXTS
 from ..supernet.shipping.files import engine_files, too_far, write_engine_files
 from ..supernet.shipping.layouts import layout_of, write_layout
+from ..supernet.shipping.texts import scale_batches
 from ..supernet.stored.storage import load_model, load_tokenizer, model_positions
 from ..tasks.batches import Batch
 from ..tasks.corpus import read_texts
@@ -66,10 +61,5 @@ def _texts(settings: ConvertCommand, limit: int) -> list[Batch]:
         )
     tokenizer = load_tokenizer(settings.checkpoint)
     columns = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
-    texts = list(islice(zip(*(read_texts(settings.data, column) for column in columns), strict=True), MOST_TEXTS))
-    batches = []
-    for text in texts:
-        encoded = tokenizer(*text, truncation=True, max_length=limit, return_tensors="pt")
-        real = encoded["attention_mask"].bool()
-        batches.append(Batch(encoded["input_ids"], encoded.get("token_type_ids"), real, torch.zeros(1), np.arange(1)))
-    return batches
+    texts = zip(*(read_texts(settings.data, column) for column in columns), strict=True)
+    return scale_batches(texts, tokenizer, limit)
