@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import InputError
 from ..evaluation.objectives.disk import MB
 from ..supernet.shipping.files import engine_files, too_far, write_engine_files
-from ..supernet.shipping.layouts import layout_of, write_layout
+from ..supernet.shipping.layouts import check_readable, layout_of, write_layout
 from ..supernet.shipping.texts import scale_batches
 from ..supernet.stored.storage import load_model, load_tokenizer, model_positions
 from ..tasks.batches import Batch
@@ -41,9 +41,10 @@ def _lay_out(settings: ConvertCommand, name: str) -> None:
         raise InputError(f"the layout {name} is a folder of its own; say where as --to")
     if settings.openvino or settings.opset is not None:
         raise InputError(f"the layout {name} decides which files there are; leave --openvino and --opset out")
-    layout.runs.check_installed(int8=settings.int8)
+    layout.check_installed(int8=settings.int8)
     model, tokenizer = load_model(settings.checkpoint), load_tokenizer(settings.checkpoint)
-    asks = settings.int8 and layout.engine == "openvino"
+    check_readable(name, model)
+    asks = settings.int8 and any(file.engine == "openvino" for file in layout.files)
     texts = _texts(settings, model_positions(model.config)) if asks else []
     write_layout(name, model, tokenizer, settings.to, int8=settings.int8, texts=texts)
     out.print(f"{settings.to}: for {layout.readers}", markup=False)
