@@ -4,14 +4,15 @@
 
 - `run`: fine-tuning and ladder on 8,000 rows of SST-2, the methods that search nothing beside it, and an export of the
   best model with half of the encoder, quantised. The pictures of the front and of the methods go to `docs/`.
-- `sst2`, `cola`: what the ladder keeps of the whole model's score, three seeds (`benchmarks/front_quality.py`); the
-  first of SST-2 is the run above.
-- `stsb`, `qnli`: the same, one seed.
+- `sst2`: what the ladder keeps of the whole model's score, three seeds (`benchmarks/front_quality.py`), of which the
+  first is the run above.
+- `cola`, `stsb`, `qnli`: the same, one seed.
 
-What was found is kept in `docs/results/readme.json`, with the machine and the revision that made it; the README's
-sections between `<!-- results: NAME -->` and `<!-- end -->` are written from that file alone. To be run on a machine
-that does nothing else, with OMP_NUM_THREADS=1 for all but `run`: their seconds are the processor's. Hours in all; what
-is in the folder is not made again, so that another revision wants another folder.
+What was found is kept in `docs/results/readme.json`, with the machine and the revision that made it; sections of the
+README and of `docs/results/front-quality.md` between `<!-- results: NAME -->` and `<!-- end -->` are written from that
+file alone. To be run on a machine that does nothing else, with OMP_NUM_THREADS=1: seconds are the processor's, and
+another number of threads makes other models. Hours in all; what is in the folder is not made again, so that another
+revision wants another folder.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from .front_quality import Recipe, measured, open_seed
 
 ROOT = Path(__file__).parents[1]
 FACTS = ROOT / "docs" / "results" / "readme.json"
+PAGES = ROOT / "README.md", ROOT / "docs" / "results" / "front-quality.md"
 _PICTURES = {"front.png": "front-sst2.png", "compare.png": "compare.png"}
 _RIVALS = (
     (("rank_magnitude", "rank_fisher", "rank_cam", "mask_tuning"), (0.8, 0.6, 0.4, 0.2)),
@@ -64,7 +66,7 @@ class Front:
 
 FRONTS = {
     "sst2": Front("SST-2", (0, 1, 2)),
-    "cola": Front("CoLA", (0, 1, 2)),
+    "cola": Front("CoLA", (0,)),
     "stsb": Front("STS-B", (0,)),
     "qnli": Front("QNLI, 1,600 rows", (0,), 2000),
 }
@@ -171,9 +173,9 @@ def main(
         facts = json.loads(FACTS.read_text()) if FACTS.is_file() else {}
         facts[part] = {"made": f"{date.today()}", "revision": revision, "machine": machine_name(), **made}
         FACTS.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-        readme = ROOT / "README.md"
-        readme.write_text(filled(readme.read_text(), facts))
-        say(f"{part}: in {FACTS} and {readme}")
+        for page in PAGES:
+            page.write_text(filled(page.read_text(), facts))
+        say(f"{part}: in {FACTS} and {', '.join(map(str, PAGES))}")
 
 
 if __name__ == "__main__":
