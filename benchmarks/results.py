@@ -73,7 +73,7 @@ FRONTS = {
 
 
 def filled(text: str, facts: Mapping[str, Any]) -> str:
-    """Return a text whose sections are what the facts say.
+    """Return a text whose sections are what the facts say; those of parts that were not made stay.
 
     Args:
         text: Markdown with sections.
@@ -82,7 +82,9 @@ def filled(text: str, facts: Mapping[str, Any]) -> str:
     sections = {"run": _run_section, "export": _export_section, "fronts": _fronts_section}
 
     def section(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{sections[found[2]](facts)}\n\n{found[3]}"
+        parts = FRONTS if found[2] == "fronts" else ("run",)
+        made = any(part in facts for part in parts)
+        return f"{found[1]}\n{sections[found[2]](facts)}\n\n{found[3]}" if made else found[0]
 
     return _SECTION.sub(section, text)
 
@@ -152,9 +154,14 @@ def _project(name: str, data: Path | None) -> dict[str, Any]:
     return {"task": name, "data": data, "train_limit": FRONTS[name].train_limit}
 
 
-def _revision() -> str:
-    asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+def _revision(folder: Path) -> str:
+    """Return the revision that began a folder: what is in it is not made again."""
+    path = folder / "revision"
+    if not path.is_file():
+        asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+    return path.read_text().strip()
 
 
 def main(
@@ -168,7 +175,7 @@ def main(
     for part in parts.split(","):
         if part not in makers:
             raise unknown_name("part", part, makers)
-        revision = _revision()
+        revision = _revision(folder)
         made = dict(makers[part]())
         facts = json.loads(FACTS.read_text()) if FACTS.is_file() else {}
         facts[part] = {"made": f"{date.today()}", "revision": revision, "machine": machine_name(), **made}
