@@ -19,7 +19,7 @@ from ..sentence_head import SentenceHead
 from ..stored.record import Written, record_of, write_record
 from ..stored.replacing import check_replaceable, replacing
 from ..stored.sentences import write_pooling
-from ..stored.storage import quiet, write_model
+from ..stored.storage import model_positions, quiet, write_model
 from .checkpoint import chosen_form
 from .engines import ENGINES, Engine
 from .files import EngineFile, Quantise, plain_int8
@@ -135,19 +135,15 @@ def check_readable(name: str, model: PreTrainedModel) -> None:
 
 
 def _configuration(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
+    """Of a model for embedding also how texts are read, though the file gives vectors: some programs ask for it."""
     with quiet(progress=False):
         plain_config(model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    _describe(tokenizer, folder)
-    return "stock"
-
-
-def _with_pooling(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
-    """The server asks how texts are read before it sees that the file gives their vectors."""
     if isinstance(model, ForEmbedding):
         head = SentenceHead.of(model.encoder.config)
         write_pooling(head, head.width, folder)
-    return _configuration(model, tokenizer, folder)
+    _describe(model, tokenizer, folder)
+    return "stock"
 
 
 def _model_repository(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
@@ -162,7 +158,7 @@ def _sentence_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenize
     """
     form = chosen_form(model, "stock" if not_stock(model) is None else "portable")
     write_model(stock_model(model) if form == "stock" else model, tokenizer, folder)
-    _describe(tokenizer, folder)
+    _describe(model, tokenizer, folder)
     if form != "stock":
         with quiet(progress=False):
             for path in (_ONNX.path, _OPENVINO.path):
@@ -180,13 +176,15 @@ def _state_activation(path: Path) -> None:
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def _describe(tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+def _describe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """Say of a tokenizer what transformers 4 and other programs would take for granted otherwise than transformers 5.
 
     One that is its tokenizer.json has a class whose name only the latter knows; one without token types would get them.
+    One without a longest text has the model's.
     """
     path = folder / "tokenizer_config.json"
     config = json.loads(path.read_bytes()) | {"model_input_names": list(tokenizer.model_input_names)}
+    config["model_max_length"] = min(int(tokenizer.model_max_length), model_positions(model.config))
     if config.get("tokenizer_class") == "TokenizersBackend":
         config["tokenizer_class"] = "PreTrainedTokenizerFast"
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -199,7 +197,7 @@ _OPENVINO = LayoutFile(
 LAYOUTS: dict[str, Layout] = {
     "onnx": Layout("Optimum's ORTModel classes, and programs that read the hub", (_ONNX,), _configuration),
     "transformers-js": Layout("Transformers.js in browsers and Node", (_ONNX,), _configuration),
-    "tei": Layout("Text Embeddings Inference", (_ONNX,), _with_pooling),
+    "tei": Layout("Text Embeddings Inference", (_ONNX,), _configuration),
     "sentence-transformers": Layout(
         "sentence-transformers' SentenceTransformer and CrossEncoder, with the backends torch, onnx and openvino",
         (_ONNX, _OPENVINO),

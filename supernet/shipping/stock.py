@@ -111,7 +111,9 @@ def plain_config(model: PreTrainedModel, sizes: Mapping[str, int] = MappingProxy
     config: Any = model.config
     plain = _plain_class(model)
     if not isinstance(model, ExtractedModel):
-        return copy.deepcopy(config)
+        made = copy.deepcopy(config)
+        made.architectures = [plain.__name__]  # of a model that was never saved
+        return made
     assert plain.config_class is not None
     ours = {field.name for field in fields(config)} - {field.name for field in fields(plain.config_class)}
     own = {*NOT_INHERITED, *ours, *(field.name for field in fields(ExtractedFields)), "per_layer_config"}
