@@ -78,6 +78,8 @@ def test_sentence_transformers_makes_the_same_vectors(pooling, form, tiny_tokeni
     torch.testing.assert_close(torch.from_numpy(loaded.encode(TEXTS)), expected, atol=1e-5, rtol=0)
     assert loaded.prompts["query"] == "not "
     assert loaded.max_seq_length == 20
+    weights = {path.stat().st_mode for path in (tmp_path / "model").rglob("*.safetensors")}
+    assert weights == {(tmp_path / "model" / "config.json").stat().st_mode}  # whoever serves it may read it all
     assert SentenceHead.of(load_model(tmp_path / "model").config).prompts["query"] == "not "
 
 
