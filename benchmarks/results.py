@@ -179,7 +179,7 @@ def main(
         made = dict(makers[part]())
         facts = json.loads(FACTS.read_text()) if FACTS.is_file() else {}
         facts[part] = {"made": f"{date.today()}", "revision": revision, "machine": machine_name(), **made}
-        FACTS.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
+        FACTS.write_text(json.dumps(facts, indent=1) + "\n")
         for page in PAGES:
             page.write_text(filled(page.read_text(), facts))
         say(f"{part}: in {FACTS} and {', '.join(map(str, PAGES))}")
