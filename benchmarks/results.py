@@ -136,8 +136,9 @@ def _run(folder: Path, data: Path | None) -> Iterator[tuple[str, Any]]:
         shutil.copyfile(run.path / name, ROOT / "docs" / kept)
     # Times depend on what else ran then; those of the export are taken in turn.
     yield "rungs", _cells([column for column in rungs.columns if column.head not in ("took", "ms")])
-    half = rungs[0].encoder_parameters / 2
-    exported = run.export(folder / "exported", encoder_parameters=half, onnx=True, int8=True)
+    whole = rungs[0].encoder_parameters
+    assert whole is not None
+    exported = run.export(folder / "exported", encoder_parameters=whole / 2, onnx=True, int8=True)
     yield "export", _cells(exported.columns)
 
 

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
 @overload
 def load(
-    folder: str | Path, *, key: str | None = None, runtime: Literal["torch"] = "torch", **budgets: float
+    folder: str | Path,
+    *,
+    key: str | None = None,
+    runtime: Literal["torch"] = "torch",
+    threads: int | None = None,
+    texts: Iterable[str | tuple[str, str]] = (),
+    **budgets: float,
 ) -> PreTrainedModel: ...
 
 

@@ -54,9 +54,9 @@ class FileModel(ABC):
         """
         if IDS not in inputs:
             raise InputError(f"a pass needs {IDS}, got {', '.join(inputs) or 'nothing'}; give what the tokenizer gives")
-        given = {name: np.asarray(values, np.int64) for name, values in inputs.items() if name in self.inputs}
-        usual = {MASK: np.ones_like(given[IDS]), TYPES: np.zeros_like(given[IDS])}
-        return self.run({name: given.get(name, usual.get(name)) for name in self.inputs})
+        ids = np.asarray(inputs[IDS], np.int64)
+        usual = {IDS: ids, MASK: np.ones_like(ids), TYPES: np.zeros_like(ids)}
+        return self.run({name: np.asarray(inputs.get(name, usual[name]), np.int64) for name in self.inputs})
 
     def outputs(self, batch: Batch) -> NDArray[np.float32]:
         """Return a batch's outputs `(R, C)`, of each text or of each real token, text after text."""
