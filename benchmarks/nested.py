@@ -3,9 +3,10 @@
     python -m secateur.benchmarks.nested RUN [--rounds 3] [--budgets 3] [--refit] [--json]
 
 The front of a run is nested. For some budgets of latency, from the largest to the smallest of the front, the best model
-within each is loaded from there, and from a checkpoint that `extract` wrote: seconds, and how much the peak of resident
-memory rises, in a process of its own that has torch and transformers already; medians over rounds, both sides in turn,
-all files in the system's cache. Then the size of the folder, beside the sum of the checkpoints of all its models.
+within each is loaded from there, from a checkpoint that `extract` wrote, and from there as ONNX Runtime's int8:
+seconds, and how much the peak of resident memory rises, in a process of its own that has torch and transformers
+already; medians over rounds, all sides in turn, all files in the system's cache. Then the size of the folder, beside
+the sum of the checkpoints of all its models.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ from secateur import load
 from secateur.evaluation.served_process import peak_megabytes
 from secateur.supernet.stored.storage import load_model
 before, begin = peak_megabytes(), time.perf_counter()
-model = load(sys.argv[1], key=sys.argv[2]) if len(sys.argv) > 2 else load_model(sys.argv[1])
+folder, *named = sys.argv[1:]
+model = load(folder, **dict(zip(("key", "runtime"), named))) if named else load_model(folder)
 print(json.dumps([time.perf_counter() - begin, peak_megabytes() - before]))
 """
 
@@ -59,14 +61,14 @@ def main(
             {times[round(i * (len(times) - 1) / max(1, budgets - 1))] for i in range(budgets)}, reverse=True
         )
         chosen = [chosen_of(done.nested, None, {"latency_ms": limit}) for limit in limits]
-        found: list[tuple[list[list[float]], list[list[float]]]] = [([], []) for _ in chosen]
+        found: list[dict[str, list[list[float]]]] = [{"": [], "_own": [], "_int8": []} for _ in chosen]
         with progress("nested") as tick:
             for turn in range(rounds + 1):
-                for one, (nested, own) in zip(chosen, found, strict=True):
-                    each = _loaded(place / "family", one.key), _loaded(_own(place, one))
-                    if turn:  # the first round fills the caches
-                        nested.append(each[0])
-                        own.append(each[1])
+                for one, sides in zip(chosen, found, strict=True):
+                    for side, times in sides.items():
+                        told = (_own(place, one),) if side == "_own" else (place / "family", one.key)
+                        took = _loaded(*told, *(["onnxruntime-int8"] if side == "_int8" else []))
+                        times += [took] if turn else []  # the first round fills the caches
                 tick(turn + 1, rounds + 1)
         apart = sum(_size(_own(place, one)) for one in models)
         size = done.nested.size
@@ -75,27 +77,23 @@ def main(
             "latency_ms": limit,
             "key": one.key,
             "parameters": one.values["parameters"],
-            "seconds": _median(nested, 0),
-            "seconds_own": _median(own, 0),
-            "peak_mb": _median(nested, 1),
-            "peak_mb_own": _median(own, 1),
         }
-        for limit, one, (nested, own) in zip(limits, chosen, found, strict=True)
+        | {f"seconds{side}": _median(times, 0) for side, times in sides.items()}
+        | {f"peak_mb{side}": _median(times, 1) for side, times in sides.items()}
+        for limit, one, sides in zip(limits, chosen, found, strict=True)
     ]
     if json:
         sizes = {"models": len(models), "mb": size / MB, "mb_apart": apart / MB}
         print(to_json.dumps({"machine": machine_name(), **sizes, "rows": rows}))
         return
-    heads = ("budget, ms", "key", "parameters", "load, s", "by itself", "memory, MB", "by itself")
+    heads = ("budget, ms", "key", "parameters", "load, s", "by itself", "in int8", "memory, MB", "by itself", "in int8")
     cells = [
         (
             f"{row['latency_ms']:.1f}",
             str(row["key"]),
             f"{row['parameters'] / 1e6:.1f} M",
-            f"{row['seconds']:.2f}",
-            f"{row['seconds_own']:.2f}",
-            f"{row['peak_mb']:.0f}",
-            f"{row['peak_mb_own']:.0f}",
+            *(f"{row[f'seconds{side}']:.2f}" for side in ("", "_own", "_int8")),
+            *(f"{row[f'peak_mb{side}']:.0f}" for side in ("", "_own", "_int8")),
         )
         for row in rows
     ]

@@ -2,15 +2,17 @@
 
     python -m secateur.benchmarks.results --data GLUE_FOLDER [--parts run,sst2,cola,stsb,qnli] [--folder runs/results]
 
-- `run`: `secateur run` on 8,000 rows of SST-2, the methods that search nothing beside it, and an export of the best
-  model for half the latency, quantised. The pictures of the front and of the methods go to `docs/`.
-- `sst2`, `cola`: what the ladder keeps of the whole model's score, three seeds (`benchmarks/front_quality.py`).
-- `stsb`, `qnli`: the same, one seed.
+- `run`: fine-tuning and ladder on 8,000 rows of SST-2, the methods that search nothing beside it, and an export of the
+  best model with half of the encoder, quantised. The pictures of the front and of the methods go to `docs/`.
+- `sst2`: what the ladder keeps of the whole model's score, three seeds (`benchmarks/front_quality.py`), of which the
+  first is the run above.
+- `cola`, `stsb`, `qnli`: the same, one seed.
 
-What was found is kept in `docs/results/readme.json`, with the machine and the revision that made it; the README's
-sections between `<!-- results: NAME -->` and `<!-- end -->` are written from that file alone. To be run on a machine
-that does nothing else, with OMP_NUM_THREADS=1 for all but `run`: their seconds are the processor's. Hours in all; what
-is in the folder is not made again, so that another revision wants another folder.
+What was found is kept in `docs/results/readme.json`, with the machine and the revision that made it; sections of the
+README and of `docs/results/front-quality.md` between `<!-- results: NAME -->` and `<!-- end -->` are written from that
+file alone. To be run on a machine that does nothing else, with OMP_NUM_THREADS=1: seconds are the processor's, and
+another number of threads makes other models. Hours in all; what is in the folder is not made again, so that another
+revision wants another folder.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ import typer
 from ..cli.console import TERMINAL, say
 from ..errors import unknown_name
 from ..evaluation.latency import machine_name
-from ..run.choice.brought import time_columns
 from ..run.choice.columns import Column
 from ..run.run import Run
-from ..search_space import SubnetMask
+from ..run.settings.ladder import SHARES
 from .front_quality import Recipe, measured, open_seed
 
 ROOT = Path(__file__).parents[1]
 FACTS = ROOT / "docs" / "results" / "readme.json"
+PAGES = ROOT / "README.md", ROOT / "docs" / "results" / "front-quality.md"
 _PICTURES = {"front.png": "front-sst2.png", "compare.png": "compare.png"}
 _RIVALS = (
     (("rank_magnitude", "rank_fisher", "rank_cam", "mask_tuning"), (0.8, 0.6, 0.4, 0.2)),
@@ -64,14 +66,14 @@ class Front:
 
 FRONTS = {
     "sst2": Front("SST-2", (0, 1, 2)),
-    "cola": Front("CoLA", (0, 1, 2)),
+    "cola": Front("CoLA", (0,)),
     "stsb": Front("STS-B", (0,)),
     "qnli": Front("QNLI, 1,600 rows", (0,), 2000),
 }
 
 
 def filled(text: str, facts: Mapping[str, Any]) -> str:
-    """Return a text whose sections are what the facts say.
+    """Return a text whose sections are what the facts say; those of parts that were not made stay.
 
     Args:
         text: Markdown with sections.
@@ -80,13 +82,15 @@ def filled(text: str, facts: Mapping[str, Any]) -> str:
     sections = {"run": _run_section, "export": _export_section, "fronts": _fronts_section}
 
     def section(found: re.Match[str]) -> str:
-        return f"{found[1]}\n{sections[found[2]](facts)}\n\n{found[3]}"
+        parts = FRONTS if found[2] == "fronts" else ("run",)
+        made = any(part in facts for part in parts)
+        return f"{found[1]}\n{sections[found[2]](facts)}\n\n{found[3]}" if made else found[0]
 
     return _SECTION.sub(section, text)
 
 
 def _run_section(facts: Mapping[str, Any]) -> str:
-    return f"{_table(facts['run']['brought'])}\n\n{_origin(facts['run'])}"
+    return f"{_table(facts['run']['rungs'])}\n\n{_origin(facts['run'])}"
 
 
 def _export_section(facts: Mapping[str, Any]) -> str:
@@ -122,18 +126,19 @@ def _table(columns: Mapping[str, list[str]]) -> str:
 
 
 def _run(folder: Path, data: Path | None) -> Iterator[tuple[str, Any]]:
-    run = Run.create(folder / "run", model="demo", task="sst2", data=data, train_limit=8000, tell=TERMINAL)
-    run.all()
+    run = Run(open_seed(_project("sst2", data), 0, folder).run.path, tell=TERMINAL)
+    rungs = run.ladder(shares=f"1,{SHARES}")
     for methods, densities in _RIVALS:
         run.prune(methods, densities)
     run.compare()
     run.report()
     for name, kept in _PICTURES.items():
         shutil.copyfile(run.path / name, ROOT / "docs" / kept)
-    with run.archive() as archive:
-        yield "brought", _cells(time_columns(run.folder, archive))
-    half = run.latency().predict(SubnetMask.full(run.supernet().shape)) / 2
-    yield "export", _cells(run.export(folder / "exported", latency_ms=half, recover=200, onnx=True, int8=True).columns)
+    # Times depend on what else ran then; those of the export are taken in turn.
+    yield "rungs", _cells([column for column in rungs.columns if column.head not in ("took", "ms")])
+    half = rungs[0].encoder_parameters / 2
+    exported = run.export(folder / "exported", encoder_parameters=half, onnx=True, int8=True)
+    yield "export", _cells(exported.columns)
 
 
 def _cells(columns: list[Column]) -> dict[str, list[str]]:
@@ -141,15 +146,22 @@ def _cells(columns: list[Column]) -> dict[str, list[str]]:
 
 
 def _front(name: str, folder: Path, data: Path | None) -> Iterator[tuple[str, Any]]:
-    front = FRONTS[name]
-    project = {"task": name, "data": data, "train_limit": front.train_limit}
-    seeds = [open_seed(project, number, folder) for number in front.seeds]
+    seeds = [open_seed(_project(name, data), number, folder) for number in FRONTS[name].seeds]
     yield "rows", measured(seeds, Recipe(methods=("ladder", "words")))
 
 
-def _revision() -> str:
-    asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
+def _project(name: str, data: Path | None) -> dict[str, Any]:
+    return {"task": name, "data": data, "train_limit": FRONTS[name].train_limit}
+
+
+def _revision(folder: Path) -> str:
+    """Return the revision that began a folder: what is in it is not made again."""
+    path = folder / "revision"
+    if not path.is_file():
+        asked = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
+    return path.read_text().strip()
 
 
 def main(
@@ -163,14 +175,14 @@ def main(
     for part in parts.split(","):
         if part not in makers:
             raise unknown_name("part", part, makers)
-        revision = _revision()
+        revision = _revision(folder)
         made = dict(makers[part]())
         facts = json.loads(FACTS.read_text()) if FACTS.is_file() else {}
         facts[part] = {"made": f"{date.today()}", "revision": revision, "machine": machine_name(), **made}
-        FACTS.write_text(json.dumps(facts, indent=1, sort_keys=True) + "\n")
-        readme = ROOT / "README.md"
-        readme.write_text(filled(readme.read_text(), facts))
-        say(f"{part}: in {FACTS} and {readme}")
+        FACTS.write_text(json.dumps(facts, indent=1) + "\n")
+        for page in PAGES:
+            page.write_text(filled(page.read_text(), facts))
+        say(f"{part}: in {FACTS} and {', '.join(map(str, PAGES))}")
 
 
 if __name__ == "__main__":

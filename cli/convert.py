@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
-import numpy as np
-import torch
-
 from ..errors import InputError
 from ..evaluation.objectives.disk import MB
-from ..supernet.shipping.engines import MOST_TEXTS
 from ..supernet.shipping.files import engine_files, too_far, write_engine_files
-from ..supernet.shipping.layouts import layout_of, write_layout
+from ..supernet.shipping.layouts import check_readable, layout_of, write_layout
+from ..supernet.shipping.texts import scale_batches
 from ..supernet.stored.storage import load_model, load_tokenizer, model_positions
 from ..tasks.batches import Batch
 from ..tasks.corpus import read_texts
@@ -46,9 +41,10 @@ def _lay_out(settings: ConvertCommand, name: str) -> None:
         raise InputError(f"the layout {name} is a folder of its own; say where as --to")
     if settings.openvino or settings.opset is not None:
         raise InputError(f"the layout {name} decides which files there are; leave --openvino and --opset out")
-    layout.runs.check_installed(int8=settings.int8)
+    layout.check_installed(int8=settings.int8)
     model, tokenizer = load_model(settings.checkpoint), load_tokenizer(settings.checkpoint)
-    asks = settings.int8 and layout.engine == "openvino"
+    check_readable(name, model)
+    asks = settings.int8 and any(file.engine == "openvino" for file in layout.files)
     texts = _texts(settings, model_positions(model.config)) if asks else []
     write_layout(name, model, tokenizer, settings.to, int8=settings.int8, texts=texts)
     out.print(f"{settings.to}: for {layout.readers}", markup=False)
@@ -66,10 +62,5 @@ def _texts(settings: ConvertCommand, limit: int) -> list[Batch]:
         )
     tokenizer = load_tokenizer(settings.checkpoint)
     columns = [settings.text_column, *([settings.text_pair_column] if settings.text_pair_column else [])]
-    texts = list(islice(zip(*(read_texts(settings.data, column) for column in columns), strict=True), MOST_TEXTS))
-    batches = []
-    for text in texts:
-        encoded = tokenizer(*text, truncation=True, max_length=limit, return_tensors="pt")
-        real = encoded["attention_mask"].bool()
-        batches.append(Batch(encoded["input_ids"], encoded.get("token_type_ids"), real, torch.zeros(1), np.arange(1)))
-    return batches
+    texts = zip(*(read_texts(settings.data, column) for column in columns), strict=True)
+    return scale_batches(texts, tokenizer, limit)

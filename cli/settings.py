@@ -133,7 +133,8 @@ class ConvertCommand(Settings):
     layout: Annotated[
         str | None,
         Field(
-            description="write the whole folder that programs expect: onnx, transformers-js, tei, openvino, triton",
+            description="write the whole folder that programs expect: onnx, transformers-js, tei, "
+            "sentence-transformers, openvino, triton",
             json_schema_extra={"flag": "--for"},
         ),
     ] = None

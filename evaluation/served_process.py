@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import operator
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -22,12 +23,13 @@ Prepare = Callable[[Size], Callable[[], object]]
 """From a size to what runs the model on a batch of it."""
 
 
-def _torch(folder: str, module: str, name: str, device: str, precision: str, threads: int) -> Prepare:
+def _torch(folder: str, loader: str, device: str, precision: str, threads: int) -> Prepare:
     import torch
 
     torch.set_num_threads(threads)
-    made = getattr(importlib.import_module(module), name)
-    model = made.from_pretrained(folder, dtype=getattr(torch, precision))
+    module, _, name = loader.partition(":")
+    load = operator.attrgetter(name)(importlib.import_module(module))
+    model = load(folder, dtype=getattr(torch, precision))
     model.eval().to(device)
 
     def prepare(size: Size) -> Callable[[], object]:

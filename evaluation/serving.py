@@ -11,8 +11,9 @@ from typing import Any
 
 from transformers import PreTrainedModel
 
+from ..supernet.heads import head_of
 from ..supernet.shipping.engines import ENGINES
-from ..supernet.stored.storage import quiet
+from ..supernet.stored.storage import load_model, quiet
 from ..tasks.batches import Batch
 from .latency import LatencyTarget
 from .latency.runtime import RUNTIMES
@@ -66,11 +67,12 @@ def written(
     with quiet(progress=False):
         model.save_pretrained(folder)
     made = type(model)
+    # A model for embedding lies there as sentence-transformers has it, and its class is in no module.
+    own = f"{load_model.__module__}:{load_model.__name__}" if head_of(model) == "embedding" else None
     return {
         "engine": "torch",
         "folder": str(folder),
-        "module": made.__module__,
-        "name": made.__name__,
+        "loader": own or f"{made.__module__}:{made.__name__}.from_pretrained",
         "device": target.device,
         "precision": target.precision,
     }

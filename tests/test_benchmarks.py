@@ -1,12 +1,15 @@
 """What the benchmarks share: those that were killed go on, and only what the processor is made for is timed."""
 
 import copy
+import json
+import re
 
 import numpy as np
 import pytest
 import torch
 from secateur.benchmarks.common import Known, in_turn, precisions
 from secateur.benchmarks.front_quality import whole_layers
+from secateur.benchmarks.results import FACTS, PAGES, filled
 from secateur.benchmarks.search_weights import agreement
 from secateur.benchmarks.transplant import LAYOUTS, transplanted, write_transplanted
 from secateur.supernet import Supernet
@@ -106,3 +109,36 @@ def test_a_transplanted_mpnet_pads_as_its_tokenizer_does(tmp_path, tiny_models, 
     table = MPNetModel.from_pretrained(tmp_path / "mpnet", add_pooling_layer=False).embeddings.word_embeddings.weight
     assert table[5].allclose(words[5] + bert.bert.embeddings.token_type_embeddings.weight[0])
     assert table[0].allclose(words[1] + bert.bert.embeddings.token_type_embeddings.weight[0])
+
+
+def test_pages_say_what_the_last_results_were():
+    facts, pages = json.loads(FACTS.read_text()), [page.read_text() for page in PAGES]
+    assert [filled(page, facts) for page in pages] == pages
+    sections = [re.findall(r"<!-- results: (\w+) -->", page) for page in pages]
+    assert sections == [["run", "fronts", "export"], ["fronts"]]
+
+
+def test_sections_are_written_from_facts_and_the_rest_stays():
+    made = {"made": "2026-01-02", "revision": "abc1234", "machine": "A Processor"}
+    whole = {"method": "whole", "share": "", "score": 0.5, "of_whole": 1.0, "seconds": 0.0}
+
+    def rung(share, of_whole, seconds):
+        return {"method": "ladder", "share": share, "score": of_whole / 2, "of_whole": of_whole, "seconds": seconds}
+
+    facts = {
+        "run": made | {"rungs": {"after": ["1 s", "2 s"], "error": ["0.1", "0.2"]}, "export": {"model": ["whole"]}},
+        "sst2": made | {"rows": [whole, rung("1/2", 1.0, 90.0), rung("1/4", 0.9, 80.0)]},
+        "stsb": made | {"rows": [whole, rung("1/2", 0.9, 100.0), rung("1/4", 0.8, 70.0)]},
+    }
+    text = "a\n<!-- results: run -->\nold\n<!-- end -->\nb\n<!-- results: fronts -->\n<!-- end -->\nc\n"
+    found = filled(text, facts)
+    lines = found.splitlines()
+    assert (lines[0], lines[-1]) == ("a", "c")
+    assert "old" not in lines
+    assert "b" in lines
+    assert lines[3:7] == ["| after | error |", "| --- | --- |", "| 1 s | 0.1 |", "| 2 s | 0.2 |"]
+    assert "Made on 2026-01-02 by revision abc1234 on A Processor." in lines
+    assert "| encoder | SST-2 (3 seeds) | STS-B (1 seed) | mean | CPU seconds |" in lines
+    assert "| 1/2 | 100.0% | 90.0% | 95.0% | 90 to 100 |" in lines
+    assert "| 1/4 | 90.0% | 80.0% | 85.0% | 70 to 80 |" in lines
+    assert filled(found, facts) == found

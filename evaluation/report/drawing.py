@@ -101,6 +101,8 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
             axes.plot(whole.x, whole.y, "*", color=INK, markersize=13, label="whole model", linestyle="", zorder=4)
             known.append(whole)
     low = min((m.y for m in known), default=0.0)
+    if whole is not None and whole.y_ends is not None:  # all of its interval, or it would look as if there were no edge
+        low, top = min(low, whole.y_ends[0]), max(top, whole.y_ends[1])
     axes.set_ylim(low - 0.08 * (top - low or 0.1), top + 0.03 * (top - low or 0.1))
     if yardstick.constant_report <= top:
         line = {"color": SOFT, "linewidth": 1, "linestyle": "-."}

@@ -59,7 +59,7 @@ class ExportSettings(ModelChoice):
         str | None,
         Field(
             description="also lay it out for programs that serve models, each in a folder of its name: onnx, "
-            "transformers-js, tei, openvino, triton; comma-separated",
+            "transformers-js, tei, sentence-transformers, openvino, triton; comma-separated",
             json_schema_extra={"flag": "--for"},
         ),
     ] = None

@@ -29,7 +29,7 @@ from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_card
 from ...supernet.shipping.files import EngineFile, engine_files, int8_sections, too_far, write_engine_files
 from ...supernet.shipping.hub import check_hub, check_name, push_to_hub
-from ...supernet.shipping.layouts import layout_of, write_layout
+from ...supernet.shipping.layouts import check_readable, layout_of, write_layout
 from ...supernet.shipping.model_card import SERVED, CardFacts, markdown_table
 from ...supernet.shipping.onnx import TOLERANCE
 from ...supernet.shipping.vocabulary import VOCABULARY
@@ -133,6 +133,8 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
         raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
     vocabularies, tokens = Vocabularies(folder), selection.mask.tokens
     task, whole = vocabularies.task, load_supernet(folder.finetuned).model.float()
+    for name in _layouts(settings):
+        check_readable(name, whole)
     vocabulary = None if tokens is None else vocabularies.of(tokens)
     if settings.vocabulary is not None:  # before the rest, which takes longer
         if tokens is not None:
@@ -185,10 +187,10 @@ def _check(settings: ExportSettings) -> None:
         raise InputError("`recover` and `recover_minutes` are two ways to say how long; give one")
     if settings.vocabulary is not None:
         parse_vocabulary(settings.vocabulary)
-    for engine, int8 in [(file.engine, file.int8) for file in _files(settings)] + [
-        (layout_of(name).runs, settings.int8) for name in _layouts(settings)
-    ]:
-        engine.check_installed(int8=int8)
+    for file in _files(settings):
+        file.engine.check_installed(int8=file.int8)
+    for name in _layouts(settings):
+        layout_of(name).check_installed(int8=settings.int8)
     if settings.push is not None:
         check_name(settings.push)
         check_hub()

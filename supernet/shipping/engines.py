@@ -41,13 +41,14 @@ class Engine(ABC):
         """Load a file."""
 
     @abstractmethod
-    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
+    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None, states: bool = False) -> None:
         """Write a model in float32, and check that it gives the same.
 
         Args:
             model: of a supported family, extracted or not, with a head; left as it is.
             path: the file.
             opset: version of ONNX's standard operators, for engines whose files are ONNX.
+            states: of a model for embedding, also give its encoder's states.
         """
 
     @abstractmethod
@@ -115,9 +116,9 @@ class OnnxRuntime(Engine):
         """Load a file."""
         return OnnxModel(path, threads=threads)
 
-    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
+    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None, states: bool = False) -> None:
         """Write a model in float32, and check that it gives the same."""
-        onnx.export_onnx(model, path, opset=opset)
+        onnx.export_onnx(model, path, opset=opset, states=states)
 
     def write(self, model: PreTrainedModel, path: Path) -> None:
         """Write it unchecked, in little time."""
@@ -142,9 +143,9 @@ class OpenVino(Engine):
         """Load a file."""
         return openvino.OpenVinoModel(path, threads=threads)
 
-    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
+    def export(self, model: PreTrainedModel, path: Path, *, opset: int | None = None, states: bool = False) -> None:
         """Write a model in float32, and check that it gives the same."""
-        openvino.export_openvino(model, path)
+        openvino.export_openvino(model, path, states=states)
 
     def write(self, model: PreTrainedModel, path: Path) -> None:
         """Write it unchecked, in little time."""

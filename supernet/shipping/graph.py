@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 LOWEST_OPSET = 17  # the first with LayerNormalization, and read by runtimes since 2022
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 _TEXTS, _TOKENS = "batch", "length"  # names of the dynamic axes
+STATES = "last_hidden_state"
 _FLOAT, _INT64, _BOOL = 1, 7, 9  # as ONNX numbers types
 
 
-def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
+def onnx_graph(model: PreTrainedModel, opset: int | None = None, *, states: bool = False) -> ModelProto:
     """Return the float32 ONNX graph of a model, its weights inside.
 
     Inputs are int64 `(B, T)`: tokens, attention mask (0 for padding) and, where the family knows two segments, token
@@ -49,6 +50,8 @@ def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
     Args:
         model: of a supported family, extracted or not, with one of the heads; left as it is.
         opset: version of the standard operators; the lowest that has all that is needed if None.
+        states: of a model for embedding, also give its encoder's states, `last_hidden_state`, `(B, T, D)`, for programs
+            that make the vectors themselves.
 
     Raises:
         InputError: another family or head, or an opset that is too low or that the onnx package does not know.
@@ -57,7 +60,7 @@ def onnx_graph(model: PreTrainedModel, opset: int | None = None) -> ModelProto:
     opset, newest = LOWEST_OPSET if opset is None else opset, onnx.defs.onnx_opset_version()
     if not LOWEST_OPSET <= opset <= newest:
         raise InputError(f"expected an ONNX opset from {LOWEST_OPSET} to {newest}, got {opset}; give one of these")
-    built = _Graph(model)
+    built = _Graph(model, states=states)
     outputs = built.outputs()
     helper, kinds = onnx.helper, onnx.TensorProto
     graph = helper.make_graph(
@@ -81,7 +84,7 @@ class _Graph:
     Sizes are read off the weights: a dropped block has none, and so is not in the graph either.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
+    def __init__(self, model: PreTrainedModel, *, states: bool) -> None:
         onnx = needed("onnx")
         self._node, self._tensor = onnx.helper.make_node, onnx.numpy_helper.from_array
         config = self._config = model.config
@@ -89,6 +92,7 @@ class _Graph:
         self._activation = self._family.neuron_function(config)
         self._attention_of = self._family.attention(config)
         self._kind: Head = head_of(model)
+        self._gives_states = states and self._kind == "embedding"
         self._head = self._family.head_paths(config, self._kind)
         self._reads = reads(self._kind, self._head, config)
         self._head_size = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
@@ -112,13 +116,18 @@ class _Graph:
         for layer in range(self._layers):
             states = self._layer(layer, states, some)
         head = self._head
+        given: dict[str, list[int | str]] = {}
+        if self._gives_states:  # all tokens' then, where else the last norm is for those that are read
+            states = self._last_norm(states)
+            self.add("Identity", states, output=STATES)
+            given = {STATES: [_TEXTS, _TOKENS, int(self._config.hidden_size)]}
         tokens = [_TOKENS] if self._reads == "tokens" else []
         if self._reads == "first":
             states = self.add("Gather", states, self._number("first", 0), axis=1)
         if self._reads == "last":
             states = self._last(states)
-        if self._family.final_norm is not None:
-            states = self._norm(self._family.final_norm, states)
+        if not self._gives_states:
+            states = self._last_norm(states)
         if self._reads == "mean":
             states = self._mean(states)
         if head.dense is not None:
@@ -129,7 +138,7 @@ class _Graph:
             if head.norm is not None:
                 states = self._norm(head.norm, states)
         if self._kind == "embedding":
-            return {VECTOR: [_TEXTS, self._vectors(states)]}
+            return {VECTOR: [_TEXTS, self._vectors(states)], **given}
         if self._kind != "question-answering":
             self._linear(head.classifier, states, output="logits")
             return {"logits": [_TEXTS, *tokens, len(self._weights[f"{head.classifier}.weight"])]}
@@ -390,6 +399,10 @@ class _Graph:
         return self.add(
             "Add", self.add("MatMul", states, constant), self._constant(f"{name}.bias", bias), output=output
         )
+
+    def _last_norm(self, states: str) -> str:
+        """Normalise what the last layer gives, in families that do."""
+        return states if self._family.final_norm is None else self._norm(self._family.final_norm, states)
 
     def _norm(self, path: str, states: str) -> str:
         """Normalise, where there is a norm."""

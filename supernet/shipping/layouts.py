@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ...errors import unknown_name
+from ...errors import InputError, unknown_name
 from ...tasks.batches import Batch
-from ..stored.record import record_of, write_record
+from ..heads import ENDINGS, head_of
+from ..sentence import ForEmbedding
+from ..sentence_head import SentenceHead
+from ..stored.record import Written, record_of, write_record
 from ..stored.replacing import check_replaceable, replacing
-from ..stored.storage import quiet
+from ..stored.sentences import write_pooling
+from ..stored.storage import model_positions, quiet, write_model
+from .checkpoint import chosen_form
 from .engines import ENGINES, Engine
 from .files import EngineFile, Quantise, plain_int8
-from .stock import plain_config
+from .stock import not_stock, plain_config, stock_model
+
+if TYPE_CHECKING:
+    from ...tasks.kinds import Head
+
+
+@dataclass(frozen=True)
+class LayoutFile:
+    """An engine's file in a folder, and the one in int8.
+
+    Attributes:
+        engine: a name of ENGINES.
+        path, int8_path: where they lie, `{name}` being the folder's own name.
+    """
+
+    engine: str
+    path: str
+    int8_path: str
+
+    @property
+    def runs(self) -> Engine:
+        """What runs them."""
+        return ENGINES[self.engine]
 
 
 @dataclass(frozen=True)
@@ -25,21 +54,22 @@ class Layout:
 
     Attributes:
         readers: the programs.
-        engine: whose files it has, a name of ENGINES.
-        file, int8_file: where they lie in it, `{name}` being the folder's own name.
-        beside: what else there is, given the model, its tokenizer, the folder and its own name.
+        files: of engines, which it has.
+        beside: writes what else there is, given the model, its tokenizer and the folder; returns the form of it.
+        heads: of models that the programs read.
+        states: they make vectors of an encoder's states themselves.
     """
 
     readers: str
-    engine: str
-    file: str
-    int8_file: str
-    beside: Callable[[PreTrainedModel, PreTrainedTokenizerBase, Path, str], None]
+    files: tuple[LayoutFile, ...]
+    beside: Callable[[PreTrainedModel, PreTrainedTokenizerBase, Path], Written]
+    heads: tuple[Head, ...] = tuple(ENDINGS)
+    states: bool = False
 
-    @property
-    def runs(self) -> Engine:
-        """What runs its files."""
-        return ENGINES[self.engine]
+    def check_installed(self, *, int8: bool) -> None:
+        """Raise InputError if a package that is needed is not installed."""
+        for file in self.files:
+            file.runs.check_installed(int8=int8)
 
 
 def write_layout(
@@ -64,20 +94,22 @@ def write_layout(
         quantise: writes a file in int8, as :func:`~.files.write_engine_files` has it.
 
     Raises:
-        InputError: no such layout, packages that are not installed, a full disk, a place that cannot be written, or a
-            folder that holds something else.
+        InputError: no such layout, a head that its programs do not read, packages that are not installed, a full disk,
+            a place that cannot be written, or a folder that holds something else.
     """
     layout, folder = layout_of(name), Path(folder).absolute()
+    check_readable(name, model)
     check_replaceable(folder)
     with replacing(folder) as part:
-        layout.beside(model, tokenizer, part, folder.name)
-        file, int8_file = (part / path.format(name=folder.name) for path in (layout.file, layout.int8_file))
-        file.parent.mkdir(parents=True, exist_ok=True)
-        layout.runs.export(model, file)
-        if int8:
-            int8_file.parent.mkdir(parents=True, exist_ok=True)
-            (quantise or partial(plain_int8, texts))(EngineFile(layout.engine, int8=True), file, int8_file)
-        write_record(part, record_of(part, "stock", {}))
+        form = layout.beside(model, tokenizer, part)
+        for file in layout.files:
+            plain, quantised = (part / path.format(name=folder.name) for path in (file.path, file.int8_path))
+            plain.parent.mkdir(parents=True, exist_ok=True)
+            file.runs.export(model, plain, states=layout.states)
+            if int8:
+                quantised.parent.mkdir(parents=True, exist_ok=True)
+                (quantise or partial(plain_int8, texts))(EngineFile(file.engine, int8=True), plain, quantised)
+        write_record(part, record_of(part, form, {}))
 
 
 def layout_of(name: str) -> Layout:
@@ -91,34 +123,96 @@ def layout_of(name: str) -> Layout:
     return LAYOUTS[name]
 
 
-def _configuration(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str) -> None:
+def check_readable(name: str, model: PreTrainedModel) -> None:
+    """Raise InputError if the programs that a layout is for cannot read a model."""
+    layout, head = layout_of(name), head_of(model)
+    if head not in layout.heads:
+        others = ", ".join(other for other, one in LAYOUTS.items() if head in one.heads)
+        raise InputError(
+            f"{name} reads models for {' and '.join(layout.heads)}, and this one is for {head}; choose one of the "
+            f"layouts {others}"
+        )
+
+
+def _configuration(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
+    """Of a model for embedding also how texts are read, though the file gives vectors: some programs ask for it."""
     with quiet(progress=False):
         plain_config(model).save_pretrained(folder)
         tokenizer.save_pretrained(folder)
+    if isinstance(model, ForEmbedding):
+        head = SentenceHead.of(model.encoder.config)
+        write_pooling(head, head.width, folder)
+    _describe(model, tokenizer, folder)
+    return "stock"
 
 
-def _model_repository(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, name: str) -> None:
+def _model_repository(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
     """Two models of Triton's share the tokens beside them, which clients need: the server itself reads numbers."""
-    _configuration(model, tokenizer, folder / "tokenizer", name)
+    return _configuration(model, tokenizer, folder / "tokenizer")
 
 
-_ONNX = "onnx/model.onnx", "onnx/model_quantized.onnx"  # as programs of the hub name them
+def _sentence_transformers(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> Written:
+    """A checkpoint, which PyTorch runs.
+
+    Where it needs code, plain configurations lie beside the files of the engines, which need none.
+    """
+    form = chosen_form(model, "stock" if not_stock(model) is None else "portable")
+    write_model(stock_model(model) if form == "stock" else model, tokenizer, folder)
+    _describe(model, tokenizer, folder)
+    if form != "stock":
+        with quiet(progress=False):
+            for path in (_ONNX.path, _OPENVINO.path):
+                plain_config(model).save_pretrained((folder / path).parent)
+    for path in folder.rglob("config.json"):
+        _state_activation(path)
+    return form
+
+
+def _state_activation(path: Path) -> None:
+    """Say that a regression's number stays as it is: CrossEncoder takes the sigmoid of one output unless told."""
+    config = json.loads(path.read_bytes())
+    if config.get("problem_type") == "regression":
+        config.setdefault("sentence_transformers", {}).setdefault("activation_fn", "torch.nn.modules.linear.Identity")
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _describe(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """Say of a tokenizer what transformers 4 and other programs would take for granted otherwise than transformers 5.
+
+    One that is its tokenizer.json has a class whose name only the latter knows; one without token types would get them.
+    One without a longest text has the model's.
+    """
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_bytes()) | {"model_input_names": list(tokenizer.model_input_names)}
+    config["model_max_length"] = min(int(tokenizer.model_max_length), model_positions(model.config))
+    if config.get("tokenizer_class") == "TokenizersBackend":
+        config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+_ONNX = LayoutFile("onnxruntime", "onnx/model.onnx", "onnx/model_quantized.onnx")  # as programs of the hub name them
+_OPENVINO = LayoutFile(
+    "openvino", "openvino/openvino_model.xml", "openvino/openvino_model_qint8_quantized.xml"
+)  # as sentence-transformers does
 LAYOUTS: dict[str, Layout] = {
-    "onnx": Layout("Optimum's ORTModel classes, and programs that read the hub", "onnxruntime", *_ONNX, _configuration),
-    "transformers-js": Layout("Transformers.js in browsers and Node", "onnxruntime", *_ONNX, _configuration),
-    "tei": Layout("Text Embeddings Inference", "onnxruntime", *_ONNX, _configuration),
+    "onnx": Layout("Optimum's ORTModel classes, and programs that read the hub", (_ONNX,), _configuration),
+    "transformers-js": Layout("Transformers.js in browsers and Node", (_ONNX,), _configuration),
+    "tei": Layout("Text Embeddings Inference", (_ONNX,), _configuration),
+    "sentence-transformers": Layout(
+        "sentence-transformers' SentenceTransformer and CrossEncoder, with the backends torch, onnx and openvino",
+        (_ONNX, _OPENVINO),
+        _sentence_transformers,
+        heads=("embedding", "sequence-classification"),
+        states=True,
+    ),
     "openvino": Layout(
         "Optimum Intel's OVModel classes, OpenVINO's model server",
-        "openvino",
-        "openvino_model.xml",
-        "openvino_model_quantized.xml",
+        (LayoutFile("openvino", "openvino_model.xml", "openvino_model_quantized.xml"),),
         _configuration,
     ),
     "triton": Layout(
         "Triton's model repository",
-        "onnxruntime",
-        "{name}/1/model.onnx",
-        "{name}-int8/1/model.onnx",
+        (LayoutFile("onnxruntime", "{name}/1/model.onnx", "{name}-int8/1/model.onnx"),),
         _model_repository,
     ),
 }

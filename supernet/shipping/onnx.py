@@ -27,7 +27,7 @@ TOLERANCE = 1e-4  # by which float32 outputs may differ from PyTorch's
 _CHECKED = ((1, 1), (3, 7), (2, 24))  # texts and tokens of the batches that are compared
 
 
-def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
+def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None, states: bool = False) -> None:
     """Write a model as a float32 ONNX file that takes any number of texts of any length, and check it.
 
     What was at `path` is replaced once the new file has given the model's outputs on random batches with padding. For
@@ -37,20 +37,21 @@ def export_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None)
         model: of a supported family, extracted or not, with one of the heads; left as it is.
         path: the file.
         opset: version of the standard operators; the lowest that has all that is needed if None.
+        states: of a model for embedding, also give its encoder's states.
 
     Raises:
         InputError: another family or head, an opset that onnx or ONNX Runtime lacks, packages that are not installed,
             outputs that differ by more than 1e-4, a full disk or a place that cannot be written.
     """
     with replace_file(path) as part:
-        write_onnx(model, part, opset=opset)
+        write_onnx(model, part, opset=opset, states=states)
         check_outputs(model, OnnxModel(part), "ONNX file")
     sweep(path)
 
 
-def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None) -> None:
+def write_onnx(model: PreTrainedModel, path: Path, *, opset: int | None = None, states: bool = False) -> None:
     """Write a model's ONNX graph as it is, unchecked; arguments and errors are :func:`export_onnx`'s."""
-    path.write_bytes(onnx_graph(model, opset).SerializeToString())
+    path.write_bytes(onnx_graph(model, opset, states=states).SerializeToString())
 
 
 def quantize_onnx(path: Path, to: Path, *, bits: Literal[7, 8] = 7, in_float: Collection[str] = ()) -> None:

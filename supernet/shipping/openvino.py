@@ -54,27 +54,28 @@ class OpenVinoModel(FileModel):
         return ModelOutput({name: torch.from_numpy(found[name].copy()) for name in self._names})
 
 
-def export_openvino(model: PreTrainedModel, path: Path) -> None:
+def export_openvino(model: PreTrainedModel, path: Path, *, states: bool = False) -> None:
     """Write a model as OpenVINO has it, in float32, for any number of texts of any length, and check it.
 
     Args:
         model: of a supported family, extracted or not, with a head; left as it is.
         path: the file `.xml`; its weights are beside it in `.bin`. What was there is replaced once the new files have
             given the model's outputs on random batches with padding.
+        states: of a model for embedding, also give its encoder's states.
 
     Raises:
         InputError: another family or head, packages that are not installed, outputs that differ by more than 1e-4, a
             full disk or a place that cannot be written.
     """
     with _replaced(path) as part:
-        write_openvino(model, part)
+        write_openvino(model, part, states=states)
         check_outputs(model, OpenVinoModel(part), "OpenVINO file")
 
 
-def write_openvino(model: PreTrainedModel, path: Path) -> None:
+def write_openvino(model: PreTrainedModel, path: Path, *, states: bool = False) -> None:
     """Write the two files as they are, unchecked; arguments and errors are :func:`export_openvino`'s."""
     with tempfile.TemporaryDirectory() as folder:
-        write_onnx(model, file := Path(folder) / "model.onnx")
+        write_onnx(model, file := Path(folder) / "model.onnx", states=states)
         needed("openvino").save_model(_read(_core(), file), path, compress_to_fp16=False)
 
 

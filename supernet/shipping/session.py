@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,22 @@ class FileModel(ABC):
     @abstractmethod
     def run(self, feed: Feed) -> ModelOutput:
         """Make a pass; what it gives has transformers' names."""
+
+    def __call__(self, **inputs: Any) -> ModelOutput:
+        """Make a pass as a model of transformers does: `model(**tokenizer(texts, padding=True, return_tensors="pt"))`.
+
+        Args:
+            **inputs: integers `(B, T)`, tensors or arrays: `input_ids`; `attention_mask`, ones if it is not given, and
+                `token_type_ids`, zeros; what the file has no use for is left out.
+
+        Raises:
+            InputError: no `input_ids`.
+        """
+        if IDS not in inputs:
+            raise InputError(f"a pass needs {IDS}, got {', '.join(inputs) or 'nothing'}; give what the tokenizer gives")
+        given = {name: np.asarray(values, np.int64) for name, values in inputs.items() if name in self.inputs}
+        usual = {MASK: np.ones_like(given[IDS]), TYPES: np.zeros_like(given[IDS])}
+        return self.run({name: given.get(name, usual.get(name)) for name in self.inputs})
 
     def outputs(self, batch: Batch) -> NDArray[np.float32]:
         """Return a batch's outputs `(R, C)`, of each text or of each real token, text after text."""

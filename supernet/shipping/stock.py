@@ -14,6 +14,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from ...errors import InputError
 from ..extraction import NOT_INHERITED, copy_buffers
+from ..families.family import SENTENCE
 from ..modeling_secateur import ExtractedFields, ExtractedModel, layer_sizes
 from ..packed.packed import slab_linears
 from ..sentence import PROJECTION, ForEmbedding, embedder
@@ -103,11 +104,16 @@ def plain_config(model: PreTrainedModel, sizes: Mapping[str, int] = MappingProxy
             given, which layers that differ have no numbers for.
     """
     if isinstance(model, ForEmbedding):
-        return plain_config(model.encoder)
+        encoder = plain_config(model.encoder, sizes)
+        if hasattr(encoder, SENTENCE):
+            delattr(encoder, SENTENCE)  # which other files say on the disk
+        return encoder
     config: Any = model.config
     plain = _plain_class(model)
     if not isinstance(model, ExtractedModel):
-        return copy.deepcopy(config)
+        made = copy.deepcopy(config)
+        made.architectures = [plain.__name__]  # of a model that was never saved
+        return made
     assert plain.config_class is not None
     ours = {field.name for field in fields(config)} - {field.name for field in fields(plain.config_class)}
     own = {*NOT_INHERITED, *ours, *(field.name for field in fields(ExtractedFields)), "per_layer_config"}

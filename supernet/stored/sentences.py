@@ -111,8 +111,7 @@ def write_modules(model: PreTrainedModel, folder: str | os.PathLike) -> None:
     _clean(place / "config.json")
     width = int(model.config.hidden_size)
     steps = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    modes = {name: mode == head.pooling for name, mode in _MODES.items()}
-    _write(place / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes, "include_prompt": True})
+    write_pooling(head, width, place)
     if head.activation is not None or not is_identity(projection):  # pyright: ignore[reportArgumentType]
         steps.append(("Dense", f"{len(steps)}_Dense"))
         dense = place / steps[-1][1]
@@ -124,12 +123,18 @@ def write_modules(model: PreTrainedModel, folder: str | os.PathLike) -> None:
     if head.normalize:
         steps.append(("Normalize", f"{len(steps)}_Normalize"))
         (place / steps[-1][1]).mkdir(exist_ok=True)
-    for name, content in head.files.items():
-        _write(place / name, dict(content))
     listed = [
         {"idx": at, "name": str(at), "path": path, "type": f"{_TYPES}.{kind}"} for at, (kind, path) in enumerate(steps)
     ]
     _write(place / MODULES, listed)
+
+
+def write_pooling(head: SentenceHead, width: int, folder: Path) -> None:
+    """Write what is read of a text, `width` numbers of each token; and prompts and the like."""
+    modes = {name: mode == head.pooling for name, mode in _MODES.items()}
+    _write(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **modes, "include_prompt": True})
+    for name, content in head.files.items():
+        _write(folder / name, dict(content))
 
 
 def _clean(path: Path) -> None:

@@ -214,7 +214,7 @@ def write_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
         else:
             model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-    for weights in folder.glob("*.safetensors"):  # which safetensors lets nobody but their writer read
+    for weights in folder.rglob("*.safetensors"):  # which safetensors lets nobody but their writer read
         shutil.copymode(folder / "config.json", weights)
 
 

@@ -235,6 +235,10 @@ def test_layouts_for_other_programs(call, fails, exported, finished, tmp_path):
     result = call("export", finished, "--key", key, "--to", to, "--no-refit", "--for", "onnx", "--int8")
     assert result.code == 0, result.err
     assert re.search(r"model_quantized.onnx: In int8 it answers \d+\.\d% of the selection split", result.err)
+    result = call("convert", exported, "--for", "sentence-transformers", "--to", tmp_path / "sentences")
+    assert result.code == 0, result.err
+    found = OpenVinoModel(tmp_path / "sentences" / "openvino" / "openvino_model.xml").outputs(batch)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
     assert "say where as --to" in fails("convert", exported, "--for", "onnx")
     assert "unknown layout 'tf'" in fails("convert", exported, "--for", "tf", "--to", tmp_path / "tf")
     message = fails("convert", exported, "--for", "onnx", "--to", tmp_path / "tf", "--openvino")

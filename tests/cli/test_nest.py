@@ -13,6 +13,7 @@ from secateur import Run
 from secateur.cli import run_command
 from secateur.errors import InputError
 from secateur.evaluation.model import Model
+from secateur.supernet.shipping.engines import ENGINES
 from secateur.supernet.stored.nested import Nested, read_nested
 from secateur.supernet.stored.storage import load_model
 from secateur.tests.once import made_once
@@ -141,6 +142,42 @@ def test_budgets_choose_as_pick_does(family, finished):
     assert secateur.load(family, **limits).config.secateur_key == best.key
     smallest = min(models, key=lambda one: one.values["encoder_parameters"])
     assert secateur.load(family, error=0.999).config.secateur_key == smallest.key
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "onnxruntime-int8", "openvino", "openvino-int8"])
+def test_other_runtimes_run_what_convert_writes(family, tmp_path, runtime):
+    """Also where the model is a smaller one; bit for bit, but for the last place of OpenVINO's scales."""
+    engine = ENGINES[runtime.removesuffix("-int8")]
+    for package in (*engine.packages, *engine.int8_packages):
+        pytest.importorskip(package, reason=f"an extra brings {package}")
+    key = min(read_nested(family).models, key=lambda one: one.values["parameters"]).key
+    texts = ["a good film", "a truly bad film", "very good"]
+    served = secateur.load(family, key=key, runtime=runtime, threads=1, texts=texts)
+    model, tokenizer = secateur.load(family, key=key), AutoTokenizer.from_pretrained(family)
+    inputs = tokenizer(texts, padding=True, return_tensors="pt")
+    found = served(**inputs).logits
+    if "int8" not in runtime:
+        assert found.numpy() == pytest.approx(model(**inputs).logits.detach().numpy(), abs=1e-4)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    command = ["convert", str(tmp_path / "model"), "--to", str(tmp_path / "files")]
+    command += ["--int8"] if "int8" in runtime else []
+    command += ["--openvino"] if "openvino" in runtime else []
+    command += ["--data", str(tmp_path / "texts.txt")] if runtime == "openvino-int8" else []
+    assert run_command(command) == 0
+    own = engine.open(tmp_path / "files" / (engine.int8_file if "int8" in runtime else engine.file), threads=1)
+    assert own(**inputs).logits.numpy() == pytest.approx(found.numpy(), abs=1e-6)
+    alone = tokenizer(texts[:1], return_tensors="np")["input_ids"]  # the mask is ones, and all types are zero
+    assert served(input_ids=alone).logits[0].numpy() == pytest.approx(found[0].numpy(), abs=0.05)
+
+
+def test_runtimes_that_cannot_be_had_are_one_line(family):
+    assert "unknown runtime 'tvm'; known: " in message_of(lambda: secateur.load(family, runtime="tvm"))
+    message = message_of(lambda: secateur.load(family, runtime="openvino-int8"))
+    assert message.startswith("OpenVINO's int8 finds its scales on texts; give some hundred")
+    served = secateur.load(family, runtime="onnxruntime")
+    assert message_of(lambda: served(ids=[[2, 3]])) == "a pass needs input_ids, got ids; give what the tokenizer gives"
 
 
 def test_what_cannot_be_loaded_is_one_line(family, finished, tmp_path):

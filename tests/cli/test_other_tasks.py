@@ -177,8 +177,13 @@ def test_vectors_from_texts_without_labels(inputs, call, tmp_path):
     assert record(out)["facts"]["metric"] == "agreement"
     assert record(out)["facts"]["taken_for"] == "fine-tuned"  # the model is taken as it is
 
-    result = call("prune", out, "--method", "kcm,rank_fisher,ziplm", "--density", "0.8")
+    methods = "kcm,rank_fisher,ziplm,cofi"
+    result = call("prune", out, "--method", methods, "--density", "0.8", *TRAINED)
     assert result.code == 0, result.err
+    result = call("search", out, "--searcher", "moasha", "--budget", "2", "--standard-epochs", "1")
+    assert result.code == 0, result.err
+    chosen = json.loads(call("pick", out, "--encoder-parameters", "1000000", "--json").out)["chosen"]
+    assert 0 <= chosen["error_report"] < 1
     points = json.loads(call("compare", out, "--json").out)
     assert all(set(p["scores"]) == {"retrieval_recall", "retrieval_ndcg"} for p in points)
     front = json.loads(call("front", out, "--json").out)

@@ -13,7 +13,7 @@ from secateur.supernet.extraction import extract
 from secateur.supernet.families.family import POOLINGS
 from secateur.supernet.sentence import embedder
 from secateur.supernet.sentence_head import SentenceHead
-from secateur.supernet.shipping.onnx import export_onnx
+from secateur.supernet.shipping.onnx import OnnxModel, export_onnx
 from secateur.supernet.shipping.stock import stock_model
 from secateur.supernet.stored.storage import load_model, save_model
 from secateur.tests.conftest import ALL_NAMES
@@ -50,11 +50,17 @@ def test_slices_extracted_models_and_stored_ones_agree(name, tiny_tokenizer, tmp
         torch.testing.assert_close(Supernet(one).subnet(UNEVEN).outputs(**batch), expected, atol=1e-5, rtol=0)
     save_model(extracted, tiny_tokenizer, tmp_path / "model")
     torch.testing.assert_close(vectors(load_model(tmp_path / "model"), batch), expected, atol=1e-6, rtol=0)
-    export_onnx(extracted, tmp_path / "model.onnx")  # which compares
+    export_onnx(extracted, tmp_path / "model.onnx", states=True)  # which compares the vectors
     encoder = AutoModel.from_pretrained(tmp_path / "model").eval()
     with torch.no_grad():
         states = (one(**batch).last_hidden_state for one in (encoder, extracted.encoder))
         torch.testing.assert_close(*states, atol=1e-6, rtol=0)
+    exported = OnnxModel(tmp_path / "model.onnx")
+    given = exported.run({name: batch[name].long().numpy() for name in exported.inputs})
+    real = batch["attention_mask"].bool()
+    with torch.no_grad():
+        states = extracted.encoder(**batch).last_hidden_state
+    torch.testing.assert_close(given["last_hidden_state"][real], states[real], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
@@ -72,6 +78,8 @@ def test_sentence_transformers_makes_the_same_vectors(pooling, form, tiny_tokeni
     torch.testing.assert_close(torch.from_numpy(loaded.encode(TEXTS)), expected, atol=1e-5, rtol=0)
     assert loaded.prompts["query"] == "not "
     assert loaded.max_seq_length == 20
+    weights = {path.stat().st_mode for path in (tmp_path / "model").rglob("*.safetensors")}
+    assert weights == {(tmp_path / "model" / "config.json").stat().st_mode}  # whoever serves it may read it all
     assert SentenceHead.of(load_model(tmp_path / "model").config).prompts["query"] == "not "
 
 
