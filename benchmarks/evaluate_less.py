@@ -23,6 +23,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from ..evaluation.error import SplitError
 from ..evaluation.evaluation import SELECTION
 from ..evaluation.evaluator import Evaluated, Evaluator, Outcomes
 from ..evaluation.latency import LatencyTable
@@ -108,7 +109,9 @@ class Bench:
                 searcher.tell(*told(space, OBJECTIVES, x, found))
 
         done.seconds = seconds(steps)
-        done.run_layers -= sum(one.prefixes.traffic.saved for one in evaluator.errors.values())
+        done.run_layers -= sum(
+            one.prefixes.traffic.saved for one in evaluator.errors.values() if isinstance(one, SplitError)
+        )
         return done
 
 

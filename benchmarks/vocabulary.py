@@ -24,7 +24,7 @@ from ..run.folder import RunFolder
 from ..run.project import load_supernet, open_task
 from ..run.scores import report_errors
 from ..run.settings.parsing import parse_vocabulary
-from ..run.ship.vocabulary import cut_vocabulary
+from ..run.vocabulary import cut_vocabulary
 from ..supernet.vocabulary.cutting import cut_embeddings
 from ..tasks import Task
 from .common import JsonOption, show

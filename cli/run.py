@@ -27,7 +27,7 @@ def run(settings: RunCommand) -> None:
     """Do all stages; what is complete is skipped, what was interrupted goes on."""
     check_alone("run")
     check_search(settings.search)
-    check_farming(settings, settings.search.searcher)
+    check_farming(settings, settings.search)
     check_supernet(settings.supernet)
     project = _project(settings)
     if settings.latency_tag is None:

@@ -256,9 +256,10 @@ class Archive:
 
         Columns: `key`, `method`, `weights`, `split`, `seed`, `space`, `asked` and `seconds` as in :class:`Evaluation`;
         `density`, the share of the encoder's parameters that the mask keeps, 0 to 1; `layers`, those that keep
-        anything; `hidden`; `heads_0`, `heads_1`, ... and `neurons_0`, ..., what each layer keeps; `recipe_NAME` for
-        what a pruner was asked for; and each value by its own name, such as `error`, `macs` or `latency_ms` (with
-        `_value` after it where a column of that name is there already: a pruner's `density` is that of its budget).
+        anything; `hidden`; `tokens`, of a model that reads fewer; `heads_0`, `heads_1`, ... and `neurons_0`, ..., what
+        each layer keeps; `recipe_NAME` for what a pruner was asked for; and each value by its own name, such as
+        `error`, `macs` or `latency_ms` (with `_value` after it where a column of that name is there already: a pruner's
+        `density` is that of its budget).
         What a row does not have is missing (NaN).
 
         Example:

@@ -41,6 +41,7 @@ def _row(one: Evaluation) -> dict[str, Any]:
         "layers": sum(1 for heads, neurons in zip(mask.heads_per_layer, mask.neurons_per_layer) if heads or neurons),
         "hidden": mask.hidden_size,
     }
+    row |= {} if mask.tokens is None else {"tokens": mask.tokens.count}
     row |= {f"heads_{layer}": count for layer, count in enumerate(mask.heads_per_layer)}
     row |= {f"neurons_{layer}": count for layer, count in enumerate(mask.neurons_per_layer)}
     row |= {f"recipe_{name}": value for name, value in one.recipe.items()}

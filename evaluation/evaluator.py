@@ -20,6 +20,7 @@ from .error import SplitError
 from .evaluation import ROWS
 from .objectives import ERROR, Objective
 from .racing import FrontLimits, Outcome
+from .spelled_errors import SpelledErrors
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Evaluator:
 
     def __init__(
         self,
-        errors: Mapping[str, SplitError],
+        errors: Mapping[str, SplitError | SpelledErrors],
         objectives: Sequence[Objective],
         *,
         known: Mapping[str, Mapping[str, float]] | None = None,

@@ -32,7 +32,7 @@ class Home(Protocol):
 
 @dataclass(frozen=True)
 class Model:
-    """One model of a run; what is not known is None.
+    """One model of a run; what is not known is None, and so is `tokens`, how many it reads, of one that reads all.
 
     Its key and its weights together tell it from all others; a pruned model's key needs its method and density too.
     Errors are 1 - the task's metric: `error_selection` is what all choices are made on, `error_report` was looked at
@@ -56,6 +56,7 @@ class Model:
     heads: tuple[int, ...]
     neurons: tuple[int, ...]
     hidden: int
+    tokens: int | None = field(default=None, kw_only=True)
     error_selection: float
     error_report: float | None = None
     error_low: float | None = None
@@ -172,6 +173,7 @@ def model_of(selection: Evaluation, report: Evaluation | None, home: Home | None
         heads=selection.mask.heads_per_layer,
         neurons=selection.mask.neurons_per_layer,
         hidden=selection.mask.hidden_size,
+        tokens=None if selection.mask.tokens is None else selection.mask.tokens.count,
         error_selection=values[ERROR],
         error_report=reported.get(ERROR),
         parameters=_count(values.get("parameters")),

@@ -104,11 +104,11 @@ def comparison(folder: RunFolder, archive: Archive, budgets: Budgets, equal: Equ
         yardstick=data_facts(folder).yardstick,
         epochs=equal.epochs,
         after_refit=equal.after_refit,
-        facts=_facts(folder, data_facts(folder), equal),
+        facts=_facts(folder, data_facts(folder), equal, compared.fewer),
     )
 
 
-def _facts(folder: RunFolder, data: DataFacts, equal: Equal) -> dict[str, str]:
+def _facts(folder: RunFolder, data: DataFacts, equal: Equal, fewer: int) -> dict[str, str]:
     report = ", ".join(f"{name} {count:,}" for name, count in data.report_examples.items())
     basis = Basis.of(folder)
     assert basis is not None
@@ -117,6 +117,10 @@ def _facts(folder: RunFolder, data: DataFacts, equal: Equal) -> dict[str, str]:
         "Splits": f"training {data.train_examples:,} texts; selection {data.selection_examples:,}, held out of it, "
         f"which all choices are made on; report: {report} ({data.report_origin}), looked at once per model",
     }
+    if fewer:
+        found["Vocabulary"] = (
+            f"whole: {fewer:,} models with fewer tokens are left out, whose encoders are no smaller for it"
+        )
     if equal.refit:
         found["Refit"] = (
             "outgoing maps of attention and feed-forward blocks solved for anew by least squares, so that each gives "
@@ -165,17 +169,22 @@ class Compared:
         archive: the run's.
         budgets: pruned models at other densities are left out.
         equal: the refit and the recovery that are shown; models after others are left out.
+
+    Attributes:
+        fewer: how many models are left out that read fewer tokens.
     """
 
     def __init__(self, folder: RunFolder, archive: Archive, budgets: Budgets, equal: Equal) -> None:
         self._folder, self._data = folder, data_facts(folder)
         self._budgets, self._zeros = budgets.kept, budgets.nonzero
         report = {one.model: one for one in archive.evaluations(split=REPORT)}
-        self._models = [
+        models = [
             Shown(one, report[one.model])
             for one in archive.evaluations(split=SELECTION)
             if one.model in report and not math.isnan(one.values[ERROR]) and equal.shows(one)
         ]
+        self._models = [one for one in models if one.selection.mask.tokens is None]
+        self.fewer = len(models) - len(self._models)
 
     def searched(self, weights: Weights = Weights.SUPERNET) -> dict[float, list[Shown]]:
         """Return, by budget, each searcher's best model within it with weights of that kind."""

@@ -146,6 +146,8 @@ def check_origin(folder: RunFolder, weights: Weights) -> None:
 def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -> PreTrainedModel:
     """Return an evaluated subnetwork as a model of its own, with the weights it was evaluated with.
 
+    Its table of words is whole, whatever tokens it reads: `Vocabularies.cut` cuts it.
+
     Raises:
         InputError: it has weights of its own and they are gone: only those of the front's models are kept.
     """
@@ -155,7 +157,7 @@ def open_subnet(folder: RunFolder, supernet: Supernet, evaluation: Evaluation) -
     path = weights_folder(folder, evaluation)
     if path is None:
         source = origin_of(folder, supernet, evaluation.weights)
-        return extract_subnet(source, evaluation.mask).to(supernet.device)  # pyright: ignore[reportArgumentType]
+        return extract_subnet(source, evaluation.mask.with_tokens(None)).to(supernet.device)  # pyright: ignore[reportArgumentType]
     if not path.is_dir():
         who = "standard NAS keeps" if evaluation.weights.one_per_mask else "kept are"
         raise InputError(

@@ -110,7 +110,7 @@ def open_task(folder: RunFolder) -> Task:
             raise InputError(f"{folder.path} is about a task of its user's making; hand it in: Run(path, task=...)")
         task = folder.own_task
     else:
-        source = _source(folder)
+        source = source_of(folder)
         alone = _alone(folder, source)
         task = _load_task(folder.project, source, load_tokenizer(source), folder.path / "tokens", alone)
     task = _in_order(folder, task)
@@ -121,7 +121,7 @@ def open_task(folder: RunFolder) -> Task:
         )
     if folder.project.labels:
         return _with_kept_answers(folder, task)
-    return with_vectors(task, lambda: _whole(_source(folder)), _vectors(folder.path, task), folder.tell)
+    return with_vectors(task, lambda: _whole(source_of(folder)), _vectors(folder.path, task), folder.tell)
 
 
 def _alone(folder: RunFolder, source: str | Path) -> Unlabelled | None:
@@ -155,7 +155,7 @@ def respelled_task(folder: RunFolder, tokenizer: PreTrainedTokenizerBase) -> Tas
             f"{folder.path} is about a task of its user's making, which has tokens, but no texts to spell with others; "
             "write the texts to a file, and give that and the exported model to `secateur vocabulary`"
         )
-    source = _source(folder)
+    source = source_of(folder)
     alone = _alone(folder, source)
     task = _in_order(folder, _load_task(folder.project, source, tokenizer, None, alone))
     if alone is not None:
@@ -167,10 +167,11 @@ def _in_order(folder: RunFolder, task: Task) -> Task:
     """Return a run's task with its classes in the order of a model that was fine-tuned before."""
     if folder.record["facts"]["taken_for"] != "fine-tuned":
         return task
-    return in_order_of(task, class_names(load_config(_source(folder))))
+    return in_order_of(task, class_names(load_config(source_of(folder))))
 
 
-def _source(folder: RunFolder) -> str | Path:
+def source_of(folder: RunFolder) -> str | Path:
+    """Return the folder or hub name of a run's model: the fine-tuned one's if it is there."""
     return folder.finetuned if folder.finetuned.is_dir() else model_source(folder.project)
 
 

@@ -23,7 +23,7 @@ from .settings.choice import FrontSettings, PickSettings
 from .settings.compare import CompareSettings
 from .settings.ladder import LadderVerb
 from .settings.latency import LatencyVerb
-from .settings.parsing import parse_shares
+from .settings.parsing import parse_shares, parse_vocabularies
 from .settings.project import ProjectSettings
 from .settings.prune import PruneVerb
 from .settings.search import FarmSettings, SearchVerb
@@ -189,7 +189,7 @@ class Run:
         told = self._told("search", SearchVerb, settings)
         own, farm = part(told, SearchSettings), part(told, FarmSettings)
         check(own)
-        check_farming(farm, own.searcher)
+        check_farming(farm, own)
         search_stage(self.folder, self.task(), own, told.standard, farm)
 
     def prune(self, method: str | Sequence[str], density: float | str | Sequence[float], **settings: Any) -> None:
@@ -348,13 +348,16 @@ class Run:
         from .stages.ladder import check as check_ladder
         from .stages.search import check as check_search
         from .stages.supernet import check as check_supernet
+        from .vocabulary import Vocabularies
 
         with self.folder.writing():  # not only stage by stage: what comes after them is written too
             begin = time.monotonic() - self.folder.seconds("finetune")
             told = self._told("run", AllSettings, settings)
             self._told("finetune", FinetuneVerb, self._in_time(told.minutes, finetune or {}))
             check_supernet(self._told("supernet", SupernetVerb, supernet or {}))
-            check_search(self._told("search", SearchVerb, search or {}))
+            check_search(searching := self._told("search", SearchVerb, search or {}))
+            if "search" not in told.skipped:
+                Vocabularies(self.folder).offered(parse_vocabularies(searching.vocabulary))
             check_ladder(self._told("ladder", LadderVerb, ladder or {}))
             begun = self.folder.record["stages"].keys()
             if search and not self.folder.complete("search"):  # it may go on otherwise

@@ -14,6 +14,26 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class TokenSet:
+    """Some tokens of a vocabulary, by name: a mask need not list them.
+
+    Attributes:
+        count: how many.
+        digest: a hash of which.
+
+    Raises:
+        ValueError: none, or a digest that is no name.
+    """
+
+    count: int
+    digest: str
+
+    def __post_init__(self) -> None:
+        if type(self.count) is not int or self.count < 1 or not isinstance(self.digest, str) or not self.digest:
+            raise ValueError(f"tokens are told by their number and a digest, got {self.count!r} and {self.digest!r}")
+
+
+@dataclass(frozen=True)
 class EncoderShape:
     """Sizes of a Transformer encoder, and which of a layer's parameters there are.
 
@@ -61,10 +81,14 @@ class EncoderShape:
 class SubnetMask:
     """What a subnetwork keeps, True = keep. Immutable; hashed and compared by content.
 
+    Which tokens it reads is part of it: an encoder that reads others is another model. Nothing of the encoder depends
+    on them, so that it is run and cut out :meth:`with_tokens` of all.
+
     Args:
         heads: `(L, H)` bool, attention heads.
         neurons: `(L, F)` bool, units of the feed-forward layers.
         hidden: `(D,)` bool, dimensions of the residual stream.
+        tokens: those of the vocabulary that have a row in its table of words; all if None.
 
     A block (attention or feed-forward) that keeps nothing is dropped whole: its input passes through, and its output
     bias and LayerNorm are bypassed. Source: Klein et al., TMLR 2024, appendix; Xia et al., ACL 2022, section 3.
@@ -73,10 +97,11 @@ class SubnetMask:
         ValueError: dimensions that do not fit together, or no hidden dimension kept.
     """
 
-    def __init__(self, heads: ArrayLike, neurons: ArrayLike, hidden: ArrayLike) -> None:
+    def __init__(self, heads: ArrayLike, neurons: ArrayLike, hidden: ArrayLike, tokens: TokenSet | None = None) -> None:
         self.heads = _frozen(heads)
         self.neurons = _frozen(neurons)
         self.hidden = _frozen(hidden)
+        self.tokens = tokens
         if self.heads.ndim != 2 or self.neurons.ndim != 2 or self.hidden.ndim != 1:
             raise ValueError(
                 "a SubnetMask needs heads (L, H), neurons (L, F) and hidden (D,), got "
@@ -155,7 +180,7 @@ class SubnetMask:
     @cached_property
     def is_full(self) -> bool:
         """Nothing is removed."""
-        return bool(self.heads.all() and self.neurons.all() and self.hidden.all())
+        return self.tokens is None and bool(self.heads.all() and self.neurons.all() and self.hidden.all())
 
     @cached_property
     def depth(self) -> int:
@@ -166,7 +191,11 @@ class SubnetMask:
     def truncated(self, depth: int) -> SubnetMask:
         """Return the mask with every block after the first ``depth`` layers dropped."""
         keep = np.arange(self.num_layers)[:, None] < depth
-        return SubnetMask(self.heads & keep, self.neurons & keep, self.hidden)
+        return SubnetMask(self.heads & keep, self.neurons & keep, self.hidden, self.tokens)
+
+    def with_tokens(self, tokens: TokenSet | None) -> SubnetMask:
+        """Return the mask of the same encoder with these tokens; all if None."""
+        return self if tokens == self.tokens else SubnetMask(self.heads, self.neurons, self.hidden, tokens)
 
     def encoder_parameters(self, shape: EncoderShape) -> int:
         """Count the parameters that the kept blocks really have, biases and LayerNorms included.
@@ -194,6 +223,8 @@ class SubnetMask:
         for array in (self.heads, self.neurons, self.hidden):
             digest.update(repr(array.shape).encode())
             digest.update(np.packbits(array).tobytes())
+        if self.tokens is not None:
+            digest.update(repr((self.tokens.count, self.tokens.digest)).encode())
         return digest.hexdigest()[:16]
 
     def to_json(self) -> dict[str, Any]:
@@ -205,6 +236,7 @@ class SubnetMask:
             "heads": [np.packbits(row).tobytes().hex() for row in self.heads],
             "neurons": [np.packbits(row).tobytes().hex() for row in self.neurons],
             "hidden": np.packbits(self.hidden).tobytes().hex(),
+            **({} if self.tokens is None else {"tokens": [self.tokens.count, self.tokens.digest]}),
         }
 
     @classmethod
@@ -228,6 +260,7 @@ class SubnetMask:
             bits(data["heads"], data["num_heads"]),
             bits(data["neurons"], data["intermediate_size"]),
             bits([data["hidden"]], data["hidden_size"])[0],
+            TokenSet(*data["tokens"]) if "tokens" in data else None,
         )
 
     def __eq__(self, other: object) -> bool:
@@ -239,7 +272,7 @@ class SubnetMask:
     def __repr__(self) -> str:
         return (
             f"SubnetMask(heads={list(self.heads_per_layer)}, neurons={list(self.neurons_per_layer)}, "
-            f"hidden={self.hidden_size})"
+            f"hidden={self.hidden_size}{'' if self.tokens is None else f', tokens={self.tokens.count}'})"
         )
 
 

@@ -128,8 +128,10 @@ def pieces(
         multiple: of which a feed-forward block's width is, unless it is the whole block's.
 
     Raises:
-        ValueError: a mask of another encoder.
+        ValueError: a mask of another encoder, or with fewer tokens, of which a supernet's table has no slice.
     """
+    if mask.tokens is not None:
+        raise ValueError(f"{mask} has fewer tokens than the supernet; run and cut out mask.with_tokens(None)")
     expected = ((shape.num_layers, shape.num_heads), (shape.num_layers, shape.intermediate_size), (shape.hidden_size,))
     if (mask.heads.shape, mask.neurons.shape, mask.hidden.shape) != expected:
         raise ValueError(

@@ -246,7 +246,13 @@ def check_agreement(reference: Tensor, other: Tensor, tolerance: float = 1e-4) -
 
 
 @torch.inference_mode()
-def check_extracted(model: PreTrainedModel, supernet: Supernet, mask: SubnetMask, inputs: Mapping[str, Tensor]) -> None:
+def check_extracted(
+    model: PreTrainedModel,
+    supernet: Supernet,
+    mask: SubnetMask,
+    inputs: Mapping[str, Tensor],
+    own: Mapping[str, Tensor] | None = None,
+) -> None:
     """Check that an extracted model computes what its slices in the supernet do; padding is not looked at.
 
     Args:
@@ -254,9 +260,10 @@ def check_extracted(model: PreTrainedModel, supernet: Supernet, mask: SubnetMask
         supernet: where it was cut from.
         mask: what it keeps.
         inputs: tokens, attention mask and token types, as a model is called with them.
+        own: the same as the extracted model numbers tokens, where that is otherwise.
 
     Raises:
         RuntimeError: the two disagree, or are not numbers: the model must not be used.
     """
-    reference = supernet.subnet(mask).outputs(**inputs)
-    check_agreement(reference, read_outputs(model(**inputs), inputs.get("attention_mask")))
+    reference, own = supernet.subnet(mask.with_tokens(None)).outputs(**inputs), inputs if own is None else own
+    check_agreement(reference, read_outputs(model(**own), own.get("attention_mask")))

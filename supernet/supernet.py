@@ -128,6 +128,10 @@ class Supernet:
             multiple=width_multiple(dtype, self.device),
         )
 
+    def words(self, mask: SubnetMask) -> int:
+        """Return how many rows of the table of words a subnetwork keeps: one for each of its tokens."""
+        return len(self.parameters[f"{self.embeddings.word}.weight"]) if mask.tokens is None else mask.tokens.count
+
     def embedding_columns(self, mask: SubnetMask) -> Index:
         """Return which columns of the embedding tables a subnetwork uses; all where a projection follows them."""
         return None if self.projected else hidden_index(mask, self.device)

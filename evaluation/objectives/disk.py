@@ -70,7 +70,8 @@ def _tensors(supernet: Supernet, mask: SubnetMask) -> _Tensors:
     family, everything = supernet.family, supernet.parameters
     columns = supernet.embedding_columns(mask)
     kept: dict[str, tuple[Index, Index]] = {f"{path}.weight": (None, columns) for path in supernet.embeddings.tables}
-    for piece in supernet.pieces(mask).values():
+    kept[f"{supernet.embeddings.word}.weight"] = slice(supernet.words(mask)), columns
+    for piece in supernet.pieces(mask.with_tokens(None)).values():
         kept |= dict.fromkeys(piece.names, (None, None) if piece.shared else (piece.rows, piece.columns))
     if family.relative_bias is not None:  # there even where no layer keeps a head
         kept[f"{family.relative_bias}.weight"] = None, None

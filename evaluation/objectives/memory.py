@@ -34,7 +34,7 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     stored = {"torch.bfloat16": 2, "torch.float16": 2}.get(str(supernet.model.dtype), 4)
     served = _BYTES[target.precision]
     tokens = target.batch_size * max(target.request_lengths)
-    words, embedding_size = supernet.parameters[f"{supernet.embeddings.word}.weight"].shape
+    embedding_size = supernet.parameters[f"{supernet.embeddings.word}.weight"].shape[1]
 
     def activations(mask: SubnetMask) -> float:
         layers = zip(mask.heads_per_layer, mask.neurons_per_layer, strict=True)
@@ -50,7 +50,7 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     def in_an_engine(mask: SubnetMask) -> float:
         size = 1 if runtime.int8 else 4
         packed = mask.encoder_parameters(shape) if runtime.packs else 0
-        table = runtime.loading * words * (embedding_size if supernet.projected else mask.hidden_size)
+        table = runtime.loading * supernet.words(mask) * (embedding_size if supernet.projected else mask.hidden_size)
         return runtime.base_mb + ((count.of(mask) + packed) * size + max(table, activations(mask))) / MB
 
     return Objective("memory_mb", "MB", in_an_engine if runtime.engine else in_pytorch)

@@ -23,7 +23,7 @@ def parameters(supernet: Supernet) -> Objective:
     The authors' formula charges attention's output projection in full; this one counts what is there.
     """
     shape, everything, embeddings = supernet.shape, supernet.parameters, supernet.embeddings
-    rows = sum(everything[f"{path}.weight"].shape[0] for path in embeddings.tables)
+    others = sum(everything[f"{path}.weight"].shape[0] for path in embeddings.tables if path != embeddings.word)
     embedding_size = everything[f"{embeddings.word}.weight"].shape[1]
     norm = 1 + shape.norm_biases
     family, around, shared = supernet.family, 0, 0  # beside the layers: of each residual dimension, and of any number
@@ -44,7 +44,7 @@ def parameters(supernet: Supernet) -> Objective:
     fixed = sum(one.numel() for one in head) - reading * shape.hidden_size + shared
 
     def count(mask: SubnetMask) -> float:
-        width = mask.hidden_size
+        width, rows = mask.hidden_size, supernet.words(mask) + others
         if supernet.projected:
             found = (rows + norm) * embedding_size + (embedding_size + 1) * width
         else:

@@ -46,7 +46,8 @@ function passed(y, { x, width }, text) {
 function sentence(point, full) {
   const layers = point.heads.map((count, i) => `layer ${i + 1}: ${count} of ${full.heads[i]} heads, ${point.neurons[i]} of ${full.neurons[i]} neurons`);
   const width = point.hidden === full.hidden ? [] : [`width ${point.hidden} of ${full.hidden}`];
-  return [...layers, ...width].join("; ");
+  const tokens = point.tokens === null ? [] : [`${point.tokens} tokens`];
+  return [...layers, ...width, ...tokens].join("; ");
 }
 
 function drawArchitecture(point, full) {

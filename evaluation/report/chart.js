@@ -25,6 +25,7 @@ function hover(point) {
     `heads ${rows(point.heads)}`,
     `neurons ${rows(point.neurons)}`,
     point.hidden === whole()?.hidden ? "" : `width ${point.hidden}`,
+    point.tokens === null ? "" : `${point.tokens} tokens`,
   ].filter(Boolean).join("<br>");
 }
 
@@ -189,9 +190,9 @@ function table() {
   const ends = ["error_report_low", "error_report_high"];
   const row = (point) => [
     ...[point.key, point.method, point.layer].map(text), point.density ?? "", ...numbers.map((name) => point.values[name] ?? ""),
-    ...(point.intervals.error_report ?? ["", ""]), point.on_front, point.constant, ...[point.heads.join(" "), point.neurons.join(" ")].map(text), point.hidden,
+    ...(point.intervals.error_report ?? ["", ""]), point.on_front, point.constant, ...[point.heads.join(" "), point.neurons.join(" ")].map(text), point.hidden, point.tokens ?? "",
   ];
-  const names = ["key", "method", "layer", "density", ...numbers, ...ends, "on_front", "constant", "heads", "neurons", "hidden"];
+  const names = ["key", "method", "layer", "density", ...numbers, ...ends, "on_front", "constant", "heads", "neurons", "hidden", "tokens"];
   return [names, ...facts.points.map(row)].map((cells) => cells.join(",")).join("\n") + "\n";
 }
 

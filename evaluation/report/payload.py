@@ -118,6 +118,7 @@ def _point(facts: ReportFacts, point: Point, costs: tuple[str, ...]) -> dict[str
         "heads": model.heads,
         "neurons": model.neurons,
         "hidden": model.hidden,
+        "tokens": model.tokens,
         "on_front": point.on_front,
         "constant": facts.is_constant(point),
         "intervals": intervals,

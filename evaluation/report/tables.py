@@ -54,7 +54,8 @@ def architecture(model: Model, full: Model) -> str:
     """Write what a model keeps, in words."""
     counts = {"layer": model.layers, "head": sum(model.heads), "neuron": sum(model.neurons)}
     text = ", ".join(f"{count:,} {what}{'' if count == 1 else 's'}" for what, count in counts.items())
-    return text + (f", width {model.hidden}" if model.hidden != full.hidden else "")
+    text += f", width {model.hidden}" if model.hidden != full.hidden else ""
+    return text + ("" if model.tokens is None else f", {model.tokens:,} tokens")
 
 
 def _constant(facts: ReportFacts) -> list[str]:

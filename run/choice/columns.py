@@ -67,6 +67,7 @@ def _columns(models: Sequence[Model]) -> list[Column]:
     """Return what every table has: whose weights and which method only where they differ, the constant ones marked."""
     weights = [m.weights for m in models]
     methods = [m.method if m.density is None else f"{m.method} {m.density:g}" for m in models]
+    tokens = ["all" if m.tokens is None else f"{m.tokens:,}" for m in models]
     selection = [f"{m.error_selection:.4f}{f' {MARK}' if m.constant else ''}" for m in models]
     return [
         Column("key", [m.key for m in models], left=True),
@@ -75,6 +76,7 @@ def _columns(models: Sequence[Model]) -> list[Column]:
         Column("layers", [str(m.layers) for m in models]),
         Column("heads", [_counts(m.heads) for m in models]),
         Column("neurons", [_counts(m.neurons) for m in models]),
+        Column("tokens", tokens if any(m.tokens is not None for m in models) else ()),
         Column("error, selection", selection),
         Column("error, report", [_error(m.error_report) for m in models]),
         Column("(95 %)", [between(m.error_low, m.error_high, lambda error: f"{error:.3f}") for m in models]),

@@ -13,10 +13,13 @@ from ...evaluation.model_error import model_outputs
 from ...evaluation.objectives import ERROR
 from ...supernet import Supernet
 from ...supernet.precision import resolve_precision
+from ...tasks import Task
 from ...tasks.agreement import agreement
+from ...tasks.split import Split
 from ..basis import Basis
 from ..folder import RunFolder
 from ..project import load_supernet, on_device, open_task
+from ..vocabulary import Vocabularies
 from .outputs import outputs_of
 from .stored import nothing_within
 
@@ -36,6 +39,7 @@ class FlipRates:
         task, basis = open_task(folder), Basis.of(folder)
         assert basis is not None
         self.folder, self._supernet, self._task = folder, supernet, task
+        self._vocabularies = Vocabularies(folder, task)
         self._metric = agreement(task.kind)
         self._answered, self._least = task.selection, 0.0
         if not task.answered:
@@ -61,10 +65,14 @@ class FlipRates:
         """Run a model over the selection split, and return its flip rate."""
         name = one.evaluation.model
         if name not in self._known:
-            ((outputs,),) = outputs_of(self.folder, self._supernet, self._task, [self._answered], [one])
+            ((outputs,),) = outputs_of(self.folder, self._supernet, self._vocabularies, _selection, [one])
             answers = Answers.of(self._metric, [outputs], [self._answered])
             self._known[name] = flip_rate(answers, seed=self.folder.project.seed)
         return self._known[name]
+
+
+def _selection(task: Task) -> list[Split]:
+    return [task.selection]
 
 
 def first_that_agrees(

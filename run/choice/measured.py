@@ -18,22 +18,23 @@ from ...evaluation.latency import RUNTIMES, Bench, Latency, LatencyTable
 from ...evaluation.latency.calibration import reference_mask
 from ...evaluation.load import under_load
 from ...evaluation.model import Home, Model, model_of
-from ...evaluation.model_error import few_inputs
 from ...evaluation.objectives import OBJECTIVES
 from ...evaluation.serving import peak_memory
 from ...evaluation.weights import Weights
 from ...evaluation.work import UnderLoad
 from ...supernet import Supernet
-from ...supernet.extraction import check_extracted, extract
+from ...supernet.extraction import extract
 from ...supernet.shipping.engines import ENGINES
 from ...tasks import Task
+from ...tasks.split import Split
 from ..folder import RunFolder
 from ..gate import Gap, Int8Judge
 from ..latency import latency_table_here, searched_latency_table
 from ..model import open_subnet
-from ..project import open_encoder, open_task
+from ..project import open_encoder
 from ..scores import few_texts, quantised_error, report_values
 from ..settings.choice import PickSettings
+from ..vocabulary import Vocabularies
 from .answer import Answer, KeptAnswers, Roles
 from .flips import FlipRates, first_that_agrees
 from .outputs import outputs_of
@@ -57,6 +58,7 @@ class Finalists:
         promise: what they must keep under load; nothing if None.
 
     Attributes:
+        vocabularies: the run's task, as models read it.
         refused: how far the first model is off that was off too far; None if none was.
         late: what the fastest model did that did not keep the promise; None if there is none.
     """
@@ -74,7 +76,7 @@ class Finalists:
         self.late: UnderLoad | None = None
         self._too_slow = math.inf  # milliseconds alone of the fastest that did not keep the promise
         self._loads: dict[tuple[str, ...], UnderLoad] = {}
-        self.folder = folder
+        self.folder, self.vocabularies = folder, Vocabularies(folder)
         self.supernet = supernet
         self.table = table
         self._bench = Bench(extract(supernet.model, reference_mask(supernet.shape)), table.target)
@@ -110,8 +112,12 @@ class Finalists:
         return self._memory[_name(one)]
 
     def model(self, one: Candidate) -> PreTrainedModel:
-        """Return a model of its own, as it is stored."""
-        return open_subnet(self.folder, self.supernet, one.evaluation)
+        """Return a model of its own, as it is shipped."""
+        return self.vocabularies.cut(open_subnet(self.folder, self.supernet, one.evaluation), one.evaluation.mask)
+
+    def task(self, one: Candidate) -> Task:
+        """Return the run's task, as a model of its own reads it."""
+        return self.vocabularies.own_task(one.evaluation.mask.tokens)
 
     def first_within(self, ordered: Sequence[Candidate], budgets: Mapping[str, float]) -> Candidate | None:
         """Return the first model that keeps its budgets as measured: the latency with its upper quartile, the memory.
@@ -143,7 +149,7 @@ class Finalists:
         if self.promise is None:
             return None
         if _name(one) not in self._loads:
-            texts = few_texts(open_task(self.folder)) if RUNTIMES[self.table.target.runtime].int8 else ()
+            texts = few_texts(self.task(one)) if RUNTIMES[self.table.target.runtime].int8 else ()
             load, limit = self.promise.load, self.promise.p99_ms
             found = under_load(self.model(one), self.table.target, load, limit=limit, texts=texts)
             self._loads[_name(one)] = found
@@ -170,7 +176,7 @@ class Finalists:
             return True
         gap = self._gaps.get(_name(one))
         if gap is None:
-            task, model = open_task(self.folder), self.model(one).float()
+            task, model = self.task(one), self.model(one).float()
             found = ENGINES[runtime.engine].opened(model, int8=True, texts=few_texts(task))
             gap = self._gaps[_name(one)] = Int8Judge(model, task).gap(found)
         if not gap.within(self.gate):
@@ -307,17 +313,18 @@ def _keeps(finalists: Finalists, one: Candidate, budgets: Mapping[str, float]) -
 def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home | None) -> dict[str, Model]:
     """Score models on the report split, and compare them with the chosen one there; the scores are kept."""
     folder, supernet, target = finalists.folder, finalists.supernet, finalists.table.target
-    task, begin = open_task(folder), time.perf_counter()
-    answers = dict(zip(roles, report_answers(folder, supernet, task, list(roles.values())), strict=True))
+    begin = time.perf_counter()
+    answers = dict(zip(roles, report_answers(finalists, list(roles.values())), strict=True))
     quantised = {
-        role: quantised_error(finalists.model(one), task, target).get(ERROR_INT8) for role, one in roles.items()
+        role: quantised_error(finalists.model(one), finalists.task(one), target).get(ERROR_INT8)
+        for role, one in roles.items()
     }
     seconds = (time.perf_counter() - begin) / len(roles)
     kept = target.name == searched_latency_table(folder).target.name  # else the archive's latencies are of another way
     models = {}
     for role, one in roles.items():
         if kept:
-            keep_report(archive, finalists, task, one, answers[role], quantised[role], seconds)
+            keep_report(archive, finalists, one, answers[role], quantised[role], seconds)
         low, high = error_interval(answers[role], seed=folder.project.seed)
         difference = difference_interval(answers[role], answers["chosen"], seed=folder.project.seed)
         costs = {name: make(supernet, finalists.table).of(one.evaluation.mask) for name, make in OBJECTIVES.items()}
@@ -341,16 +348,20 @@ def _found_out(finalists: Finalists, archive: Archive, roles: Roles, home: Home 
     return models
 
 
-def report_answers(folder: RunFolder, supernet: Supernet, task: Task, chosen: Sequence[Candidate]) -> list[Answers]:
+def report_answers(finalists: Finalists, chosen: Sequence[Candidate]) -> list[Answers]:
     """Run models over the report split, as the search does."""
-    splits = list(task.report.values())
-    return [Answers.of(task.metric, found, splits) for found in outputs_of(folder, supernet, task, splits, chosen)]
+    task = finalists.vocabularies.task
+    found = outputs_of(finalists.folder, finalists.supernet, finalists.vocabularies, _report, chosen)
+    return [Answers.of(task.metric, outputs, _report(task)) for outputs in found]
+
+
+def _report(task: Task) -> list[Split]:
+    return list(task.report.values())
 
 
 def keep_report(
     archive: Archive,
     finalists: Finalists,
-    task: Task,
     one: Candidate,
     answers: Answers,
     error_int8: float | None,
@@ -361,7 +372,6 @@ def keep_report(
     Args:
         archive: where to; its latencies are of the finalists' target.
         finalists: measured it.
-        task: of the report split.
         one: the model.
         answers: its, on the report split.
         error_int8: its, there; None if models are not served so.
@@ -374,8 +384,9 @@ def keep_report(
     if archive.lookup(evaluation.key, REPORT, weights=evaluation.weights) is not None:
         return
     if evaluation.weights is Weights.SUPERNET:
-        check_extracted(finalists.model(one), supernet, evaluation.mask, few_inputs(supernet, task))
-    values = report_values(task, answers) | ({} if error_int8 is None else {ERROR_INT8: error_int8})
+        finalists.vocabularies.check(finalists.model(one), supernet, evaluation.mask)
+    values = report_values(finalists.vocabularies.task, answers)
+    values |= {} if error_int8 is None else {ERROR_INT8: error_int8}
     values |= {name: make(supernet, finalists.table).of(evaluation.mask) for name, make in OBJECTIVES.items()}
     latency = finalists.latency(one)
     values |= {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

@@ -8,6 +8,7 @@ from fractions import Fraction
 from ...errors import InputError
 from ...supernet.training.settings import MOST
 
+ALL = "all"  # in the place of a number of tokens: the whole vocabulary
 CORPUS = "corpus"  # in the place of a number of tokens: all that the texts have
 
 
@@ -51,6 +52,15 @@ def parse_amounts(text: str, name: str) -> tuple[float, ...]:
 def parse_densities(text: str) -> tuple[float, ...]:
     """Read densities such as `0.9,0.6`; as :func:`parse_shares`."""
     return tuple(float(share) for share in parse_shares(text, "density"))
+
+
+def parse_vocabularies(text: str) -> list[int | None]:
+    """Read how many tokens the models of a search may have beside `all`, such as `corpus,8000`.
+
+    Raises:
+        InputError: as :func:`parse_vocabulary`.
+    """
+    return [parse_vocabulary(part) for part in map(str.strip, text.split(",")) if part != ALL]
 
 
 def parse_vocabulary(text: str, name: str = "vocabulary") -> int | None:

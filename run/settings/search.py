@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from ...evaluation.objectives import OBJECTIVES
 from ...searchers import AUTO, SEARCHERS
 from ...supernet.training.settings import MOST, Precision
-from .base import MOST_THREADS, Settings
+from .base import MOST_THREADS, Settings, as_text
 from .latency import LatencySettings
+from .parsing import ALL
 
 
 class SearchSettings(Settings):
@@ -56,6 +57,14 @@ class SearchSettings(Settings):
             description="what a warm start begins with: uniform cuts, or what blocks' errors after a refit say is best"
         ),
     ] = "cuts"
+    vocabulary: Annotated[
+        str,
+        BeforeValidator(as_text),
+        Field(
+            description="also choose how many tokens a model reads, beside all: `corpus`, those of the training texts, "
+            "and numbers, so many of the most frequent; others are spelled with them: corpus,8000; `all` for no others"
+        ),
+    ] = ALL
     precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
     racing: Annotated[
         bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")

@@ -17,9 +17,11 @@ from ...supernet import Supernet
 from ...supernet.shipping.checkpoint import write_checkpoint
 from ...supernet.shipping.hub import check_hub, check_name, licence_of, push_to_hub
 from ...supernet.shipping.model_card import CardFacts
+from ...supernet.shipping.vocabulary import VOCABULARY
 from ...supernet.stored.record import PICTURE, Form, Written, read_record
 from ...supernet.stored.storage import load_tokenizer
 from ...supernet.training.settings import SupernetSettings
+from ...tasks import Task
 from ...tasks.demo_model import DEMO_LICENCE, DEMO_NAME
 from ...tasks.kinds import Head
 from ..choice.front import open_archive
@@ -28,11 +30,12 @@ from ..constant import constant_note
 from ..folder import RunFolder
 from ..latency import searched_latency_table
 from ..model import evaluations_of, model_name, on_report, open_subnet, whole_evaluation
-from ..project import open_encoder, open_task
+from ..project import open_encoder
 from ..recipes import can_refit
 from ..scores import report_errors
 from ..settings.choice import ModelChoice
 from ..settings.ship import ExtractSettings
+from ..vocabulary import CutVocabulary, Vocabularies
 from .refit import refit_line, refitted
 from .thresholds import as_served, needs_thresholds, threshold_section
 
@@ -81,13 +84,18 @@ def extract(folder: RunFolder, settings: ExtractSettings, *, again: bool = True)
         )
     # A stage that begins tidies the run folder up, half-written models included.
     with folder.writing() if settings.to is None else nullcontext():
-        model = open_subnet(folder, supernet, selection)
+        model, mask = open_subnet(folder, supernet, selection), selection.mask
+        vocabularies = Vocabularies(folder)
         facts = card_facts(folder, supernet, model, selection, report, whole, settings.push or to.name)
         if settings.refit and can_refit(selection):
-            model, facts = _refitted(folder, supernet, model.float(), selection, facts)
+            task = vocabularies.uncut_task(mask.tokens)
+            model, facts = _refitted(folder, supernet, task, model.float(), selection, facts)
         if needs_thresholds(supernet.model.config):
-            facts = _thresholded(folder, model, facts)
-        form = save(folder, model, to, facts, settings.form)
+            facts = _thresholded(vocabularies.uncut_task(mask.tokens), model, facts)
+        if mask.tokens is not None:
+            vocabulary, model = vocabularies.of(mask.tokens), vocabularies.cut(model, mask)
+            facts = in_vocabulary(facts, model, vocabulary)
+        form = save(folder, model, to, facts, settings.form, vocabularies.tokenizer(mask.tokens))
     address = None if settings.push is None else push_to_hub(to, settings.push, private=settings.private)
     return Extracted(to, selection.key, form, supernet.head, address, facts.constant)
 
@@ -113,10 +121,14 @@ def default_folder(folder: RunFolder, selection: Evaluation) -> Path:
 
 
 def _refitted(
-    folder: RunFolder, supernet: Supernet, model: PreTrainedModel, selection: Evaluation, facts: CardFacts
+    folder: RunFolder,
+    supernet: Supernet,
+    task: Task,
+    model: PreTrainedModel,
+    selection: Evaluation,
+    facts: CardFacts,
 ) -> tuple[PreTrainedModel, CardFacts]:
     """Return a model after a refit, where the selection split says so, and what its card says."""
-    task = open_task(folder)
     done = refitted(folder, task, supernet, model, selection)
     sections = {"Refit": refit_line(facts.metric, done)}
     if not done.kept:
@@ -127,9 +139,8 @@ def _refitted(
     return done.model, replace(facts, **scores, sections=sections)
 
 
-def _thresholded(folder: RunFolder, model: PreTrainedModel, facts: CardFacts) -> CardFacts:
+def _thresholded(task: Task, model: PreTrainedModel, facts: CardFacts) -> CardFacts:
     """Choose a model's thresholds, and return what its card says with them."""
-    task = open_task(folder)
     score = 1 - report_errors(model, as_served(model, task))[ERROR]
     line = f"Scores are at 0.5 for all labels; at these thresholds {facts.metric} on the report split is {score:.4f}."
     return replace(facts, sections={**facts.sections, **threshold_section(model, task, line)})
@@ -177,6 +188,12 @@ def card_facts(
         constant=constant_note(folder, *errors_of(selection, report)),
         licence=DEMO_LICENCE if origin == DEMO_NAME else licence_of(origin),
     )
+
+
+def in_vocabulary(facts: CardFacts, model: PreTrainedModel, vocabulary: CutVocabulary) -> CardFacts:
+    """Return what the card of a model says that was cut to a vocabulary."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return replace(facts, parameters=parameters, sections={**facts.sections, VOCABULARY: vocabulary.line})
 
 
 def save(

@@ -44,17 +44,17 @@ from ..folder import RunFolder
 from ..gate import Int8Judge, quantise_within
 from ..latency import latency_table_here
 from ..model import on_report, open_subnet
-from ..project import load_supernet, open_encoder, open_task
+from ..project import load_supernet, open_encoder
 from ..recipes import can_refit
 from ..scores import few_texts, file_errors, report_errors
 from ..settings.parsing import parse_vocabulary
 from ..settings.ship import ExportSettings
+from ..vocabulary import CutVocabulary, Vocabularies
 from .checkpoint import Extracted, card_facts, chosen_evaluations, save
 from .recovery import recovered, recovery_line
 from .refit import refit_line, refitted
 from .request import Request
 from .thresholds import as_served, threshold_section
-from .vocabulary import CutVocabulary, cut_vocabulary
 
 # Of the settings: what is done with a model that is made.
 _LATER = {"to", "vocabulary", "onnx", "int8", "openvino", "layouts", "form", "push", "private"}
@@ -131,18 +131,27 @@ def export(folder: RunFolder, settings: ExportSettings) -> Exported:
         supernet = open_encoder(folder)
     if settings.recovers and selection.values.get("nonzero", 1.0) < 1:
         raise InputError(f"{selection.method} removes single weights, which a recovery would fill; leave `recover` out")
-    task, whole = open_task(folder), load_supernet(folder.finetuned).model.float()
+    vocabularies, tokens = Vocabularies(folder), selection.mask.tokens
+    task, whole = vocabularies.task, load_supernet(folder.finetuned).model.float()
     for name in _layouts(settings):
         check_readable(name, whole)
-    vocabulary = None
+    vocabulary = None if tokens is None else vocabularies.of(tokens)
     if settings.vocabulary is not None:  # before the rest, which takes longer
-        vocabulary = cut_vocabulary(folder, task, parse_vocabulary(settings.vocabulary))
-    model, rows, sections = _made(folder, task, supernet, selection, settings, state)
+        if tokens is not None:
+            raise InputError(
+                f"{selection.key} was searched with a vocabulary of its own, of {tokens.count:,} tokens, which it is "
+                "exported with; leave `vocabulary` out"
+            )
+        vocabulary = vocabularies.chosen(parse_vocabulary(settings.vocabulary))
+    model, rows, sections = _made(folder, vocabularies.uncut_task(tokens), supernet, selection, settings, state)
     tasks = {WHOLE: task, rows[-1].model: task}
-    if vocabulary is not None:
+    if tokens is not None:
+        model, tasks[rows[-1].model] = vocabularies.cut(model, selection.mask), vocabularies.own_task(tokens)
+    elif vocabulary is not None:
         model, tasks[RESPELLED] = cut_embeddings(model, vocabulary.kept), vocabulary.task
-        sections[VOCABULARY] = vocabulary.line
         rows.append(_scored(RESPELLED, model, vocabulary.task))
+    if vocabulary is not None:
+        sections[VOCABULARY] = vocabulary.line
     facts = card_facts(folder, supernet, model, selection, report, None, settings.push or to.name)
     form = save(folder, model, to, facts, settings.form, None if vocabulary is None else vocabulary.tokenizer)
     _check_saved(model, to, few_inputs(supernet, tasks[rows[-1].model]))

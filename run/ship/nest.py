@@ -99,8 +99,13 @@ def nest(folder: RunFolder, front: Sequence[Model], settings: NestSettings) -> N
         settings: where to, and whether they are refitted.
 
     Raises:
-        InputError: weights that are gone or damaged, or a place that cannot be written.
+        InputError: models with fewer tokens, weights that are gone or damaged, or a place that cannot be written.
     """
+    if fewer := [model.key for model in front if model.tokens is not None]:
+        raise InputError(
+            f"a nested checkpoint has one tokenizer, but {len(fewer)} of the {len(front)} models of this front read "
+            f"fewer tokens, as {fewer[0]}; `secateur extract` writes them one by one"
+        )
     with open_archive(folder) as archive:
         rows = [evaluations_of(archive, model.key, model.weights)[0] for model in front]
     supernet, kinds = open_encoder(folder), {one.weights for one in rows}

@@ -69,7 +69,7 @@ def refitted(
 
     Args:
         folder: the run.
-        task: its task.
+        task: its task, as the model reads it before its table of words is cut.
         supernet: the trained one; what was not cut out of it is refitted to the fine-tuned model.
         model: in float32; left as it is.
         evaluation: of the model on the selection split.
@@ -79,7 +79,7 @@ def refitted(
     whole.model.float().to(device)  # pyright: ignore[reportArgumentType]
     begin = time.monotonic()
     made = copy.deepcopy(model).to(device)  # pyright: ignore[reportArgumentType]
-    refit(made, evaluation.mask, whole_sums(whole, task, folder.project.seed))
+    refit(made, evaluation.mask.with_tokens(None), whole_sums(whole, task, folder.project.seed))
     seconds = time.monotonic() - begin
     before, after = (
         model_error(one, task.selection, task.metric, pad_token_id=task.pad_token_id) for one in (model, made)

@@ -355,7 +355,7 @@ class _Rungs:
         """Return the best networks within a budget that searches have found."""
         cost, limit = self._costs[budget.cost], budget.limit
         rows = self._archive.evaluations(split=SELECTION, weights=(Weights.SUPERNET, Weights.SOLVED, Weights.STANDARD))
-        within = [one for one in rows if cost(one.mask) <= limit]
+        within = [one for one in rows if one.mask.tokens is None and cost(one.mask) <= limit]
         return [one.mask for one in sorted(within, key=lambda one: one.values[ERROR])[:_FROM_SEARCH]]
 
 

@@ -8,20 +8,23 @@ from dataclasses import replace
 from transformers import PreTrainedModel
 
 from ...evaluation.archive import Archive
+from ...evaluation.error import SplitError
 from ...evaluation.evaluation import METHOD, REPORT, SELECTION, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.weights import ONE_PER_MASK
-from ...search_space import SubnetMask
+from ...search_space import SubnetMask, TokenSet
 from ...supernet import Supernet
+from ...supernet.extraction import extract_subnet
 from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
-from ..scores import checked, quantised_error, report_errors, score_outputs, timed
+from ..scores import quantised_error, report_errors, score_outputs, timed
 from ..settings.search import SearchSettings
+from ..vocabulary import Vocabularies
 
 
 def front_models(archive: Archive, whole: str) -> list[Evaluation]:
@@ -42,7 +45,7 @@ def rescore(
     folder: RunFolder,
     archive: Archive,
     supernet: Supernet,
-    task: Task,
+    vocabularies: Vocabularies,
     table: LatencyTable,
     settings: SearchSettings,
     on_machine: OnMachine = here,
@@ -55,7 +58,7 @@ def rescore(
         folder: the run.
         archive: whose fronts; takes the results.
         supernet: where its subnetworks are cut from.
-        task: its report split.
+        vocabularies: its report split, as models read it.
         table: its target is what models are timed for.
         settings: precision of the errors.
         on_machine: calls a function with arguments on the machine whose latency counts.
@@ -66,18 +69,25 @@ def rescore(
     todo = [one for one in models if one.model not in known]
     if not todo:
         return
-    errors = split_errors(supernet, task, task.report, settings)
+    errors: dict[TokenSet | None, dict[str, SplitError]] = {}
+    spelled = dict.fromkeys(one.mask.tokens for one in todo)
+    shared = settings.model_copy(update={"prefix_mb": settings.prefix_mb // len(spelled)})
+    for tokens in spelled:
+        task = vocabularies.uncut_task(tokens)
+        errors[tokens] = split_errors(supernet, task, task.report, shared)
     with folder.tell.progress("front") as tick:
         for done, one in enumerate(todo):
             begin = time.perf_counter()
             if one.weights.origin is None:
-                model, values = _own_values(folder, supernet, task, one, settings)
+                model, values = _own_values(folder, supernet, vocabularies.task, one, settings)
             else:
-                model = checked(supernet, task, one.mask)
-                outputs = [error.outputs(one.mask, (one.mask.depth,))[one.mask.depth] for error in errors.values()]
+                whole, depth, tokens = one.mask.with_tokens(None), one.mask.depth, one.mask.tokens
+                model = vocabularies.cut(extract_subnet(supernet, whole), one.mask)
+                vocabularies.check(model, supernet, one.mask)
+                outputs = [error.outputs(whole, (depth,))[depth] for error in errors[tokens].values()]
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
-                values = costs | score_outputs(task, outputs)
-            values |= quantised_error(model, task, table.target)
+                values = costs | score_outputs(vocabularies.own_task(tokens), outputs)
+            values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
             values |= on_machine(timed, model.cpu(), table.target)
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)

@@ -13,7 +13,7 @@ from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES, resolve_objective
 from ...evaluation.weights import Weights
 from ...pruners.block_losses import DEAREST, BlockLosses
-from ...search_space import SPACES, SearchSpace, SubnetMask
+from ...search_space import SPACES, SearchSpace, SubnetMask, WithVocabularies
 from ...search_space.spaces import Points
 from ...searchers import SEARCHERS, Box, make_searcher
 from ...supernet import Supernet
@@ -25,8 +25,10 @@ from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..processes import check_alone
 from ..project import open_supernet
+from ..settings.parsing import parse_vocabularies
 from ..settings.search import FarmSettings, SearchSettings, StandardSettings
 from ..telling import duration
+from ..vocabulary import Vocabularies
 from .report_split import rescore
 from .search_loop import Plan, SearchLoop, known_values
 from .solved import open_solved
@@ -48,6 +50,11 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
         raise InputError(
             "standard NAS (moasha) trains its candidates; give `weights` supernet, or take another searcher"
         )
+    if parse_vocabularies(settings.vocabulary) and settings.searcher == STANDARD_NAS:
+        raise InputError(
+            "standard NAS (moasha) trains its candidates with all tokens; leave `vocabulary` out, and give it when one "
+            "is exported"
+        )
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
         raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")
@@ -63,6 +70,8 @@ def search_stage(
     with folder.writing(), Cluster(farming) as cluster:
         if settings.searcher == STANDARD_NAS:
             return standard_stage(folder, task, settings, standard)
+        vocabularies = Vocabularies(folder, task)
+        tokens = vocabularies.offered(parse_vocabularies(settings.vocabulary))
         weights, stage = Weights(settings.weights), _STAGES[Weights(settings.weights)]
         if weights is Weights.SOLVED:
             supernet, space = open_solved(folder, task, settings.space)
@@ -84,6 +93,10 @@ def search_stage(
                 folder.tell.say(f"search: complete, in {folder.archive}")
                 return
             with folder.stage(stage, settings):
+                initial = _first_points(folder, supernet, task, table, space, settings, names)
+                box = WithVocabularies(space, tokens) if tokens else space
+                if isinstance(box, WithVocabularies) and initial is not None:
+                    initial = box.in_turn(initial)
                 evaluator = make_evaluator(
                     supernet,
                     task,
@@ -92,11 +105,11 @@ def search_stage(
                     settings,
                     known_values(archive, weights),
                     racing=settings.racing,
+                    spelled={one: {SELECTION: vocabularies.uncut_task(one).selection} for one in tokens},
                 )
                 with cluster.farm(folder, task, settings, evaluator) as farm:
-                    initial = _first_points(folder, supernet, task, table, space, settings, names)
-                    _search(folder, archive, evaluator, farm, space, settings, names, initial)
-                rescore(folder, archive, supernet, task, table, settings, cluster.on_machine)
+                    _search(folder, archive, evaluator, farm, box, settings, names, initial)
+                rescore(folder, archive, supernet, vocabularies, table, settings, cluster.on_machine)
     folder.tell.say(f"search: {duration(folder.seconds(stage))}, in {folder.archive}")
 
 
@@ -113,7 +126,7 @@ def _search(
     archive: Archive,
     evaluator: Evaluator,
     farm: Farm[Pass, Outcomes],
-    space: SearchSpace,
+    space: SearchSpace | WithVocabularies,
     settings: SearchSettings,
     names: tuple[str, ...],
     initial: Points | None,
@@ -128,6 +141,8 @@ def _search(
         state_name += f" warm {settings.warm_start}" + (" blocks" if settings.warm_from == "blocks" else "")
     if settings.weights != Weights.SUPERNET:
         state_name += f" {settings.weights}"
+    if isinstance(space, WithVocabularies):
+        state_name += f" vocabulary {','.join(f'{one.count}-{one.digest}' for one in space.tokens)}"
     plan = Plan(space, names, settings.searcher, seed, state_name, Weights(settings.weights))
     with folder.tell.progress(f"search ({settings.searcher})") as tick:
         SearchLoop(archive, searcher, evaluator, farm, plan, folder.tell).run(settings.budget, tick)

@@ -17,7 +17,7 @@ from ...evaluation.evaluator import Evaluated, Evaluator, Outcomes, Pass
 from ...evaluation.farm import Farm
 from ...evaluation.racing import Outcome
 from ...evaluation.weights import Weights
-from ...search_space import SearchSpace, SubnetMask
+from ...search_space import SearchSpace, SubnetMask, WithVocabularies
 from ...searchers import Searcher
 from ..telling import SILENT, Teller, Ticker
 
@@ -29,7 +29,7 @@ RACED = "selection (raced)"  # the split of estimates, which must enter no front
 class Plan:
     """What a search looks for, and the names it is stored under."""
 
-    space: SearchSpace
+    space: SearchSpace | WithVocabularies
     objectives: tuple[str, ...]
     method: str
     seed: int
@@ -178,7 +178,7 @@ def _failed(run: Pass) -> tuple[Pass, Outcomes]:
 
 
 def told(
-    space: SearchSpace, names: Sequence[str], x: Point, found: Sequence[Evaluated]
+    space: SearchSpace | WithVocabularies, names: Sequence[str], x: Point, found: Sequence[Evaluated]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return points `(n, d)` and values `(n, m)` to tell a searcher: `x` first, then its other depths.
 

@@ -33,6 +33,7 @@ from ..project import model_source, open_supernet, start_model
 from ..report.report import write_report
 from ..settings.search import SearchSettings, StandardSettings
 from ..telling import duration
+from ..vocabulary import Vocabularies
 from .candidate import CandidateTrainer, Trained
 from .diverging import ends_where_it_diverges
 from .report_split import front_models, rescore
@@ -66,7 +67,7 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
             costs = {name: make(supernet, table).of for name, make in OBJECTIVES.items()}
             trainer = _load_trainer(folder, task, search, standard)
             _search(folder, archive, trainer, space, costs, search)
-            rescore(folder, archive, supernet, task, table, search)
+            rescore(folder, archive, supernet, Vocabularies(folder, task), table, search)
             shutil.rmtree(trainer.state, ignore_errors=True)
         page = write_report(folder, archive)
     folder.tell.say(f"standard: {duration(folder.seconds(STAGE))}, in {folder.archive}; report: {page}")

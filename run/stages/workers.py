@@ -28,6 +28,7 @@ from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..project import device, load_solved, load_supernet, on_device
+from ..settings.parsing import parse_vocabularies
 from ..settings.search import FarmSettings, SearchSettings
 
 if TYPE_CHECKING:
@@ -36,17 +37,19 @@ if TYPE_CHECKING:
 _Farm = Farm[Pass, Outcomes]
 
 
-def check_farming(settings: FarmSettings, searcher: str) -> None:
+def check_farming(settings: FarmSettings, search: SearchSettings) -> None:
     """Refuse contradictions, and workers without the library for them, before anything is computed.
 
     Raises:
-        InputError: workers here and elsewhere at once, a tag without a cluster, workers for a method that cannot use
+        InputError: workers here and elsewhere at once, a tag without a cluster, workers for a search that cannot use
             them, or dask.distributed is not installed.
     """
     if settings.workers and settings.scheduler:
         raise InputError("`workers` starts workers here, `scheduler` uses those of a cluster; give one of the two")
-    if searcher == MOASHA.name and (settings.workers or settings.scheduler):
+    if search.searcher == MOASHA.name and (settings.workers or settings.scheduler):
         raise InputError("standard NAS (moasha) trains in one process; leave `workers` and `scheduler` out")
+    if parse_vocabularies(search.vocabulary) and (settings.workers or settings.scheduler):
+        raise InputError("workers read texts in all tokens; leave `workers` and `scheduler` out, or `vocabulary`")
     if settings.latency_tag and not settings.scheduler:
         raise InputError("`latency_tag` names workers of a cluster; give its `scheduler` too, or leave the tag out")
     if (settings.workers or settings.scheduler) and importlib.util.find_spec("distributed") is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from ...errors import InputError
 from ..stored.storage import known_family, quiet
@@ -83,6 +83,20 @@ def _processor(described: Mapping[str, Any] | None, numbers: Numbers) -> dict[st
     return made
 
 
+def check_numbers(config: PreTrainedConfig, kept: KeptTokens) -> None:
+    """Check that a model can read tokens that are numbered anew.
+
+    Raises:
+        InputError: positions are counted from the padding's id, and that has another number then.
+    """
+    family, pad = known_family(config), config.pad_token_id
+    if family.positions_from_padding and kept.numbers.get(pad) != pad:
+        raise InputError(
+            f"a model of the family {family.model_type} counts positions from the padding token's id, {pad}, which "
+            "would be another one: the tokenizer lacks a token before it; keep its vocabulary as it is"
+        )
+
+
 @torch.no_grad()
 def cut_embeddings(model: PreTrainedModel, kept: KeptTokens) -> PreTrainedModel:
     """Return a copy of a model that reads the tokens that are kept, and gives what it gave before for them.
@@ -95,15 +109,10 @@ def cut_embeddings(model: PreTrainedModel, kept: KeptTokens) -> PreTrainedModel:
         kept: of :func:`.keeping.kept_tokens`.
 
     Raises:
-        InputError: positions are counted from the padding's id, and that has another number now.
+        InputError: as :func:`check_numbers`.
     """
+    check_numbers(model.config, kept)
     numbers, family = kept.numbers, known_family(model.config)
-    pad = model.config.pad_token_id
-    if family.positions_from_padding and numbers.get(pad) != pad:
-        raise InputError(
-            f"a model of the family {family.model_type} counts positions from the padding token's id, {pad}, which "
-            "would be another one: the tokenizer lacks a token before it; keep its vocabulary as it is"
-        )
     made = copy.deepcopy(model)
     table, output = made.get_submodule(family.embeddings.word), made.get_output_embeddings()
     assert isinstance(table, nn.Embedding)

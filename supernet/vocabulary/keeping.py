@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedConfig, PreTrainedTokenizerBase
 
 from ...errors import InputError
+from ...search_space import TokenSet
 from ..stored.fit import check_tokenizer
 from ..stored.storage import known_family
 from . import Pieces, pieces_of
@@ -39,6 +41,11 @@ class KeptTokens:
     def numbers(self) -> dict[int, int]:
         """The new id of each token, by its old one, ascending."""
         return {int(old): new for new, old in enumerate(self.ids)}
+
+    @property
+    def token_set(self) -> TokenSet:
+        """Their number and a digest, by which masks name them."""
+        return TokenSet(len(self.ids), hashlib.sha256(self.ids.tobytes()).hexdigest()[:16])
 
     def outside(self, counts: Counts) -> float:
         """Return the share of the tokens of texts, special ones aside, that are not kept."""

@@ -9,7 +9,7 @@ import torch
 from secateur.cli import run_command
 from secateur.errors import InputError
 from secateur.run.run import Run
-from secateur.run.ship.vocabulary import cut_vocabulary
+from secateur.run.vocabulary import cut_vocabulary
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.record import read_record
 from secateur.supernet.stored.storage import load_model, load_tokenizer

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from secateur.search_space import EncoderShape, SubnetMask
+from secateur.search_space import EncoderShape, SubnetMask, TokenSet
 
 SHAPE = EncoderShape(num_layers=3, num_heads=4, head_size=5, hidden_size=20, intermediate_size=24)
 quick = settings(deadline=None, derandomize=True, database=None, max_examples=40)
@@ -182,3 +182,30 @@ def test_counts_that_the_encoder_lacks(heads, neurons, hidden, message):
 def test_an_encoder_has_sizes():
     with pytest.raises(ValueError, match="head_size of an encoder must be at least 1, got 0"):
         EncoderShape(3, 4, 0, 20, 24)
+
+
+def test_tokens_are_part_of_what_a_mask_is():
+    mask = SubnetMask.from_counts(SHAPE, [4, 2, 0], [24, 6, 1], 10)
+    fewer, others = mask.with_tokens(TokenSet(8, "a1")), mask.with_tokens(TokenSet(8, "b2"))
+    assert mask.tokens is None
+    assert len({mask.key, fewer.key, others.key}) == 3
+    assert fewer.with_tokens(None) == mask
+    assert fewer.truncated(1).tokens == TokenSet(8, "a1")
+    assert fewer.truncated(1).with_tokens(None) == mask.truncated(1)
+    assert fewer.encoder_parameters(SHAPE) == mask.encoder_parameters(SHAPE)
+    assert SubnetMask.from_json(json.loads(json.dumps(fewer.to_json()))) == fewer
+    assert "tokens" not in mask.to_json()
+    assert SubnetMask.full(SHAPE).is_full
+    assert not SubnetMask.full(SHAPE).with_tokens(TokenSet(8, "a1")).is_full
+
+
+def test_keys_of_archives_from_before_there_were_tokens():
+    """The key that the version before gave this mask."""
+    assert SubnetMask.from_counts(EncoderShape(3, 4, 4, 20, 24), [4, 2, 0], [24, 6, 1], 10).key == "786dc5650b46b3ae"
+
+
+@pytest.mark.parametrize("tokens", [[0, "a1"], [2.5, "a1"], [8, ""], [8]])
+def test_tokens_of_a_damaged_description_are_refused(tokens):
+    described = SubnetMask.full(SHAPE).to_json() | {"tokens": tokens}
+    with pytest.raises((ValueError, TypeError)):
+        SubnetMask.from_json(described)
