@@ -25,8 +25,8 @@ def scale_batches(
     """
     batches = []
     for text in islice(texts, MOST_TEXTS):
-        second = text[1] if len(text) > 1 else None
-        encoded = tokenizer(text[0], second, truncation=True, max_length=most_tokens, return_tensors="pt")
+        first, second = (*text, None)[:2]
+        encoded = tokenizer(first, second, truncation=True, max_length=most_tokens, return_tensors="pt")
         real = encoded["attention_mask"].bool()
         batches.append(Batch(encoded["input_ids"], encoded.get("token_type_ids"), real, torch.zeros(1), np.arange(1)))
     return batches
