@@ -24,7 +24,7 @@ from ..run.folder import RunFolder
 from ..run.project import load_supernet, open_task
 from ..run.scores import report_errors
 from ..run.settings.parsing import parse_vocabulary
-from ..run.vocabulary import cut_vocabulary
+from ..run.vocabulary import Vocabularies
 from ..supernet.vocabulary.cutting import cut_embeddings
 from ..tasks import Task
 from .common import JsonOption, show
@@ -65,7 +65,7 @@ def _compared(folder: RunFolder, asked: dict[str, int | None]) -> tuple[str, lis
     with progress(f"{folder.path}") as tick:
         for done, (name, most) in enumerate(asked.items()):
             tick(done, len(asked), name)
-            cut = cut_vocabulary(folder, task, most)
+            cut = Vocabularies(folder, task).chosen(most)
             values = _worth(cut_embeddings(model, cut.kept), cut.task)
             rows.append({"keep": name, "tokens": len(cut.kept.ids), **values, "outside": cut.outside})
         tick(len(asked), len(asked))

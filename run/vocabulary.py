@@ -70,20 +70,6 @@ class CutVocabulary:
         )
 
 
-def cut_vocabulary(folder: RunFolder, task: Task, most: int | None) -> CutVocabulary:
-    """Choose the tokens that a run's training texts need, and spell its task with them.
-
-    Args:
-        folder: the run.
-        task: its task.
-        most: how many tokens are kept in all; those of the texts if None.
-
-    Raises:
-        InputError: a tokenizer that cannot be cut, too few tokens, or a task without texts.
-    """
-    return Vocabularies(folder, task).chosen(most)
-
-
 class Vocabularies:
     """A run's task as its models read it, which may have different tokens; each is spelled once, when it is asked for.
 
@@ -149,7 +135,11 @@ class Vocabularies:
         return self._cut[tokens]
 
     def chosen(self, most: int | None) -> CutVocabulary:
-        """Choose so many tokens, or those of the training texts if None, and spell the task with them."""
+        """Choose so many tokens, or those of the training texts if None, and spell the task with them.
+
+        Raises:
+            InputError: a tokenizer that cannot be cut, too few tokens, or a task without texts.
+        """
         return self._spelled(self._kept(most))
 
     def uncut_task(self, tokens: TokenSet | None) -> Task:

@@ -169,7 +169,8 @@ def test_other_runtimes_run_what_convert_writes(family, tmp_path, runtime):
     own = engine.open(tmp_path / "files" / (engine.int8_file if "int8" in runtime else engine.file), threads=1)
     assert own(**inputs).logits.numpy() == pytest.approx(found.numpy(), abs=1e-6)
     alone = tokenizer(texts[:1], return_tensors="np")["input_ids"]  # the mask is ones, and all types are zero
-    assert served(input_ids=alone).logits[0].numpy() == pytest.approx(found[0].numpy(), abs=0.05)
+    near = 0.05 if "int8" in runtime else 1e-4  # scales of int8 depend on what else is in the batch
+    assert served(input_ids=alone).logits[0].numpy() == pytest.approx(found[0].numpy(), abs=near)
 
 
 def test_runtimes_that_cannot_be_had_are_one_line(family):

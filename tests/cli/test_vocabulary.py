@@ -9,7 +9,7 @@ import torch
 from secateur.cli import run_command
 from secateur.errors import InputError
 from secateur.run.run import Run
-from secateur.run.vocabulary import cut_vocabulary
+from secateur.run.vocabulary import Vocabularies
 from secateur.supernet.shipping.session import OnnxModel
 from secateur.supernet.stored.record import read_record
 from secateur.supernet.stored.storage import load_model, load_tokenizer
@@ -173,4 +173,4 @@ def test_a_task_without_texts_is_named(finished, tmp_path):
     run = Run.create(tmp_path / "own", model=str(finished / "finetuned"), task=task)
     shutil.copytree(finished / "finetuned", tmp_path / "own" / "finetuned")
     with pytest.raises(InputError, match="has tokens, but no texts to spell with others"):
-        cut_vocabulary(run.folder, task, None)
+        Vocabularies(run.folder, task).chosen(None)
