@@ -379,13 +379,12 @@ class Run:
             return extract(self.folder, made(ExtractSettings, settings), again=False)
 
     def _in_time(self, minutes: float | None, finetune: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return what fine-tuning is told: as many epochs as half of the minutes hold, unless it was told or begun."""
+        """Return what fine-tuning is told: at most half of the minutes, unless it was told how long or has begun."""
         settings = made(FinetuneVerb, merged(remembered(self.folder, "finetune"), finetune))
-        if minutes is None or "epochs" in settings.model_fields_set or "finetune" in self.folder.record["stages"]:
+        told = settings.model_fields_set & {"epochs", "minutes"}
+        if minutes is None or told or "finetune" in self.folder.record["stages"]:
             return finetune
-        from .stages.finetune import epochs_within
-
-        return {**finetune, "epochs": epochs_within(self.folder, self.task(), settings, minutes / 2)}
+        return {**finetune, "minutes": minutes / 2}
 
     def _time_left(self, minutes: float | None, begin: float) -> dict[str, float]:
         """Return what a ladder may take of a run's minutes, which began then; nothing if those are not limited."""

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from ..evaluation.answers import Answers
 from ..evaluation.evaluation import ERROR_INT8, SCORE
-from ..evaluation.latency import RUNTIMES, LatencyTarget
+from ..evaluation.latency import RUNTIMES, Latency, LatencyTarget
 from ..evaluation.latency.measure import measure
 from ..evaluation.model_error import few_inputs, file_outputs, model_outputs
 from ..evaluation.objectives import ERROR
@@ -23,6 +23,9 @@ from ..tasks import Task
 from ..tasks.batches import Batch, collate
 from ..tasks.metrics import companions
 from ..tasks.relations import Pairs
+
+_LIKELY = 1.5  # times what the latency table predicts; its errors are a tenth of that
+_LOOKS = 3  # at most at a model's latency
 
 
 def report_errors(model: PreTrainedModel, task: Task, dtype: torch.dtype = torch.float32) -> dict[str, float]:
@@ -95,7 +98,17 @@ def checked(supernet: Supernet, task: Task, mask: SubnetMask) -> PreTrainedModel
     return model
 
 
-def timed(model: PreTrainedModel, target: LatencyTarget) -> dict[str, float]:
-    """Time a model end to end; the only thing here that belongs to a machine."""
-    latency = measure(model, target, seconds=2.0)
+def timed(model: PreTrainedModel, target: LatencyTarget, expected: float | None = None) -> dict[str, float]:
+    """Time a model end to end; the only thing here that belongs to a machine.
+
+    Args:
+        model: may be moved and cast.
+        target: what it is timed for.
+        expected: milliseconds that the latency table predicts. A model that takes far longer has probably met other
+            work, which can only make it slower: it is timed anew, and the least counts.
+    """
+    looks: list[Latency] = []
+    while not looks or (expected is not None and looks[-1].median > _LIKELY * expected and len(looks) < _LOOKS):
+        looks.append(measure(model, target, seconds=2.0))
+    latency = min(looks, key=lambda look: look.median)
     return {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}

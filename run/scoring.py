@@ -96,7 +96,7 @@ class Scorer:
             save_model(model, load_tokenizer(self.folder.finetuned), path, sealed=True)
         if latency:
             on_report |= quantised_error(model, task, self.table.target)
-            on_report |= timed(model.cpu(), self.table.target)
+            on_report |= timed(model.cpu(), self.table.target, values.get("latency_ms"))
         archive.add(
             [
                 replace(row, values=values | {ERROR: error}),

@@ -1,13 +1,10 @@
-"""One clock for the seconds that a job takes over all its attempts, and for those of a step."""
+"""One clock for the seconds that a job takes over all its attempts."""
 
 from __future__ import annotations
 
-import statistics
 import threading
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -74,15 +71,3 @@ def _stored(path: Path) -> float:
         raise InputError(
             f"{path} is damaged; delete it, and the time of the attempts before this one is not counted"
         ) from error
-
-
-def pace_of(train: Callable[[Callable[[object], None]], None]) -> float:
-    """Return the seconds of a training's step: the median, without the first one, which prepares others.
-
-    Args:
-        train: some steps; calls what it is given after each.
-    """
-    times = [time.monotonic()]
-    train(lambda _: times.append(time.monotonic()))
-    seconds = [after - before for before, after in pairwise(times)]
-    return statistics.median(seconds[1:] or seconds)

@@ -15,9 +15,7 @@ class RecoverOptions(Settings):
 
     # Chosen by benchmarks/recovery.py on the selection split.
     steps: Annotated[int, Field(ge=1, le=MOST, description="optimiser steps")] = 1000
-    minutes: Annotated[float | None, Field(gt=0, le=MOST, description="as many steps as fit into so many, instead")] = (
-        None
-    )
+    minutes: Annotated[float | None, Field(gt=0, le=MOST, description="for so many, instead of steps")] = None
     learning_rate: Annotated[float, Field(gt=0, description="AdamW's peak learning rate")] = 5e-5
     batch_size: Annotated[int, Field(ge=1, le=MOST, description="texts per step")] = 32
     save_seconds: Annotated[float, Field(ge=0, description="seconds between checkpoints for resuming")] = 60.0

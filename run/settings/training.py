@@ -26,6 +26,16 @@ class TrackingSettings(Settings):
     ] = None
 
 
+class FinetuneRecipe(FinetuneSettings):
+    """How a pre-trained model is fine-tuned, all of it told.
+
+    Attributes:
+        minutes: end after so many; None: not before the epochs do.
+    """
+
+    minutes: float | None = None
+
+
 class FinetuneOptions(TrainingSettings):
     """How a pre-trained model is fine-tuned."""
 
@@ -47,14 +57,18 @@ class FinetuneOptions(TrainingSettings):
         ),
     ] = None
 
-    def recipe(self, texts: int, hidden_size: int) -> FinetuneSettings:
+    minutes: Annotated[
+        float | None,
+        Field(gt=0, le=MOST, description="train no longer: the rate has come down by then, whatever epochs are left"),
+    ] = None
+
+    def recipe(self, texts: int, hidden_size: int) -> FinetuneRecipe:
         """Return the training on so many texts of a model whose hidden states have so many dimensions."""
         usual = {
             "epochs": max(_EPOCHS, min(_MOST, _STEPS / math.ceil(texts / self.batch_size))),
             "learning_rate": _FAST if hidden_size <= _SMALL else _SLOW,
         }
-        shared = self.model_dump(include=set(FinetuneSettings.model_fields), exclude_none=True)
-        return FinetuneSettings(**{**usual, **shared})
+        return FinetuneRecipe(**{**usual, **self.model_dump(exclude_none=True)})
 
 
 class FinetuneVerb(FinetuneOptions, TrackingSettings):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from ...digests import file_digest, read_json, write_json
+from ...digests import file_digest
 from ...errors import InputError
 from ...evaluation.objectives import ERROR
 from ...supernet.heads import head_of
@@ -36,13 +35,12 @@ from ..folder import RunFolder
 from ..project import load_supernet, open_task
 from ..scores import report_errors
 from ..settings.recovery import RecoverOptions
-from ..stopwatch import Stopwatch, pace_of
+from ..stopwatch import Stopwatch
 from .request import Request
 from .thresholds import as_served, threshold_section
 
-_PROBED = 4  # steps that tell how long one takes, the first not counted
-# Steps without which minutes are too short to train: Adam's first ones go as far as its rate, whatever is to be learnt,
-# and a model that was refitted loses by them.
+# Steps without which minutes were too short: Adam's first ones go as far as its rate, whatever is to be learnt, and a
+# model that was refitted loses by them.
 _FEWEST = 16
 _FITTED = 256  # texts that the maps of narrower states are fitted on
 
@@ -152,6 +150,8 @@ def distilled(
 ) -> int:
     """Distil a whole model into a smaller one, in place: labels, predictions and hidden states; return the steps.
 
+    Minutes in which there are too few steps to be worth anything leave the smaller one as it was, after 0 steps.
+
     Args:
         whole: teaches; moved to where training is fastest.
         model: learns; left there in float32, in evaluation mode.
@@ -167,45 +167,26 @@ def distilled(
         one.float().to(device)  # pyright: ignore[reportArgumentType]
     rows = np.arange(min(_FITTED, len(task.train)))
     teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs, layers)
-    steps = _steps(settings, state, lambda count: _pace(model, task, teacher, settings, count))
-    if steps:
-        recipe = _recipe(settings, task, steps)
-        distil(model, task, teacher, recipe, seed=seed, state=state / "training", report=report)
+    before = copy.deepcopy(model.state_dict())
+    steps = 0
+    if settings.minutes is None or settings.minutes > 0:
+        recipe, state = _recipe(settings, task), state / "training"
+        steps = distil(model, task, teacher, recipe, seed=seed, state=state, report=report, minutes=settings.minutes)
     model.eval()
+    if settings.minutes is not None and 0 < steps < _FEWEST:
+        model.load_state_dict(before)
+        return 0
     return steps
 
 
-def _recipe(settings: RecoverOptions, task: Task, steps: int) -> RecoverySettings:
-    per_epoch = batches_per_epoch(task.train, settings.batch_size)
+def _recipe(settings: RecoverOptions, task: Task) -> RecoverySettings:
+    steps = settings.steps if settings.minutes is None else math.inf
     return RecoverySettings(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
-        epochs=min(MOST, steps / per_epoch),
+        epochs=min(MOST, steps / batches_per_epoch(task.train, settings.batch_size)),
         save_seconds=settings.save_seconds,
     )
-
-
-def _steps(settings: RecoverOptions, state: Path, pace: Callable[[int], float]) -> int:
-    """Return how many steps to train; of minutes, as many as fit in, which an attempt that was killed has decided.
-
-    None, if those would be too few to be worth anything.
-    """
-    if settings.minutes is None:
-        return settings.steps
-    path = state / "steps"
-    if not path.is_file():
-        begin, steps = time.monotonic(), 0
-        if settings.minutes > 0:
-            seconds = pace(_PROBED)
-            steps = int((settings.minutes * 60 - (time.monotonic() - begin)) / seconds)
-        write_json(path, {"steps": steps if steps >= _FEWEST else 0})
-    return int(read_json(path, f"delete {state}")["steps"])
-
-
-def _pace(model: PreTrainedModel, task: Task, teacher: Teacher, settings: RecoverOptions, count: int) -> float:
-    """Return the seconds of a step, found on a copy of the model."""
-    recipe = _recipe(settings, task, count)
-    return pace_of(lambda tick: distil(copy.deepcopy(model), task, teacher, recipe, seed=0, report=tick))
 
 
 def recovery_line(folder: RunFolder, done: Recovered) -> str:

@@ -13,13 +13,10 @@ from ..first_look import first_look
 from ..folder import RunFolder
 from ..processes import is_first_process
 from ..project import model_source, start_model
-from ..settings.training import FinetuneOptions
-from ..stopwatch import pace_of
+from ..settings.training import FinetuneOptions, FinetuneRecipe
 from ..telling import duration
 from .diverging import ends_where_it_diverges
 from .watching import tracking, watched
-
-_PROBED = 6  # steps that tell how long one takes, the first not counted
 
 
 def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, trackers: tuple[str, ...] = ()) -> None:
@@ -34,7 +31,9 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
         model = start_model(folder, task)
         if pretrained:
             with watched(folder, "finetune", tracking(folder, "finetune", trackers, settings.model_dump())) as report:
-                train(model, task, settings, seed=folder.project.seed, state=state, report=report)
+                seed, minutes = folder.project.seed, settings.minutes
+                steps = train(model, task, settings, seed=seed, state=state, report=report, minutes=minutes)
+            _tell_shortened(folder, task, settings, steps)
         elif is_first_process():
             first_look(folder, model, task)
         if is_first_process():
@@ -44,20 +43,9 @@ def finetune_stage(folder: RunFolder, task: Task, told: FinetuneOptions, tracker
     folder.tell.say(f"finetune: {duration(folder.seconds('finetune'))}, in {folder.finetuned}")
 
 
-def epochs_within(folder: RunFolder, task: Task, told: FinetuneOptions, minutes: float) -> float:
-    """Return how many passes over the training split fit into so many minutes, at most those of the settings.
-
-    A few steps of a copy tell how long one takes.
-    """
-    settings = told.recipe(len(task.train), data_facts(folder).shape.hidden_size)
-    if folder.record["facts"]["taken_for"] != "pre-trained":
-        return settings.epochs
-    per_epoch = batches_per_epoch(task.train, settings.batch_size)
-    few = settings.model_copy(update={"epochs": min(settings.epochs, _PROBED / per_epoch)})
-    pace = pace_of(lambda tick: train(start_model(folder, task), task, few, seed=0, report=tick))
-    epochs = max(1, int(60 * minutes / pace)) / per_epoch
-    if epochs >= settings.epochs:
-        return settings.epochs
-    whole = duration(settings.epochs * per_epoch * pace)
-    folder.tell.say(f"finetune: {settings.epochs:g} epochs would take about {whole}; {epochs:.2g} fit into the minutes")
-    return epochs
+def _tell_shortened(folder: RunFolder, task: Task, settings: FinetuneRecipe, steps: int) -> None:
+    """Say how far the minutes went, if they ended a training."""
+    epochs = steps / batches_per_epoch(task.train, settings.batch_size)
+    if settings.minutes is not None and round(epochs, 2) < settings.epochs:
+        within = f"fitted into {duration(60 * settings.minutes)}"
+        folder.tell.say(f"finetune: {steps} steps, {epochs:.2g} of {settings.epochs:g} epochs, {within}")

@@ -88,7 +88,7 @@ def rescore(
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
                 values = costs | score_outputs(vocabularies.own_task(tokens), outputs)
             values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
-            values |= on_machine(timed, model.cpu(), table.target)
+            values |= on_machine(timed, model.cpu(), table.target, values.get("latency_ms"))
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
             archive.add([replace(row, values=values, seconds=seconds)])

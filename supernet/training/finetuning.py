@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import PartialState
+from accelerate.utils import broadcast
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 from torch.utils.data import Dataset
 from transformers import (
     PreTrainedModel,
@@ -36,6 +40,7 @@ from .safe_trainer import PARTS, SafeTrainer
 from .settings import FinetuneSettings
 from .supernet_training import Progress, TrainingRows
 from .teacher import Teacher
+from .time_limit import TimedRate
 
 # With a teacher that is the same network fine-tuned on the same texts, its outputs are near certain: a temperature of 2
 # keeps what it knows beside the label, as in CoFi's recipe; labels count as much as the teacher.
@@ -52,14 +57,15 @@ def finetune(
     report: Callable[[Progress], None] | None = None,
     after_epoch: Callable[[int], bool] | None = None,
     teacher: np.ndarray | Teacher | None = None,
-) -> None:
-    """Fine-tune a model with the task's head in place.
+    minutes: float | None = None,
+) -> int:
+    """Fine-tune a model with the task's head in place; return the steps, over all attempts.
 
     Everything random follows from the seed, so a training that was killed and resumed from `state` ends with the same
-    weights, bit for bit on a CPU with the same number of threads. A head made anew is not drawn here: seed it where the
-    model is loaded. With several processes (`torchrun`, `accelerate launch`) each takes its share of every batch.
-    Parameters become float32; mode, attention and configuration are left as they were, but that the configuration says
-    what outputs mean.
+    weights, bit for bit on a CPU with the same number of threads; not one that is to end in so many minutes. A head
+    made anew is not drawn here: seed it where the model is loaded. With several processes (`torchrun`, `accelerate
+    launch`) each takes its share of every batch. Parameters become float32; mode, attention and configuration are left
+    as they were, but that the configuration says what outputs mean.
 
     Args:
         model: what to train.
@@ -75,6 +81,7 @@ def finetune(
         teacher: outputs `(R, C)` on the training split, in its order: the model is distilled from them beside learning
             its labels (a regression from them alone). Or a larger model: then its hidden states count as well, as
             much as all else.
+        minutes: end after so many, over all attempts, if the epochs have not: the rate has come down by then.
 
     Raises:
         ValueError: a teacher's outputs for other texts or labels.
@@ -100,6 +107,8 @@ def finetune(
             trainer = _Trainer(model.float(), arguments, train_dataset=shares, data_collator=_only)
             trainer.kind, trainer.precision = task.kind, precision
             trainer.teacher = teacher if isinstance(teacher, Teacher) else None
+            if minutes is not None:
+                trainer.timed = TimedRate(total, 60 * minutes, settings.warmup)
             trainer.remove_callback(PrinterCallback)
             watch = _Watch(trainer, state, settings, report)
             trainer.add_callback(watch)
@@ -107,7 +116,9 @@ def finetune(
                 per_epoch = batches_per_epoch(task.train, settings.batch_size)
                 trainer.add_callback(_Epochs(trainer, per_epoch, after_epoch, attention))
             _train(trainer, watch, state)
-        check_trained(model, _some_outputs(model, task, rows[total - 1]), total, settings.learning_rate)
+        steps = trainer.state.global_step
+        check_trained(model, _some_outputs(model, task, rows[steps - 1]), steps, settings.learning_rate)
+        return steps
 
 
 @torch.no_grad()
@@ -204,7 +215,15 @@ class _Trainer(SafeTrainer):
     kind: Kind
     precision = torch.float32
     teacher: Teacher | None = None
+    timed: TimedRate | None = None
     loss = torch.tensor(0.0)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Optimizer | None = None) -> LRScheduler:
+        if self.timed is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.timed)  # pyright: ignore[reportArgumentType]
+        return self.lr_scheduler  # pyright: ignore[reportReturnType]
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Tensor | int | None = None
@@ -293,12 +312,18 @@ class _Watch(TrainerCallback):
         report: Callable[[Progress], None] | None,
     ) -> None:
         self.started = False
-        self._rate = 0.0
+        self._rate = self._begin = 0.0
         self._trainer = trainer
         self._folder = folder
         self._peak = settings.learning_rate
         self._clock = SaveClock(settings.save_seconds)
         self._report = report
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        timed = self._trainer.timed
+        self._begin = time.monotonic() - (timed.elapsed if timed else 0.0)
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -308,12 +333,24 @@ class _Watch(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         loss = float(self._trainer.loss)
-        check_loss(loss, state.global_step, state.max_steps, self._peak)
+        total = self._total(state)
+        check_loss(loss, state.global_step, total, self._peak)
         if self._report:
             numbers = {"learning_rate": float(self._rate)}
-            self._report(Progress(state.global_step, state.max_steps, loss, numbers=numbers))
-        if self._folder and state.global_step < state.max_steps and self._clock.due():
+            self._report(Progress(state.global_step, total, loss, numbers=numbers))
+        if state.global_step >= total:
+            control.should_training_stop = True
+        elif self._folder and self._clock.due():
             control.should_save = True
+
+    def _total(self, state: TrainerState) -> int:
+        """Return how many steps it will be, as far as one can tell."""
+        timed = self._trainer.timed
+        if timed is None:
+            return state.max_steps
+        elapsed = torch.tensor(time.monotonic() - self._begin, dtype=torch.float64, device=self._trainer.args.device)
+        timed.elapsed = float(broadcast(elapsed))  # of several processes the first has the clock  # pyright: ignore
+        return timed.total(state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         if self._folder:

@@ -25,11 +25,13 @@ def recover(
     seed: int,
     state: Path | None = None,
     report: Callable[[Progress], None] | None = None,
-) -> None:
-    """Distil the whole fine-tuned model into a smaller one, in place.
+    minutes: float | None = None,
+) -> int:
+    """Distil the whole fine-tuned model into a smaller one, in place; return the steps.
 
-    The number of steps depends on task and settings alone, so that methods can be compared after the same budget; a
-    model without layers takes as many. A recovery that was killed goes on from `state` with the same result.
+    Without minutes their number depends on task and settings alone, so that methods can be compared after the same
+    budget; a model without layers takes as many. A recovery that was killed goes on from `state`, with the
+    same result.
 
     Args:
         model: an extracted model, or any other of the task.
@@ -41,6 +43,7 @@ def recover(
         seed: of batches and dropout.
         state: folder for resume points; the caller removes it afterwards.
         report: called after each step.
+        minutes: end after so many, if the epochs have not.
 
     Raises:
         ValueError: a teacher's outputs for other texts or labels.
@@ -52,4 +55,4 @@ def recover(
             "recovery needs a teacher whose outputs are finite numbers, but the fine-tuned model's are not; fine-tune "
             "again with a lower learning rate"
         )
-    finetune(model, task, settings, seed=seed, state=state, report=report, teacher=teacher)
+    return finetune(model, task, settings, seed=seed, state=state, report=report, teacher=teacher, minutes=minutes)

@@ -19,10 +19,11 @@ def test_small_models_are_trained_faster():
 
 
 def test_what_is_told_is_done():
-    told = FinetuneOptions(epochs=0.5, learning_rate=3e-5, warmup=0.2, batch_size=8)
+    told = FinetuneOptions(epochs=0.5, learning_rate=3e-5, warmup=0.2, batch_size=8, minutes=7)
     for texts, hidden in ((10, 32), (100_000, 1024)):
         assert told.recipe(texts, hidden).model_dump(exclude={"save_seconds"}) == {
             "epochs": 0.5,
+            "minutes": 7,
             "learning_rate": 3e-5,
             "warmup": 0.2,
             "batch_size": 8,

@@ -3,6 +3,7 @@
 import copy
 import logging
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from secateur.evaluation.model_error import model_error
 from secateur.search_space import SubnetMask
 from secateur.supernet.extraction import extract
 from secateur.supernet.supernet import Supernet
+from secateur.supernet.training import finetuning
 from secateur.supernet.training.finetuning import finetune
 from secateur.supernet.training.settings import FinetuneSettings
 from secateur.tests.supernet import toy
@@ -127,6 +129,48 @@ def test_one_step_is_adamw(tmp_path):
     agreeing = [(model.get_parameter(name) - p).abs() < 2e-3 for name, p in named.items() if "key.bias" not in name]
     # In bfloat16 a few of the smallest gradients change their sign, and with it AdamW's first step.
     assert torch.cat([one.flatten() for one in agreeing]).float().mean() > 0.97
+
+
+class _Clock:
+    """A clock that goes on with the steps of a training: the first ones take ten times as long."""
+
+    def __init__(self, monkeypatch, killed_after=None):
+        self.now, self.rates, self._killed_after = 0.0, [], killed_after
+        monkeypatch.setattr(finetuning, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def __call__(self, step):
+        self.now += 5.0 if step.done <= 4 else 0.5
+        self.rates.append(step.numbers["learning_rate"])
+        if step.done == self._killed_after:
+            raise KeyboardInterrupt
+
+
+def test_minutes_are_used_whatever_the_first_steps_take(monkeypatch):
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=10)
+    clock = _Clock(monkeypatch)
+    steps = finetune(tiny_model("bert"), toy.toy_task(400), settings, seed=0, report=clock, minutes=1)
+    assert steps == len(clock.rates) == pytest.approx(4 + (60 - 4 * 5) / 0.5, abs=2)  # of 250
+    assert max(clock.rates) > 0.6 * settings.learning_rate
+    assert clock.rates[-1] < 0.02 * settings.learning_rate
+    assert sorted(clock.rates[3:], reverse=True) == clock.rates[3:]  # the warm-up is over with the first slow step
+
+
+def test_epochs_end_a_training_whose_minutes_do_not(monkeypatch):
+    clock = _Clock(monkeypatch)
+    assert finetune(tiny_model("bert"), toy.toy_task(), QUICK, seed=0, report=clock, minutes=60) == len(clock.rates) > 1
+    assert len(clock.rates) == finetune(tiny_model("bert"), toy.toy_task(), QUICK, seed=0)
+
+
+def test_minutes_before_a_kill_count(monkeypatch, tmp_path):
+    settings = FinetuneSettings(learning_rate=4e-3, batch_size=16, epochs=10, save_seconds=0)
+    told = {"seed": 0, "state": tmp_path, "minutes": 1}
+    with pytest.raises(KeyboardInterrupt):
+        finetune(tiny_model("bert"), toy.toy_task(400), settings, report=_Clock(monkeypatch, killed_after=40), **told)
+    clock = _Clock(monkeypatch)
+    clock.now = 1e6  # another boot
+    steps = finetune(tiny_model("bert"), toy.toy_task(400), settings, report=clock, **told)
+    assert steps == pytest.approx(4 + (60 - 4 * 5) / 0.5, abs=3)
+    assert len(clock.rates) == pytest.approx(steps - 39, abs=1)
 
 
 def test_regression():
