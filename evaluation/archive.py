@@ -284,12 +284,16 @@ class Archive:
         split: str = "selection",
         *,
         weights: Kinds = ONE_PER_MASK,
+        all_tokens: bool = False,
     ) -> list[Evaluation]:
         """Return the non-dominated evaluations, the best in the first objective first.
 
-        Evaluations without a number for one of the objectives are left out, and those with other weights.
+        Evaluations without a number for one of the objectives are left out, those with other weights, and with
+        `all_tokens` those that read fewer tokens than the run's tokenizer has.
         """
         candidates = self.evaluations(split=split, weights=weights)
+        if all_tokens:
+            candidates = [one for one in candidates if one.mask.tokens is None]
         values = _matrix(candidates, objectives)
         chosen = np.flatnonzero(is_front(values))
         return [candidates[i] for i in chosen[np.lexsort(values[chosen].T[::-1])]]

@@ -93,21 +93,27 @@ def nest(folder: RunFolder, front: Sequence[Model], settings: NestSettings) -> N
     What they are cut out of is the supernet if one of them is a slice of it, else what solved weights are cut from,
     else the fine-tuned model. Of a model with other weights that is stored in full which differs.
 
+    It has one tokenizer: where some of the models read fewer tokens, it is the front of those that read all which is
+    written, and that is said.
+
     Args:
         folder: the run.
         front: the models, each the only one with its key and weights.
-        settings: where to, and whether they are refitted.
+        settings: where to, whose front that is, and whether they are refitted.
 
     Raises:
-        InputError: models with fewer tokens, weights that are gone or damaged, or a place that cannot be written.
+        InputError: weights that are gone or damaged, or a place that cannot be written.
     """
-    if fewer := [model.key for model in front if model.tokens is not None]:
-        raise InputError(
-            f"a nested checkpoint has one tokenizer, but {len(fewer)} of the {len(front)} models of this front read "
-            f"fewer tokens, as {fewer[0]}; `secateur extract` writes them one by one"
-        )
+    fewer = sum(model.tokens is not None for model in front)
     with open_archive(folder) as archive:
-        rows = [evaluations_of(archive, model.key, model.weights)[0] for model in front]
+        if fewer:
+            rows = archive.front((ERROR, settings.against), weights=settings.weights or ONE_PER_MASK, all_tokens=True)
+            folder.tell.say(
+                f"nest: {fewer} of the {len(front)} models of the front read fewer tokens, but a nested checkpoint has "
+                f"one tokenizer: it gets the {len(rows)} of the front of those that read all of them"
+            )
+        else:
+            rows = [evaluations_of(archive, model.key, model.weights)[0] for model in front]
     supernet, kinds = open_encoder(folder), {one.weights for one in rows}
     origin = next((kind for kind in _WHOLE if kind in kinds), Weights.FINETUNED)
     whole = origin_of(folder, supernet, origin).model

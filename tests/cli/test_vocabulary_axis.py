@@ -2,11 +2,13 @@
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import secateur
 import torch
 from secateur.cli import run_command
 from secateur.errors import InputError
@@ -186,10 +188,26 @@ def test_a_whole_run_refuses_it_before_anything_is_trained(fails, inputs, tmp_pa
     assert not (tmp_path / "run" / "finetuned").exists()
 
 
+def test_a_nested_checkpoint_has_the_front_of_those_that_read_all_tokens(call, searched, tmp_path):
+    nest = call("nest", searched, "--to", tmp_path / "family", "--against", "parameters", "--json")
+    said = " ".join(nest.err.split())
+    assert re.search(r"nest: \d+ of the \d+ models of the front read fewer tokens", said)
+    held = json.loads(nest.out)["models"]
+    wanted = [one for weights in ("supernet", "solved") for one in evaluations(searched, weights=weights)]
+    wanted = [one for one in wanted if tokens_of(one) is None]
+    assert {one["key"] for one in held} <= {one.key for one in wanted}
+    for one in held:
+        assert not any(
+            other.values["error"] < one["error"] - 1e-4 and other.values["parameters"] <= one["parameters"]
+            for other in wanted
+        )
+    assert held[0]["error"] == pytest.approx(min(one.values["error"] for one in wanted), abs=1e-4)
+    model = secateur.load(tmp_path / "family", key=held[0]["key"])
+    assert model.config.vocab_size == WHOLE
+
+
 def test_other_commands_refuse_or_leave_out_what_reads_fewer_tokens(call, fails, searched, tmp_path):
     selection, _ = cut_models(searched)[0]
-    nest = ["nest", searched, "--to", tmp_path / "family", "--against", "parameters"]
-    assert "a nested checkpoint has one tokenizer" in fails(*nest)
     export = ["export", searched, "--key", selection.key, "--to", tmp_path / "exported", "--vocabulary", 9]
     assert "was searched with a vocabulary of its own, of" in fails(*export)
     assert call("extract", searched, "--key", selection.key, "--to", tmp_path / "cut").code == 0
