@@ -18,7 +18,7 @@ from ..supernet.supernet import Subnet
 from ..tasks.batches import Batch, sorted_batches
 from ..tasks.metrics import Metric
 from ..tasks.split import Split
-from .model_error import in_order
+from .model_error import error_of, in_order
 from .prefixes import Prefix, Prefixes
 from .racing import Outcome, check_racing, hardness, probes, stages
 
@@ -44,8 +44,11 @@ class SplitError:
             `Prefixes`); results do not depend on it. It is used where the depths asked for lie behind those layers.
 
     Attributes:
+        all_depths: one pass gives the error after each depth.
         prefixes: the shared states, and how much they have saved.
     """
+
+    all_depths = True
 
     def __init__(
         self,
@@ -165,7 +168,7 @@ class SplitError:
         return {depth: values.float().cpu().numpy() for depth, values in found.items()}
 
     def _error(self, outputs: np.ndarray) -> float:
-        return self.metric.error(outputs, self.split) if np.isfinite(outputs).all() else float("nan")
+        return error_of(outputs, self.split, self.metric)
 
 
 class _Texts:

@@ -1,4 +1,4 @@
-"""Masks in, numbers out: each distinct subnetwork is run once, and one pass serves all its depths.
+"""Masks in, numbers out: each distinct subnetwork is run once, and one pass serves all its depths where it can.
 
 A call is three steps, of which the second can be done by another process whose evaluator has the same splits:
 
@@ -20,6 +20,7 @@ from .error import SplitError
 from .evaluation import ROWS
 from .objectives import ERROR, Objective
 from .racing import FrontLimits, Outcome
+from .served_error import ServedError
 from .spelled_errors import SpelledErrors
 
 
@@ -81,14 +82,15 @@ class Evaluator:
 
     Attributes:
         errors: as given.
+        all_depths: a pass gives a mask's other depths as well.
 
     Raises:
-        ValueError: racing on several data sets, or none given.
+        ValueError: racing on several data sets or on files that are served, or no data set.
     """
 
     def __init__(
         self,
-        errors: Mapping[str, SplitError | SpelledErrors],
+        errors: Mapping[str, SplitError | SpelledErrors | ServedError],
         objectives: Sequence[Objective],
         *,
         known: Mapping[str, Mapping[str, float]] | None = None,
@@ -99,6 +101,9 @@ class Evaluator:
         if racing and len(errors) > 1:
             raise ValueError(f"racing needs one data set, got {', '.join(errors)}; evaluate them without it")
         self.errors = dict(errors)
+        self.all_depths = all(one.all_depths for one in self.errors.values())
+        if racing and not self.all_depths:
+            raise ValueError("files that are served run whole; evaluate them without racing")
         self._objectives = list(objectives)
         self._known = {key: dict(values) for key, values in (known or {}).items() if racing or ROWS not in values}
         whole = [values for values in self._known.values() if ROWS not in values]
@@ -122,7 +127,7 @@ class Evaluator:
         """Return the pass that a mask needs; None if it is known."""
         if mask.key in self._known:
             return None
-        cuts = {depth: mask.truncated(depth) for depth in range(mask.depth, -1, -1)}
+        cuts = {depth: mask.truncated(depth) for depth in range(mask.depth, -1, -1)} if self.all_depths else {}
         new = {mask.depth: mask} | {d: cut for d, cut in cuts.items() if cut.key not in self._known}
         limits = None if self._limits is None else {d: self._limits.of(self._costs(cut)) for d, cut in new.items()}
         return Pass(mask, tuple(new), limits)
@@ -135,6 +140,7 @@ class Evaluator:
             if plan.limits is None:
                 found[name] = {depth: Outcome(e) for depth, e in one.errors(plan.mask, plan.depths).items()}
             else:
+                assert not isinstance(one, ServedError)
                 found[name] = one.race(plan.mask, plan.limits)
         return Outcomes(found, time.perf_counter() - begin)
 

@@ -42,7 +42,11 @@ def model_error(
         pad_token_id: fills up short texts of a batch.
         dtype: precision of the passes; the weights stay as they are.
     """
-    outputs = model_outputs(model, split, pad_token_id=pad_token_id, dtype=dtype)
+    return error_of(model_outputs(model, split, pad_token_id=pad_token_id, dtype=dtype), split, metric)
+
+
+def error_of(outputs: np.ndarray, split: Split, metric: Metric) -> float:
+    """Return `1 - score` of outputs `(R, C)` in the split's order; NaN where they are not numbers."""
     return metric.error(outputs, split) if np.isfinite(outputs).all() else float("nan")
 
 

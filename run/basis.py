@@ -15,6 +15,9 @@ from .settings.latency import LatencySettings
 if TYPE_CHECKING:
     from ..evaluation.latency import LatencyTarget
 
+INT8 = "int8"
+"""The precision of errors that are those of models in int8, as their runtime answers."""
+
 
 @dataclass(frozen=True)
 class Basis:
@@ -24,7 +27,8 @@ class Basis:
         supernet: digest of its weights; None as long as only the fine-tuned model was pruned or searched.
         solved: digest of what solved weights are cut from; None until they are searched.
         target: name of the latency target.
-        dtype: that errors are computed in: `float32` or `bfloat16`, never `auto`, which two processors take otherwise.
+        dtype: that errors are computed in: `float32`, `bfloat16` or `int8`, never `auto`, which two processors take
+            otherwise.
         latency: the settings of that target, for those who give none.
     """
 
@@ -59,6 +63,7 @@ class Basis:
         names = LatencySettings.model_fields
         latency = LatencySettings.model_validate({k: v for k, v in target.model_dump().items() if k in names})
         dtype = before.dtype if before is not None and precision == "auto" else resolved(precision)
+        check_served(dtype, target.runtime)
         basis = cls(digest(folder.supernet), digest(folder.solved), target.name, dtype, latency)
         if before is not None:
             supernet = _sound(folder, folder.supernet, basis.supernet, before.supernet)
@@ -91,8 +96,26 @@ def _sound(folder: RunFolder, model: Path, now: str | None, before: str | None) 
     return before
 
 
+def check_served(precision: str, runtime: str) -> None:
+    """Refuse errors in int8 of models that are not served so.
+
+    Raises:
+        InputError: such a runtime.
+    """
+    from ..evaluation.latency import RUNTIMES
+
+    if precision == INT8 and not RUNTIMES[runtime].int8:
+        served = ", ".join(name for name, one in RUNTIMES.items() if one.int8)
+        raise InputError(
+            f"errors in int8 are those of the program that serves the models, but these are for {runtime}; give one of "
+            f"{served} as `runtime`, or another `precision`"
+        )
+
+
 def resolved(precision: str) -> str:
-    """Return the name of the dtype that a precision means on this machine."""
+    """Return the name of the dtype that a precision means on this machine; int8 is the same on all."""
+    if precision == INT8:
+        return precision
     import torch  # here: who reads a basis needs none
 
     from ..supernet.precision import resolve_precision

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..errors import InputError
 from ..evaluation.error import SplitError
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.latency import LatencyTable
 from ..evaluation.objectives import OBJECTIVES
 from ..evaluation.racing import check_racing
+from ..evaluation.served_error import ServedError
 from ..evaluation.spelled_errors import SpelledErrors
 from ..search_space import TokenSet
 from ..supernet import Supernet
-from ..supernet.precision import resolve_precision
 from ..tasks import Task
 from ..tasks.split import Split
+from .basis import INT8
+from .precision import split_error
 from .settings.search import SearchSettings
 
 
@@ -35,11 +38,13 @@ def make_evaluator(
     masks with fewer tokens read them, in the numbers of the whole table.
 
     Raises:
-        InputError: racing with a metric that it has no bound for.
+        InputError: racing in int8, or with a metric that it has no bound for.
     """
+    if racing and settings.precision == INT8:  # as the archive's errors are
+        raise InputError("racing stops passes half way, which files in int8 do not; leave `racing` out")
     if racing:
         check_racing(task.metric, task.num_labels)
-    errors: Mapping[str, SplitError | SpelledErrors] = split_errors(supernet, task, splits, settings)
+    errors: Mapping[str, SplitError | ServedError | SpelledErrors] = split_errors(supernet, task, splits, settings)
     if spelled:
         settings = settings.model_copy(update={"prefix_mb": settings.prefix_mb // (1 + len(spelled))})
         each: dict[TokenSet | None, Mapping[str, Split]] = {None: splits, **spelled}
@@ -50,17 +55,10 @@ def make_evaluator(
 
 def split_errors(
     supernet: Supernet, task: Task, splits: dict[str, Split], settings: SearchSettings
-) -> dict[str, SplitError]:
-    """Make splits ready for passes of a supernet's subnetworks."""
-    dtype = resolve_precision(settings.precision, supernet.device)
+) -> dict[str, SplitError | ServedError]:
+    """Make splits ready for passes of a supernet's subnetworks, in a precision that is resolved."""
+    prefix, runtime = settings.prefix_mb * 2**20 // len(splits), settings.latency.runtime
     return {
-        name: SplitError(
-            supernet,
-            split,
-            task.metric,
-            pad_token_id=task.pad_token_id,
-            dtype=dtype,
-            prefix_bytes=settings.prefix_mb * 2**20 // len(splits),
-        )
+        name: split_error(settings.precision, supernet, split, task, runtime, prefix_bytes=prefix)
         for name, split in splits.items()
     }

@@ -17,7 +17,7 @@ from ..evaluation.objectives import ERROR
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import check_extracted, extract_subnet
-from ..supernet.shipping.engines import ENGINES, MOST_TEXTS
+from ..supernet.shipping.engines import ENGINES, MOST_TEXTS, Engine
 from ..supernet.shipping.session import FileModel
 from ..tasks import Task
 from ..tasks.batches import Batch, collate
@@ -43,11 +43,16 @@ def quantised_error(model: PreTrainedModel, task: Task, target: LatencyTarget) -
         task: its report split; of several data sets the errors' mean counts.
         target: says whether models are served in int8.
     """
-    runtime = RUNTIMES[target.runtime]
-    if not runtime.int8 or runtime.engine is None:
+    engine = int8_engine(target.runtime)
+    if engine is None:
         return {}
-    quantised = ENGINES[runtime.engine].opened(model, int8=True, texts=few_texts(task))
-    return {ERROR_INT8: file_errors(quantised, task)[ERROR]}
+    return {ERROR_INT8: file_errors(engine.opened(model, int8=True, texts=few_texts(task)), task)[ERROR]}
+
+
+def int8_engine(runtime: str) -> Engine | None:
+    """Return what runs the files of a runtime in int8; None for another runtime."""
+    named = RUNTIMES[runtime]
+    return ENGINES[named.engine] if named.int8 and named.engine else None
 
 
 def few_texts(task: Task) -> list[Batch]:

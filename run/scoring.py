@@ -10,25 +10,25 @@ import torch
 from transformers import PreTrainedModel
 
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import NONZERO, REPORT, SELECTION, WHOLE, Evaluation
+from ..evaluation.evaluation import ERROR_INT8, NONZERO, REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
-from ..evaluation.model_error import model_error
+from ..evaluation.model_error import error_of
 from ..evaluation.objectives import ERROR, OBJECTIVES
 from ..evaluation.weights import SEVERAL_PER_MASK, Weights
 from ..search_space import SubnetMask
 from ..supernet import Supernet
 from ..supernet.extraction import extract
-from ..supernet.precision import resolve_precision
 from ..supernet.stored.storage import load_tokenizer, save_model
-from ..supernet.training.settings import Precision
 from ..tasks import Task
-from .basis import Basis
+from .basis import INT8, Basis
 from .folder import RunFolder
 from .latency import latency_target, open_latency_table
 from .model import model_name, weights_folder
+from .precision import dtype_of, outputs_in
 from .project import load_supernet, on_device
 from .recipes import make_row
-from .scores import quantised_error, report_errors, timed
+from .scores import quantised_error, score_outputs, timed
+from .settings.base import ErrorPrecision
 from .settings.latency import LatencySettings
 
 
@@ -41,18 +41,18 @@ class Scorer:
         supernet: the fine-tuned model.
         task: its selection and report splits.
         table: its target is what models are timed for.
-        dtype: precision of the errors.
+        precision: of the errors: a dtype, or int8.
     """
 
     folder: RunFolder
     supernet: Supernet
     task: Task
     table: LatencyTable
-    dtype: torch.dtype
+    precision: str
 
     @classmethod
     def open(
-        cls, folder: RunFolder, task: Task, latency: LatencySettings | None = None, precision: Precision = "auto"
+        cls, folder: RunFolder, task: Task, latency: LatencySettings | None = None, precision: ErrorPrecision = "auto"
     ) -> Scorer:
         """Score in the precision and for the latency target of what the archive has already, or those asked for.
 
@@ -70,9 +70,13 @@ class Scorer:
         supernet, before = on_device(load_supernet(folder.finetuned)), Basis.of(folder)
         latency = latency or (LatencySettings() if before is None else before.latency)
         target = latency_target(supernet.model.config, latency)
-        dtype = Basis.join(folder, target, precision).dtype
-        table = open_latency_table(folder, supernet, target)
-        return cls(folder, supernet, task, table, resolve_precision(dtype, supernet.device))
+        joined = Basis.join(folder, target, precision)
+        return cls(folder, supernet, task, open_latency_table(folder, supernet, target), joined.dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What PyTorch computes in."""
+        return dtype_of(self.precision, self.supernet.device)
 
     def keep(self, archive: Archive, model: PreTrainedModel, row: Evaluation, *, latency: bool = True) -> None:
         """Score a model on both splits, commit that, and keep its weights if it is on a front.
@@ -89,13 +93,18 @@ class Scorer:
         task, values = self.task, dict(row.values)
         if NONZERO not in values:
             values |= {name: float(make(self.supernet, self.table).of(row.mask)) for name, make in OBJECTIVES.items()}
-        error = model_error(model, task.selection, task.metric, pad_token_id=task.pad_token_id, dtype=self.dtype)
-        on_report = values | report_errors(model, task, self.dtype)
+        splits = [task.selection, *task.report.values()]
+        selection, *report = outputs_in(self.precision, model, splits, task, self.table.target.runtime)
+        error = error_of(selection, task.selection, task.metric)
+        on_report = values | score_outputs(task, report)
         path = weights_folder(self.folder, row)
         if path is not None:
             save_model(model, load_tokenizer(self.folder.finetuned), path, sealed=True)
         if latency:
-            on_report |= quantised_error(model, task, self.table.target)
+            if self.precision == INT8:
+                on_report[ERROR_INT8] = on_report[ERROR]
+            else:
+                on_report |= quantised_error(model, task, self.table.target)
             on_report |= timed(model.cpu(), self.table.target, values.get("latency_ms"))
         archive.add(
             [

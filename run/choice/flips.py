@@ -12,12 +12,12 @@ from ...evaluation.flips import FlipRate, flip_rate, share_interval
 from ...evaluation.model_error import model_outputs
 from ...evaluation.objectives import ERROR
 from ...supernet import Supernet
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ...tasks.agreement import agreement
 from ...tasks.split import Split
 from ..basis import Basis
 from ..folder import RunFolder
+from ..precision import dtype_of
 from ..project import load_supernet, on_device, open_task
 from ..vocabulary import Vocabularies
 from .outputs import outputs_of
@@ -43,7 +43,7 @@ class FlipRates:
         self._metric = agreement(task.kind)
         self._answered, self._least = task.selection, 0.0
         if not task.answered:
-            whole, dtype = on_device(load_supernet(folder.finetuned)), resolve_precision(basis.dtype, supernet.device)
+            whole, dtype = on_device(load_supernet(folder.finetuned)), dtype_of(basis.dtype, supernet.device)
             outputs = model_outputs(whole.model, task.selection, pad_token_id=task.pad_token_id, dtype=dtype)
             self._answered = task.kind.answered(outputs, task.selection)
             self._least = task.metric.error(outputs, task.selection)

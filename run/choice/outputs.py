@@ -8,16 +8,16 @@ import numpy as np
 
 from ...evaluation.choice import Candidate
 from ...evaluation.error import SplitError
-from ...evaluation.model_error import model_outputs
+from ...evaluation.served_error import ServedError
 from ...evaluation.weights import Weights
 from ...search_space import TokenSet
 from ...supernet import Supernet
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
 from ...tasks.split import Split
 from ..basis import Basis
 from ..folder import RunFolder
 from ..model import open_subnet
+from ..precision import outputs_in, split_error
 from ..vocabulary import Vocabularies
 
 
@@ -39,19 +39,18 @@ def outputs_of(
     """
     basis = Basis.of(folder)
     assert basis is not None
-    dtype = resolve_precision(basis.dtype, supernet.device)
-    cut: dict[TokenSet | None, list[SplitError]] = {}
+    precision, runtime = basis.dtype, basis.latency.runtime
+    cut: dict[TokenSet | None, list[SplitError | ServedError]] = {}
     for tokens in dict.fromkeys(one.evaluation.mask.tokens for one in chosen):
         task = vocabularies.uncut_task(tokens)
-        pad, metric = task.pad_token_id, task.metric
-        cut[tokens] = [SplitError(supernet, split, metric, pad_token_id=pad, dtype=dtype) for split in splits_of(task)]
+        cut[tokens] = [split_error(precision, supernet, split, task, runtime) for split in splits_of(task)]
     found = []
     for one in chosen:
-        mask, splits = one.evaluation.mask.with_tokens(None), cut[one.evaluation.mask.tokens]
+        mask, tokens = one.evaluation.mask.with_tokens(None), one.evaluation.mask.tokens
         if one.evaluation.weights is not Weights.SUPERNET:
-            model = open_subnet(folder, supernet, one.evaluation)
-            outputs = [model_outputs(model, one.split, pad_token_id=one.pad_token_id, dtype=dtype) for one in splits]
+            model, task = open_subnet(folder, supernet, one.evaluation), vocabularies.uncut_task(tokens)
+            outputs = outputs_in(precision, model, splits_of(task), task, runtime)
         else:
-            outputs = [split.outputs(mask, (mask.depth,))[mask.depth] for split in splits]
+            outputs = [split.outputs(mask, (mask.depth,))[mask.depth] for split in cut[tokens]]
         found.append(outputs)
     return found

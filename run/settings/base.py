@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -11,6 +12,9 @@ from ...evaluation.objectives import OBJECTIVES
 LARGEST_SEED = 2**32 - 1  # that every library takes
 MOST_THREADS = 4096  # and workers, of one machine: more is a slip, of which OpenMP dies
 ALSO = "also"  # in the same place: a short name of the option
+
+ErrorPrecision = Literal["auto", "float32", "bfloat16", "int8"]
+PRECISION_HELP = "precision of the errors; int8: as the models answer in it, which the runtime must serve"
 
 
 class Settings(BaseModel):

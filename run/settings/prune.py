@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, create_model
 
 from ...evaluation.objectives import OBJECTIVES
 from ...pruners import PRUNERS, RECIPES
-from ...supernet.training.settings import MOST, Precision
-from .base import LARGEST_SEED, Settings, as_text, objective_name
+from ...supernet.training.settings import MOST
+from .base import LARGEST_SEED, PRECISION_HELP, ErrorPrecision, Settings, as_text, objective_name
 from .latency import LatencySettings
 from .training import TrackingSettings
 
@@ -35,9 +35,7 @@ class _PruneSettings(Settings):
             ge=1, le=MOST, description="let the methods see only so many texts of the training split, drawn by the seed"
         ),
     ] = None
-    precision: Annotated[Precision, Field(description="precision of the evaluations; auto: as the run's others")] = (
-        "auto"
-    )
+    precision: Annotated[ErrorPrecision, Field(description=f"{PRECISION_HELP}; auto: as the run's others")] = "auto"
     latency: LatencySettings = LatencySettings()
 
 

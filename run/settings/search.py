@@ -8,8 +8,8 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from ...evaluation.objectives import OBJECTIVES
 from ...searchers import AUTO, SEARCHERS
-from ...supernet.training.settings import MOST, Precision
-from .base import MOST_THREADS, Settings, as_text
+from ...supernet.training.settings import MOST
+from .base import MOST_THREADS, PRECISION_HELP, ErrorPrecision, Settings, as_text
 from .latency import LatencySettings
 from .parsing import ALL
 
@@ -65,7 +65,7 @@ class SearchSettings(Settings):
             "and numbers, so many of the most frequent; others are spelled with them: corpus,8000; `all` for no others"
         ),
     ] = ALL
-    precision: Annotated[Precision, Field(description="precision of the evaluations")] = "auto"
+    precision: Annotated[ErrorPrecision, Field(description=PRECISION_HELP)] = "auto"
     racing: Annotated[
         bool, Field(description="stop evaluating what is certain not to reach the front; its error is estimated")
     ] = False

@@ -9,20 +9,22 @@ from transformers import PreTrainedModel
 
 from ...evaluation.archive import Archive
 from ...evaluation.error import SplitError
-from ...evaluation.evaluation import METHOD, REPORT, SELECTION, Evaluation
+from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, SELECTION, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
+from ...evaluation.served_error import ServedError
 from ...evaluation.weights import ONE_PER_MASK
 from ...search_space import SubnetMask, TokenSet
 from ...supernet import Supernet
 from ...supernet.extraction import extract_subnet
-from ...supernet.precision import resolve_precision
 from ...tasks import Task
+from ..basis import INT8
 from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
-from ..scores import quantised_error, report_errors, score_outputs, timed
+from ..precision import outputs_in
+from ..scores import quantised_error, score_outputs, timed
 from ..settings.search import SearchSettings
 from ..vocabulary import Vocabularies
 
@@ -69,7 +71,7 @@ def rescore(
     todo = [one for one in models if one.model not in known]
     if not todo:
         return
-    errors: dict[TokenSet | None, dict[str, SplitError]] = {}
+    errors: dict[TokenSet | None, dict[str, SplitError | ServedError]] = {}
     spelled = dict.fromkeys(one.mask.tokens for one in todo)
     shared = settings.model_copy(update={"prefix_mb": settings.prefix_mb // len(spelled)})
     for tokens in spelled:
@@ -87,7 +89,10 @@ def rescore(
                 outputs = [error.outputs(whole, (depth,))[depth] for error in errors[tokens].values()]
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
                 values = costs | score_outputs(vocabularies.own_task(tokens), outputs)
-            values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
+            if settings.precision == INT8:
+                values[ERROR_INT8] = values[ERROR]
+            else:
+                values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
             values |= on_machine(timed, model.cpu(), table.target, values.get("latency_ms"))
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
@@ -104,4 +109,5 @@ def _own_values(
 ) -> tuple[PreTrainedModel, dict[str, float]]:
     """Return a model with weights of its own, and score it on the report split."""
     model = open_subnet(folder, supernet, one)
-    return model, one.values | report_errors(model, task, resolve_precision(settings.precision, supernet.device))
+    splits, runtime = [*task.report.values()], settings.latency.runtime
+    return model, one.values | score_outputs(task, outputs_in(settings.precision, model, splits, task, runtime))

@@ -19,7 +19,7 @@ from ...searchers import SEARCHERS, Box, make_searcher
 from ...supernet import Supernet
 from ...tasks import Task
 from ..archives import archive_of
-from ..basis import Basis
+from ..basis import INT8, Basis, check_served
 from ..evaluators import make_evaluator
 from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
@@ -55,6 +55,15 @@ def check(settings: SearchSettings) -> tuple[str, ...]:
             "standard NAS (moasha) trains its candidates with all tokens; leave `vocabulary` out, and give it when one "
             "is exported"
         )
+    if settings.precision == INT8:
+        check_served(INT8, settings.latency.runtime)
+        if settings.searcher == STANDARD_NAS:
+            raise InputError(
+                "standard NAS (moasha) judges candidates while they are trained, in PyTorch; leave `precision` int8 "
+                "out, or take another searcher"
+            )
+        if settings.racing:
+            raise InputError("racing stops passes half way, which files in int8 do not; leave `racing` out")
     names = tuple(resolve_objective(name) for name in settings.objectives.split(","))
     if len(set(names)) != len(names) or len(names) < 2:
         raise InputError(f"`objectives` needs at least two different objectives, got {settings.objectives!r}")

@@ -107,6 +107,8 @@ class SearchLoop:
 
     def _ask(self) -> Point:
         x = self._searcher.ask(1)[0]
+        if not self._evaluator.all_depths:
+            return x
         cuts = [self._plan.space.truncated(x, depth) for depth in range(self._plan.space.mask(x).depth)]
         coming = [cut for cut in cuts if cut is not None]
         if coming:
@@ -115,7 +117,8 @@ class SearchLoop:
 
     def _add(self, x: Point) -> None:
         mask = self._plan.space.mask(x)
-        keys = frozenset(mask.truncated(depth).key for depth in range(mask.depth + 1))
+        depths = range(mask.depth + 1) if self._evaluator.all_depths else (mask.depth,)
+        keys = frozenset(mask.truncated(depth).key for depth in depths)
         self._pending[self._next] = _Asked(x, mask, keys)
         self._next += 1
 

@@ -26,7 +26,7 @@ from ...supernet.stored.storage import load_tokenizer
 from ...supernet.training.settings import FinetuneSettings
 from ...tasks import Task
 from ..archives import archive_of
-from ..basis import Basis
+from ..basis import INT8, Basis
 from ..folder import RunFolder
 from ..latency import latency_target, open_latency_table
 from ..project import model_source, open_supernet, start_model
@@ -54,6 +54,11 @@ def standard_stage(folder: RunFolder, task: Task, search: SearchSettings, standa
     _check_same_recipe(folder, search, standard)
     target = latency_target(supernet.model.config, search.latency)
     basis = Basis.join(folder, target, search.precision)
+    if basis.dtype == INT8:
+        raise InputError(
+            "standard NAS (moasha) judges candidates while they are trained, in PyTorch, and the errors of this run "
+            "are in int8; take another searcher, or another run"
+        )
     search = search.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
     table = open_latency_table(folder, supernet, target)
     with archive_of(folder) as archive:

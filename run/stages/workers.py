@@ -23,7 +23,7 @@ from ...evaluation.weights import Weights
 from ...searchers import MOASHA
 from ...tasks import Task
 from ...tasks.split import Split
-from ..basis import digest
+from ..basis import INT8, digest
 from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
@@ -50,6 +50,8 @@ def check_farming(settings: FarmSettings, search: SearchSettings) -> None:
         raise InputError("standard NAS (moasha) trains in one process; leave `workers` and `scheduler` out")
     if parse_vocabularies(search.vocabulary) and (settings.workers or settings.scheduler):
         raise InputError("workers read texts in all tokens; leave `workers` and `scheduler` out, or `vocabulary`")
+    if search.precision == INT8 and (settings.workers or settings.scheduler):
+        raise InputError("workers answer in PyTorch; leave `workers` and `scheduler` out, or `precision` int8")
     if settings.latency_tag and not settings.scheduler:
         raise InputError("`latency_tag` names workers of a cluster; give its `scheduler` too, or leave the tag out")
     if (settings.workers or settings.scheduler) and importlib.util.find_spec("distributed") is None:

@@ -11,10 +11,13 @@ import pytest
 import torch
 from secateur.evaluation.archive import Archive
 from secateur.evaluation.latency import LatencyTable
+from secateur.evaluation.model_error import file_outputs
 from secateur.run.folder import RunFolder
+from secateur.run.model import is_kept, weights_folder
 from secateur.run.project import open_supernet, open_task
 from secateur.supernet.extraction import extract
 from secateur.supernet.shipping.engines import ENGINES
+from secateur.supernet.stored.storage import load_model
 from secateur.tasks.batches import collate
 
 from .conftest import SEARCH, record
@@ -38,12 +41,12 @@ def reported(run):
         return {one.key: one for one in archive.evaluations(split="report")}
 
 
-def error_in_int8(run, mask):
-    """Quantise a model of the run, and count what it gets wrong, one text after another."""
+def error_in_int8(run, mask, of="report"):
+    """Quantise a model of the run, and count what it gets wrong on a split, one text after another."""
     folder = RunFolder.open(run)
     task, (supernet, _) = open_task(folder), open_supernet(folder)
     exported = ENGINES["onnxruntime"].opened(extract(supernet.model, mask), int8=True)
-    (split,) = task.report.values()
+    split = task.selection if of == "selection" else next(iter(task.report.values()))
     rows = [np.array([row]) for row in range(len(split))]
     answers = [int(exported.outputs(collate(split, row, task.pad_token_id)).argmax()) for row in rows]
     return float(np.mean(np.array(answers) != np.asarray(split.labels)))
@@ -73,6 +76,63 @@ def test_pick_says_it_too(served_in_int8, call):
     stored = json.loads(call("pick", served_in_int8, "--latency-ms", 1000, "--json", "--as-measured").out)
     assert stored["chosen"]["error_int8"] == reported(served_in_int8)[stored["chosen"]["key"]].values["error_int8"]
     assert re.search(r"\bint8\b", call("pick", served_in_int8, "--latency-ms", 1000).out)
+
+
+@pytest.fixture(scope="module")
+def judged_in_int8(finished, tmp_path_factory):
+    """A run whose search looked at errors in int8; tests must leave it as it is."""
+    from secateur.cli import run_command
+
+    run = shutil.copytree(finished, tmp_path_factory.mktemp("judged") / "run", ignore=UNSEARCHED)
+    content = record(run)
+    del content["stages"]["search"], content["asked"]["search"]
+    (run / "run.json").write_text(json.dumps({name: part for name, part in content.items() if name != "digest"}))
+    asked = ["--runtime", "onnxruntime-int8", "--precision", "int8", "--objectives", "error,latency", "--budget", "5"]
+    assert run_command(["search", str(run), *asked]) == 0
+    return run
+
+
+def test_a_search_may_look_at_errors_in_int8(judged_in_int8, call):
+    run = judged_in_int8
+    assert record(run)["basis"]["dtype"] == "int8"
+    with Archive(run / "archive.db") as archive:
+        rows = archive.evaluations(split="selection")
+    assert len(rows) == 5
+    assert all(one.asked for one in rows)  # other depths are other files
+    assert any(one.mask.is_full for one in rows)
+    for one in rows:
+        assert one.values["error"] == pytest.approx(error_in_int8(run, one.mask, "selection"), abs=2 / 38)
+    for one in reported(run).values():
+        assert one.values["error"] == one.values["error_int8"]
+        assert one.values["error"] == pytest.approx(error_in_int8(run, one.mask), abs=2 / 64)
+    assert call("pick", run, "--latency-ms", 1000).code == 0
+
+
+def test_what_else_joins_errors_in_int8_is_judged_so(judged_in_int8, tmp_path, call):
+    run = shutil.copytree(judged_in_int8, tmp_path / "run")
+    assert call("prune", run, "--method", "rank_magnitude", "--density", "0.5").code == 0
+    assert call("ladder", run, "--shares", "1/2", "--steps", "2").code == 0
+    assert record(run)["basis"]["dtype"] == "int8"
+    folder = RunFolder.open(run)
+    task = open_task(folder)
+    with Archive(run / "archive.db") as archive:
+        rows = [one for kind in ("pruned", "ladder") for one in archive.evaluations(split="selection", weights=kind)]
+    apart = [one for one in rows if weights_folder(folder, one) is not None and is_kept(folder, one)]
+    assert apart
+    for one in apart:
+        exported = ENGINES["onnxruntime"].opened(load_model(weights_folder(folder, one)), int8=True)
+        outputs = file_outputs(exported, task.selection, pad_token_id=task.pad_token_id)
+        assert one.values["error"] == pytest.approx(task.metric.error(outputs, task.selection))
+
+
+def test_errors_in_int8_are_refused_where_nothing_runs_them(finished, tmp_path, fails):
+    search, served = ["search", finished, "--precision", "int8"], ["--runtime", "onnxruntime-int8"]
+    for command in (search, ["prune", finished, "--method", "ziplm", "--density", "0.5", "--precision", "int8"]):
+        assert re.search(r"are for torch; give one of onnxruntime-int8, openvino-int8 as --\S*runtime", fails(*command))
+    assert "which files in int8 do not; leave --search-racing out" in fails(*search, *served, "--racing")
+    assert "workers answer in PyTorch" in fails(*search, *served, "--workers", 2)
+    message = fails(*search, *served, "--searcher", "moasha")
+    assert "judges candidates while they are trained" in message
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
