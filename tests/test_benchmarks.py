@@ -9,6 +9,7 @@ import pytest
 import torch
 from secateur.benchmarks.common import Known, in_turn, precisions
 from secateur.benchmarks.front_quality import whole_layers
+from secateur.benchmarks.made_tasks import qnli_ranking, sentences, squad_labels, squad_ranking
 from secateur.benchmarks.results import FACTS, PAGES, filled
 from secateur.benchmarks.search_weights import agreement
 from secateur.benchmarks.transplant import LAYOUTS, transplanted, write_transplanted
@@ -142,3 +143,54 @@ def test_sections_are_written_from_facts_and_the_rest_stays():
     assert "| 1/2 | 100.0% | 90.0% | 95.0% | 90 to 100 |" in lines
     assert "| 1/4 | 90.0% | 80.0% | 85.0% | 70 to 80 |" in lines
     assert filled(found, facts) == found
+
+
+_CONTEXT = "Ada wrote it in 1843. Was it read? It was. Then Babbage died in London."
+
+
+def _asked(question, answer):
+    return {"context": _CONTEXT, "question": question, "answers": {"answer_start": [_CONTEXT.index(answer)]}}
+
+
+def test_sentences_begin_where_they_stand_in_their_text():
+    found = sentences(_CONTEXT)
+    assert [text for _, text in found] == [
+        "Ada wrote it in 1843.",
+        "Was it read?",
+        "It was.",
+        "Then Babbage died in London.",
+    ]
+    assert all(_CONTEXT[start:].startswith(text) for start, text in found)
+
+
+def test_the_sentence_in_which_an_answer_begins_is_the_relevant_one():
+    found = squad_ranking([_asked(" When was it written?", "1843"), _asked("Where did he die?", "London")])
+    assert list(found) == ["When was it written?", "Where did he die?"]
+    assert [[text for text, gold in texts.items() if gold] for texts in found.values()] == [
+        ["Ada wrote it in 1843."],
+        ["Then Babbage died in London."],
+    ]
+    assert squad_ranking([{"context": "One.", "question": "?", "answers": {"answer_start": [0]}}]) == {}
+
+
+def test_a_sentence_has_the_kinds_of_all_questions_that_it_answers():
+    asked = [
+        _asked("Who wrote it?", "Ada"),
+        _asked("In what year was it written?", "1843"),
+        _asked("Say where", "London"),
+    ]
+    found = squad_labels(asked)
+    assert found["Ada wrote it in 1843."] == {"who", "when"}
+    assert found["Then Babbage died in London."] == {"where"}
+    assert found["It was."] == set()
+
+
+def test_what_is_most_like_a_question_stands_beside_its_answer():
+    rows = [
+        {"question": "Who rides the horse?", "sentence": "Ada rides the horse.", "label": 0},
+        {"question": "Who sells bread?", "sentence": "The baker sells bread.", "label": 0},
+        {"question": "Who sells bread?", "sentence": "Nobody sells the horse.", "label": 1},
+    ]
+    found = qnli_ranking(rows, 2)
+    assert found["Who rides the horse?"] == {"Ada rides the horse.": 1, "Nobody sells the horse.": 0}
+    assert qnli_ranking(rows, 2, without=["Who rides the horse?"]).keys() == {"Who sells bread?"}

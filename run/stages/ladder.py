@@ -237,13 +237,23 @@ class _Rungs:
         self._stand_on_the_whole_model()
         minutes = self._settings.minutes
         ends = None if minutes is None else begin - self._folder.seconds(STAGE) + 60 * minutes
+
+        def clock(
+            ends: float, note: str = ""
+        ) -> None:  # cuts take more seconds than steps do, and some rungs have none
+            of = max(1, round(ends - begin))
+            tick(min(round(time.monotonic() - begin), of), of, note)
+
+        if ends is not None:
+            clock(ends)
         for done, budget in enumerate(todo):
 
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:
-                at, of = done * step.total + step.done, len(todo) * step.total
-                if ends is not None:  # seconds: cuts take more of them than steps do, and some rungs have none
-                    at, of = round(time.monotonic() - begin), max(1, round(ends - begin))
-                tick(min(at, of), of, f"{title}: loss {step.loss:.3f}")
+                note = f"{title}: loss {step.loss:.3f}"
+                if ends is None:
+                    tick(done * step.total + step.done, len(todo) * step.total, note)
+                else:
+                    clock(ends, note)
 
             self._make(budget, None if ends is None else self._time(ends, todo[done:]), report)
             shutil.rmtree(self._state(budget), ignore_errors=True)
