@@ -154,21 +154,22 @@ def quantise_within(
         return judge.gap(engine.open(to))
 
     low, high = 0, len(groups)  # so many groups in float32 are too few, and enough
-    gap = tried(high)
+    gap, written = tried(high), high
     if not gap.within(gate):
         raise InputError(
             f"{engine.title}'s int8 {gap} even with all maps in float32, where {gate:g} is allowed; serve it in "
             "float32, or allow more with `gate`"
         )
     while high - low > 1:
-        middle = (low + high) // 2
+        written = middle = (low + high) // 2
         found = tried(middle)
         if found.within(gate):
             high, gap = middle, found
         else:
             low = middle
     names = _names(groups, worst[:high])
-    engine.quantise(path, to, feeds, in_float=names)
+    if written != high:
+        engine.quantise(path, to, feeds, in_float=names)
     tick(looks, looks)
     return Mended(gap, before, names, count)
 
