@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..errors import InputError
 from ..evaluation.error import SplitError
 from ..evaluation.evaluator import Evaluator
 from ..evaluation.latency import LatencyTable
@@ -16,7 +15,6 @@ from ..search_space import TokenSet
 from ..supernet import Supernet
 from ..tasks import Task
 from ..tasks.split import Split
-from .basis import INT8
 from .precision import split_error
 from .settings.search import SearchSettings
 
@@ -38,10 +36,8 @@ def make_evaluator(
     masks with fewer tokens read them, in the numbers of the whole table.
 
     Raises:
-        InputError: racing in int8, or with a metric that it has no bound for.
+        InputError: racing with a metric that it has no bound for.
     """
-    if racing and settings.precision == INT8:  # as the archive's errors are
-        raise InputError("racing stops passes half way, which files in int8 do not; leave `racing` out")
     if racing:
         check_racing(task.metric, task.num_labels)
     errors: Mapping[str, SplitError | ServedError | SpelledErrors] = split_errors(supernet, task, splits, settings)

@@ -34,7 +34,7 @@ from .search_loop import Plan, SearchLoop, known_values
 from .solved import open_solved
 from .standard import METHOD as STANDARD_NAS
 from .standard import standard_stage
-from .workers import Cluster
+from .workers import Cluster, check_farming
 
 _STAGES = {Weights.SUPERNET: "search", Weights.SOLVED: "solved_search"}
 _BLOCKS = 7  # what a seed is drawn for
@@ -96,6 +96,8 @@ def search_stage(
         target = cluster.on_machine(latency_target, supernet.model.config, settings.latency)
         basis = Basis.join(folder, target, settings.precision)
         settings = settings.model_copy(update={"precision": basis.dtype, "latency": basis.latency})
+        check(settings)  # once more: errors in int8 may be the archive's
+        check_farming(farming, settings)
         table = open_latency_table(folder, supernet, target, cluster.on_machine)
         with archive_of(folder) as archive:
             if _is_done(folder, archive, settings):

@@ -125,6 +125,15 @@ def test_what_else_joins_errors_in_int8_is_judged_so(judged_in_int8, tmp_path, c
         assert one.values["error"] == pytest.approx(task.metric.error(outputs, task.selection))
 
 
+def test_a_run_whose_errors_are_in_int8_refuses_what_runs_in_pytorch(judged_in_int8, fails):
+    for more, told in (
+        (["--racing"], "which files in int8 do not"),
+        (["--workers", 2], "workers answer in PyTorch"),
+        (["--searcher", "moasha"], "judges candidates while they are trained"),
+    ):
+        assert told in fails("search", judged_in_int8, "--budget", 9, *more)
+
+
 def test_errors_in_int8_are_refused_where_nothing_runs_them(finished, tmp_path, fails):
     search, served = ["search", finished, "--precision", "int8"], ["--runtime", "onnxruntime-int8"]
     for command in (search, ["prune", finished, "--method", "ziplm", "--density", "0.5", "--precision", "int8"]):
