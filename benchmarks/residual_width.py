@@ -76,7 +76,9 @@ def main(
             distilled(whole, model, task, options, seed, Path(state), lambda _: None, layers)
         return model
 
-    rows: list[dict[str, Any]] = []
+    fine_tuned = load_model(folder.finetuned)
+    size, score = sum(one.numel() for one in fine_tuned.parameters()), 1 - answers(fine_tuned).error()
+    rows: list[dict[str, Any]] = [{"share": "1", "kept": "all", "parameters": size, "before": score, "after": score}]
     for title, share in zip(shares.split(","), map(float, parse_shares(shares)), strict=True):
         whole, found = on_device(load_supernet(folder.finetuned)), {}
         mask = narrow(whole, task, share, np.random.default_rng(seed))
