@@ -92,7 +92,10 @@ def test_the_command_line_comes_before_the_file(tmp_path):
         ("budget: 4", "budget: no setting of this command, got 4"),
         ("search:\n  budget: many", "search.budget: Input should be a valid integer, .*, got 'many'"),
         ("search:\n  latency:\n    threads: 0", "search.latency.threads: .*greater than or equal to 1, got 0"),
-        ("search:\n  precision: fp8", "search.precision: Input should be 'auto', 'float32', 'bfloat16' or 'int8', got 'fp8'"),
+        (
+            "search:\n  precision: fp8",
+            "search.precision: Input should be 'auto', 'float32', 'bfloat16' or 'int8', got 'fp8'",
+        ),
         ("search: 4", "search: Input should be a valid dictionary or .*, got 4"),
     ],
 )
