@@ -25,6 +25,7 @@ from ..tasks.metrics import companions
 from ..tasks.relations import Pairs
 
 _LIKELY = 1.5  # times what the latency table predicts; its errors are a tenth of that
+_DOUBTFUL = 3.0  # times it, of which one is told
 _LOOKS = 3  # at most at a model's latency
 
 
@@ -117,3 +118,13 @@ def timed(model: PreTrainedModel, target: LatencyTarget, expected: float | None 
         looks.append(measure(model, target, seconds=2.0))
     latency = min(looks, key=lambda look: look.median)
     return {"latency_ms": latency.median, "latency_low_ms": latency.low, "latency_high_ms": latency.high}
+
+
+def doubtful(key: str, milliseconds: float, expected: float | None) -> str | None:
+    """Return a warning of a model's time that is far above what the latency table predicts, None for any other."""
+    if expected is None or milliseconds <= _DOUBTFUL * expected:
+        return None
+    return (
+        f"warning: {key} took {milliseconds:.3g} ms, where the latency table expects {expected:.3g}: the number is "
+        "doubtful if the machine was busy; `pick` measures anew"
+    )

@@ -27,7 +27,7 @@ from .model import model_name, weights_folder
 from .precision import dtype_of, outputs_in
 from .project import load_supernet, on_device
 from .recipes import make_row
-from .scores import quantised_error, score_outputs, timed
+from .scores import doubtful, quantised_error, score_outputs, timed
 from .settings.base import ErrorPrecision
 from .settings.latency import LatencySettings
 
@@ -106,6 +106,8 @@ class Scorer:
             else:
                 on_report |= quantised_error(model, task, self.table.target)
             on_report |= timed(model.cpu(), self.table.target, values.get("latency_ms"))
+            if warning := doubtful(row.key, on_report["latency_ms"], values.get("latency_ms")):
+                self.folder.tell.say(warning)
         archive.add(
             [
                 replace(row, values=values | {ERROR: error}),

@@ -234,7 +234,6 @@ class _Rungs:
 
     def make(self, todo: Sequence[Budget], tick: Ticker, begin: float) -> None:
         """Make rungs, the dearest first; each is committed as it is done. The minutes count from `begin`."""
-        self._stand_on_the_whole_model()
         minutes = self._settings.minutes
         ends = None if minutes is None else begin - self._folder.seconds(STAGE) + 60 * minutes
 
@@ -246,6 +245,7 @@ class _Rungs:
 
         if ends is not None:
             clock(ends)
+        self._stand_on_the_whole_model()
         for done, budget in enumerate(todo):
 
             def report(step: Progress, done: int = done, title: str = budget.title) -> None:

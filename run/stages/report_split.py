@@ -24,7 +24,7 @@ from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
 from ..precision import outputs_in
-from ..scores import quantised_error, score_outputs, timed
+from ..scores import doubtful, quantised_error, score_outputs, timed
 from ..settings.search import SearchSettings
 from ..vocabulary import Vocabularies
 
@@ -93,7 +93,10 @@ def rescore(
                 values[ERROR_INT8] = values[ERROR]
             else:
                 values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
-            values |= on_machine(timed, model.cpu(), table.target, values.get("latency_ms"))
+            expected = values.get("latency_ms")
+            values |= on_machine(timed, model.cpu(), table.target, expected)
+            if warning := doubtful(one.key, values["latency_ms"], expected):
+                folder.tell.say(warning)
             seconds = time.perf_counter() - begin
             row = replace(one, x=None, method=METHOD, seed=folder.project.seed, split=REPORT, asked=True)
             archive.add([replace(row, values=values, seconds=seconds)])

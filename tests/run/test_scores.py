@@ -3,7 +3,7 @@
 import pytest
 from secateur.evaluation.latency import Latency
 from secateur.run import scores
-from secateur.run.scores import timed
+from secateur.run.scores import doubtful, timed
 from secateur.tests.tiny import tiny_model
 
 
@@ -27,3 +27,9 @@ def test_a_time_far_above_the_tables_is_taken_anew(monkeypatch, taken, expected,
     target = None  # nothing is timed
     assert timed(tiny_model("bert"), target, expected)["latency_ms"] == found
     assert len(taken) - len(left) == looks
+
+
+def test_a_time_that_stays_far_above_is_said():
+    assert "took 860 ms, where the latency table expects 40" in str(doubtful("abc", 860.0, 40.0))
+    assert doubtful("abc", 41.0, 40.0) is None
+    assert doubtful("abc", 860.0, None) is None
