@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from ..evaluation.error import SplitError
+from ..evaluation.evaluation import ERROR_INT8
+from ..evaluation.latency import LatencyTarget
 from ..evaluation.model_error import file_outputs, model_outputs
+from ..evaluation.objectives import ERROR
 from ..evaluation.served_error import ServedError
 from ..supernet import Supernet
 from ..supernet.precision import resolve_precision
@@ -17,7 +20,7 @@ from ..supernet.shipping.engines import Engine
 from ..tasks import Task
 from ..tasks.split import Split
 from .basis import INT8
-from .scores import few_texts, int8_engine
+from .scores import few_texts, int8_engine, quantised_error
 
 
 def dtype_of(precision: str, device: torch.device) -> torch.dtype:
@@ -47,6 +50,21 @@ def _runner(precision: str, model: PreTrainedModel, task: Task, runtime: str) ->
         return lambda split, pad: file_outputs(file, split, pad_token_id=pad)
     dtype = resolve_precision(precision, model.device)
     return lambda split, pad: model_outputs(model, split, pad_token_id=pad, dtype=dtype)
+
+
+def error_in_int8(
+    precision: str, values: Mapping[str, float], model: PreTrainedModel, task: Task, target: LatencyTarget
+) -> dict[str, float]:
+    """Return a model's error in int8 on the report split, which is its error where all errors are so.
+
+    Args:
+        precision: of the errors.
+        values: what is known of the model on the report split.
+        model: as `quantised_error` takes it, like task and target.
+        task: its.
+        target: says whether models are served in int8.
+    """
+    return {ERROR_INT8: values[ERROR]} if precision == INT8 else quantised_error(model, task, target)
 
 
 def split_error(

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ..evaluation.archive import Archive
-from ..evaluation.evaluation import ERROR_INT8, NONZERO, REPORT, SELECTION, WHOLE, Evaluation
+from ..evaluation.evaluation import NONZERO, REPORT, SELECTION, WHOLE, Evaluation
 from ..evaluation.latency import LatencyTable
 from ..evaluation.model_error import error_of
 from ..evaluation.objectives import ERROR, OBJECTIVES
@@ -20,14 +20,14 @@ from ..supernet import Supernet
 from ..supernet.extraction import extract
 from ..supernet.stored.storage import load_tokenizer, save_model
 from ..tasks import Task
-from .basis import INT8, Basis
+from .basis import Basis
 from .folder import RunFolder
 from .latency import latency_target, open_latency_table
 from .model import model_name, weights_folder
-from .precision import dtype_of, outputs_in
+from .precision import dtype_of, error_in_int8, outputs_in
 from .project import load_supernet, on_device
 from .recipes import make_row
-from .scores import doubtful, quantised_error, score_outputs, timed
+from .scores import doubtful, score_outputs, timed
 from .settings.base import ErrorPrecision
 from .settings.latency import LatencySettings
 
@@ -101,10 +101,7 @@ class Scorer:
         if path is not None:
             save_model(model, load_tokenizer(self.folder.finetuned), path, sealed=True)
         if latency:
-            if self.precision == INT8:
-                on_report[ERROR_INT8] = on_report[ERROR]
-            else:
-                on_report |= quantised_error(model, task, self.table.target)
+            on_report |= error_in_int8(self.precision, on_report, model, task, self.table.target)
             on_report |= timed(model.cpu(), self.table.target, values.get("latency_ms"))
             if warning := doubtful(row.key, on_report["latency_ms"], values.get("latency_ms")):
                 self.folder.tell.say(warning)

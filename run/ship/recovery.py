@@ -167,13 +167,13 @@ def distilled(
         one.float().to(device)  # pyright: ignore[reportArgumentType]
     rows = np.arange(min(_FITTED, len(task.train)))
     teacher = Teacher(whole, model, collate(task.train, rows, task.pad_token_id).to(device).inputs, layers)
-    before = copy.deepcopy(model.state_dict())
+    before = None if settings.minutes is None else copy.deepcopy(model.state_dict())
     steps = 0
     if settings.minutes is None or settings.minutes > 0:
         recipe, state = _recipe(settings, task), state / "training"
         steps = distil(model, task, teacher, recipe, seed=seed, state=state, report=report, minutes=settings.minutes)
     model.eval()
-    if settings.minutes is not None and 0 < steps < _FEWEST:
+    if before is not None and 0 < steps < _FEWEST:
         model.load_state_dict(before)
         return 0
     return steps

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from ...evaluation.archive import Archive
 from ...evaluation.error import SplitError
-from ...evaluation.evaluation import ERROR_INT8, METHOD, REPORT, SELECTION, Evaluation
+from ...evaluation.evaluation import METHOD, REPORT, SELECTION, Evaluation
 from ...evaluation.latency import LatencyTable
 from ...evaluation.objectives import ERROR, OBJECTIVES
 from ...evaluation.served_error import ServedError
@@ -18,13 +18,12 @@ from ...search_space import SubnetMask, TokenSet
 from ...supernet import Supernet
 from ...supernet.extraction import extract_subnet
 from ...tasks import Task
-from ..basis import INT8
 from ..evaluators import split_errors
 from ..folder import RunFolder
 from ..latency import OnMachine, here
 from ..model import open_subnet
-from ..precision import outputs_in
-from ..scores import doubtful, quantised_error, score_outputs, timed
+from ..precision import error_in_int8, outputs_in
+from ..scores import doubtful, score_outputs, timed
 from ..settings.search import SearchSettings
 from ..vocabulary import Vocabularies
 
@@ -89,10 +88,8 @@ def rescore(
                 outputs = [error.outputs(whole, (depth,))[depth] for error in errors[tokens].values()]
                 costs = {name: make(supernet, table).of(one.mask) for name, make in OBJECTIVES.items()}
                 values = costs | score_outputs(vocabularies.own_task(tokens), outputs)
-            if settings.precision == INT8:
-                values[ERROR_INT8] = values[ERROR]
-            else:
-                values |= quantised_error(model, vocabularies.own_task(one.mask.tokens), table.target)
+            own = vocabularies.own_task(one.mask.tokens)
+            values |= error_in_int8(settings.precision, values, model, own, table.target)
             expected = values.get("latency_ms")
             values |= on_machine(timed, model.cpu(), table.target, expected)
             if warning := doubtful(one.key, values["latency_ms"], expected):
