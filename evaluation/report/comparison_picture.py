@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..weights import Layer
 from .comparison import NONZERO, Comparison, Entry
-from .drawing import INK, Mark, draw_method, draw_yardstick, frame, plain, save
+from .drawing import INK, Mark, draw_method, draw_yardstick, end_axis, frame, plain, save
 from .looks import Look, looks
 from .stamp import stamp
 
@@ -33,6 +33,9 @@ def write_comparison_picture(path: Path, facts: Comparison) -> None:
     axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
     for one, layer in zip(axes, facts.layers, strict=False):
         _draw(one, facts, layer, styles)
+    wholes = (Entry.of([whole]) for layer, whole in facts.wholes.items() if layer in facts.layers)
+    drawn = (e for e in facts.entries if e.layer in facts.layers)
+    end_axis(axes[0], (_mark(facts, one) for one in (*drawn, *wholes)), facts.top)
     axes[0].set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
     figure.suptitle(plain(facts.title), fontsize=13, color=INK, x=0.01, ha="left")
     save(figure, path, stamp(facts))

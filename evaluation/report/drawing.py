@@ -91,7 +91,7 @@ def _fill(colour: str, hollow: bool) -> dict[str, str]:
 
 
 def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whole: Mark | None, top: float) -> None:
-    """Draw the whole model and the constant answer, end the axis of errors at the top, and say what is drawn how."""
+    """Draw the whole model and the constant answer, and say what is drawn how."""
     known = [m for m in marks if m.is_known]
     if whole is not None and math.isfinite(whole.y):
         axes.axhline(whole.y, color=INK, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
@@ -100,10 +100,6 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
         if whole.is_known:
             axes.plot(whole.x, whole.y, "*", color=INK, markersize=13, label="whole model", linestyle="", zorder=4)
             known.append(whole)
-    low = min((m.y for m in known), default=0.0)
-    if whole is not None and whole.y_ends is not None:  # all of its interval, or it would look as if there were no edge
-        low, top = min(low, whole.y_ends[0]), max(top, whole.y_ends[1])
-    axes.set_ylim(low - 0.08 * (top - low or 0.1), top + 0.03 * (top - low or 0.1))
     if yardstick.constant_report <= top:
         line = {"color": SOFT, "linewidth": 1, "linestyle": "-."}
         axes.axhline(yardstick.constant_report, label="constant answer", zorder=1, **line)
@@ -111,6 +107,19 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
         axes.plot([], [], "o", color=SOFT, label=CONSTANT, markersize=6)
     if any(m.y > top for m in known):
         axes.plot([], [], marker=_ARROW, color=INK, linestyle="", label="error above the picture", markersize=9)
+
+
+def end_axis(axes: Axes, marks: Iterable[Mark], top: float) -> None:
+    """End the axis of errors where the intervals of all that is drawn end: a cut one looks like an open one.
+
+    Args:
+        axes: one of those that share the axis.
+        marks: models of all of these, the whole ones too, with or without a place on the other axis.
+        top: from which on a model is an arrow.
+    """
+    edges = [edge for mark in marks if mark.y <= top for edge in mark.y_ends or (mark.y,)]
+    low, high = min(edges, default=0.0), max(edges, default=top)
+    axes.set_ylim(low - 0.08 * (high - low or 0.1), max(top, high) + 0.03 * (high - low or 0.1))
 
 
 def save(figure: Figure, path: Path, stamp: str) -> None:

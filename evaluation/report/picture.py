@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..weights import Weights
-from .drawing import INK, SOFT, Mark, draw_method, draw_yardstick, frame, plain, save
+from .drawing import INK, SOFT, Mark, draw_method, draw_yardstick, end_axis, frame, plain, save
 from .facts import Point, ReportFacts
 from .looks import looks
 from .parts import duration, number
@@ -30,8 +30,10 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     figure = Figure(figsize=(10, 4.5), dpi=180, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
-    _draw(left, facts, measured=False)
-    _draw(right, facts, measured=True)
+    top = facts.yardstick.top(facts.full.model.error_report, [p.model.error_report for p in facts.front])
+    _draw(left, facts, top, measured=False)
+    _draw(right, facts, top, measured=True)
+    end_axis(left, (_mark(facts, point, measured=False) for point in (facts.full, *facts.front)), top)
     left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=INK)
     left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
     right.set_xlabel("measured latency (ms)", fontsize=11, color=INK)
@@ -42,13 +44,12 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     save(figure, path, stamp(facts))
 
 
-def _draw(axes: Axes, facts: ReportFacts, *, measured: bool) -> None:
+def _draw(axes: Axes, facts: ReportFacts, top: float, *, measured: bool) -> None:
     frame(axes)
     groups = {(p.method, p.model.weights): [] for p in facts.front}
     for point in facts.front:
         groups[point.method, point.model.weights].append(_mark(facts, point, measured=measured))
     whole = _mark(facts, facts.full, measured=measured)
-    top = facts.yardstick.top(facts.full.model.error_report, [p.model.error_report for p in facts.front])
     styles = looks([method for method, _ in groups])
     for (method, weights), marks in groups.items():
         draw_method(axes, marks, styles[method], top, plain(_label(facts, method, weights)))

@@ -8,8 +8,10 @@ from statistics import NormalDist
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 from secateur.evaluation.report import Yardstick, write_page, write_picture
+from secateur.evaluation.report.drawing import Mark, end_axis
 from secateur.evaluation.report.looks import glyph, looks
 from secateur.evaluation.report.parts import DASH, duration, number, part
 from secateur.pruners import PRUNERS
@@ -232,6 +234,22 @@ def test_picture_has_each_method_in_its_colour_(tmp_path, many, facts):
     write_picture(tmp_path / "many.png", many)
     assert {search, standard} <= colours_of(tmp_path / "many.png")
     assert pruner not in colours_of(tmp_path / "many.png")  # it was not searched
+
+
+def test_no_interval_is_cut_off():
+    figure = Figure()
+    left, right = figure.subplots(1, 2, sharey=True)
+    marks = [
+        Mark(1, 0.2, False, (0.15, 0.26)),
+        Mark(math.nan, 0.1, False, (0.06, 0.14)),
+        Mark(3, 0.9, True, (0.8, 1.0)),
+    ]
+    end_axis(left, marks, top=0.25)
+    for axes in (left, right):
+        low, high = axes.get_ylim()
+        assert low < 0.06 < 0.26 < high < 0.8  # what is above the top is an arrow there
+    end_axis(left, [], top=0.25)
+    assert right.get_ylim()[1] > 0.25
 
 
 # ---- what errors are held against
