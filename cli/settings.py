@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ..evaluation.latency.runtime import RUNTIMES, TORCH
+from ..evaluation.latency.runtime import PRECISIONS, RUNTIMES, TORCH
 from ..run.settings.all import AllSettings
 from ..run.settings.base import MOST_THREADS, Settings
 from ..run.settings.choice import FrontSettings, LoadSettings, PickSettings
@@ -196,7 +196,7 @@ class BenchCommand(LoadSettings, JsonOption):
         list[str], Field(description="folders, or names on the Hugging Face hub", json_schema_extra=ARGUMENT)
     ]
     runtime: Annotated[str, Field(description=f"what runs them, comma-separated: {', '.join(RUNTIMES)}")] = TORCH
-    precision: Annotated[str, Field(description="in PyTorch, comma-separated: float32, bfloat16")] = "float32"
+    precision: Annotated[str, Field(description=f"in PyTorch, comma-separated: {', '.join(PRECISIONS)}")] = "float32"
     batch_size: Annotated[str, Field(description="texts per batch, comma-separated")] = "1,32"
     sequence_length: Annotated[int, Field(ge=1, le=MOST, description="tokens per text")] = 128
     threads: Annotated[int | None, Field(ge=1, le=MOST_THREADS, description="threads; all cores if not given")] = None

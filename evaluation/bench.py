@@ -16,12 +16,13 @@ from ..supernet.heads import stored_head
 from ..supernet.stored.extracted import is_extracted
 from ..supernet.stored.storage import find_source, load_model, model_positions, one_line_errors, quiet
 from .latency import RUNTIMES, Bench, Latency, LatencyTarget, machine_name
+from .latency.runtime import PRECISIONS, SHORT_NAMES
 from .load import under_load
 from .objectives.disk import MB
 from .serving import peak_memory
 from .work import Load, UnderLoad
 
-_PRECISIONS = {"float32": "float32", "fp32": "float32", "bfloat16": "bfloat16", "bf16": "bfloat16"}
+_PRECISIONS = {name: name for name in PRECISIONS} | SHORT_NAMES
 
 
 @dataclass(frozen=True)

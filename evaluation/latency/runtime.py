@@ -9,6 +9,10 @@ from typing import Any
 TORCH, ONNXRUNTIME, INT8 = "torch", "onnxruntime", "onnxruntime-int8"
 OPENVINO, OPENVINO_INT8 = "openvino", "openvino-int8"
 
+PRECISIONS = {"float32": 4, "bfloat16": 2, "float16": 2}
+"""What PyTorch serves models in, and the bytes of a number."""
+SHORT_NAMES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+
 
 @dataclass(frozen=True)
 class Runtime:

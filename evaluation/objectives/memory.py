@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...search_space import SubnetMask
-from ..latency.runtime import RUNTIMES
+from ..latency.runtime import PRECISIONS, RUNTIMES
 from .disk import MB
 from .objective import Objective
 from .parameters import parameters
@@ -13,8 +13,6 @@ from .parameters import parameters
 if TYPE_CHECKING:
     from ...supernet import Supernet
     from ..latency.target import LatencyTarget
-
-_BYTES = {"float32": 4, "bfloat16": 2}
 
 
 def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
@@ -31,8 +29,8 @@ def memory(supernet: Supernet, target: LatencyTarget) -> Objective:
     """
     runtime = RUNTIMES[target.runtime]
     shape, count = supernet.shape, parameters(supernet)
-    stored = {"torch.bfloat16": 2, "torch.float16": 2}.get(str(supernet.model.dtype), 4)
-    served = _BYTES[target.precision]
+    stored = PRECISIONS.get(str(supernet.model.dtype).removeprefix("torch."), 4)
+    served = PRECISIONS[target.precision]
     tokens = target.batch_size * max(target.request_lengths)
     embedding_size = supernet.parameters[f"{supernet.embeddings.word}.weight"].shape[1]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from ...evaluation.latency.runtime import RUNTIMES, TORCH
+from ...evaluation.latency.runtime import RUNTIMES, SHORT_NAMES, TORCH
 from ...supernet.training.settings import MOST
 from .base import ALSO, MOST_THREADS, Settings
 
@@ -28,8 +28,8 @@ class LatencySettings(Settings):
         Field(description="tokens per text, or `task`: its texts' lengths; 128, or the model's positions if fewer"),
     ] = None
     precision: Annotated[
-        Literal["float32", "bfloat16", "fp32", "bf16"],
-        AfterValidator(lambda name: {"fp32": "float32", "bf16": "bfloat16"}.get(name, name)),
+        Literal["float32", "bfloat16", "float16", "fp32", "bf16", "fp16"],
+        AfterValidator(lambda name: SHORT_NAMES.get(name, name)),
         Field(description="the served model's"),
     ] = "float32"
     device: Annotated[Literal["auto", "cpu", "cuda"], Field(description="auto: CUDA where there is one")] = "auto"

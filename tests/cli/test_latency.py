@@ -78,7 +78,7 @@ def test_a_table_of_another_machine_is_kept(copied, call):
             "--sequence-length: Value error, expected a number of tokens above 0, or 'task'",
         ),
         (["--sequence-length", "0"], "expected a number of tokens above 0, or 'task', got '0'"),
-        (["--precision", "fp8"], "'fp8' is not one of 'float32', 'bfloat16', 'fp32', 'bf16'"),
+        (["--precision", "fp8"], "'fp8' is not one of 'float32', 'bfloat16', 'float16', 'fp32', 'bf16', 'fp16'"),
         (
             ["--runtime", "onnx"],
             "unknown runtime 'onnx'; known: onnxruntime, onnxruntime-int8, openvino, openvino-int8, torch",

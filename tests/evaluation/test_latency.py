@@ -14,6 +14,7 @@ from secateur.evaluation.latency import (
 )
 from secateur.evaluation.latency.calibration import fitted_parts, make_plan, rank_correlation, share
 from secateur.evaluation.latency.measure import measure, summary
+from secateur.evaluation.latency.runtime import PRECISIONS
 from secateur.evaluation.latency.table import Accuracy
 from secateur.search_space import EncoderShape, Medium, SubnetMask
 from secateur.supernet import Supernet
@@ -169,6 +170,14 @@ def test_measuring_sets_threads_and_puts_them_back(supernet):
     assert (first, second) == (0, 1)
     assert min(bench.latency(place).repeats for place in (first, second)) >= 2
     assert bench.reference > 0
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_pytorch_is_measured_in_each_precision(supernet, precision):
+    model = extract(supernet.model, SubnetMask.full(supernet.shape))
+    assert measure(model, TARGET.model_copy(update={"precision": precision}), repeats=6, warmup=1).median > 0
+    assert model.dtype == getattr(torch, precision)
+    assert model.dtype.itemsize == PRECISIONS[precision]
 
 
 @pytest.mark.parametrize("name", [name for name, runtime in RUNTIMES.items() if runtime.engine])

@@ -47,8 +47,9 @@ def test_memory_is_weights_and_activations_and_a_base(tiny_models):
     expected = BASE_MB + (4 * weights + 2 * 4 * 2 * 8 * widest) / 1e6
     assert memory(supernet, TARGET).of(full) == pytest.approx(expected)
     # In another precision the file's weights are there while they are cast.
-    half = TARGET.model_copy(update={"precision": "bfloat16", "batch_size": 1})
-    assert memory(supernet, half).of(full) == pytest.approx(BASE_MB + (2 + 4) * weights / 1e6)
+    for precision in ("bfloat16", "float16"):
+        half = TARGET.model_copy(update={"precision": precision, "batch_size": 1})
+        assert memory(supernet, half).of(full) == pytest.approx(BASE_MB + (2 + 4) * weights / 1e6)
     sizes = [memory(supernet, TARGET).of(full.truncated(depth)) for depth in range(4)]
     assert sizes == sorted(sizes)
     long = TARGET.model_copy(update={"sequence_length": "task", "lengths": (2, 8)})
