@@ -9,13 +9,14 @@ from ...evaluation.answers import Answers
 from ...evaluation.choice import Candidate, cost_names
 from ...evaluation.evaluation import FLIP_RATE
 from ...evaluation.flips import FlipRate, flip_rate, share_interval
+from ...evaluation.latency import RUNTIMES
 from ...evaluation.model_error import model_outputs
 from ...evaluation.objectives import ERROR
 from ...supernet import Supernet
 from ...tasks import Task
 from ...tasks.agreement import agreement
 from ...tasks.split import Split
-from ..basis import Basis
+from ..basis import INT8, Basis
 from ..folder import RunFolder
 from ..precision import dtype_of
 from ..project import load_supernet, on_device, open_task
@@ -25,19 +26,23 @@ from .stored import nothing_within
 
 
 class FlipRates:
-    """Flip rates of models of a run on its selection split, each found out once.
+    """Flip rates of models of a run on its selection split, as they are served; each found out once.
 
     Args:
         folder: the run, whose fine-tuned model is what all are held to.
         supernet: where models are cut from.
+        runtime: what serves them; in int8 they are run so, whatever the search looked at.
+        gate: how far a model in int8 may be off the one that it is made of, on the same texts.
 
     Attributes:
         folder: as given.
     """
 
-    def __init__(self, folder: RunFolder, supernet: Supernet) -> None:
+    def __init__(self, folder: RunFolder, supernet: Supernet, runtime: str, gate: float) -> None:
         task, basis = open_task(folder), Basis.of(folder)
         assert basis is not None
+        quantised = RUNTIMES[runtime].int8 and (basis.dtype, basis.latency.runtime) != (INT8, runtime)
+        self._runtime, self._gate = (runtime, gate) if quantised else (None, 0.0)
         self.folder, self._supernet, self._task = folder, supernet, task
         self._vocabularies = Vocabularies(folder, task)
         self._metric = agreement(task.kind)
@@ -47,25 +52,36 @@ class FlipRates:
             outputs = model_outputs(whole.model, task.selection, pad_token_id=task.pad_token_id, dtype=dtype)
             self._answered = task.kind.answered(outputs, task.selection)
             self._least = task.metric.error(outputs, task.selection)
-        self._known: dict[tuple[str, ...], FlipRate] = {}
+        self._known: dict[tuple[str | None, ...], FlipRate] = {}
 
     def least(self, one: Candidate) -> float:
         """Return what the upper end of a model's interval cannot be below, without running it.
 
-        Without labels the error is the flip rate. Of accuracy: so many more wrong answers are other answers.
+        Without labels the error is the flip rate. Of accuracy: so many more wrong answers are other answers. What int8
+        may answer otherwise than the model it is made of may be what that one does.
         """
         kind = self._task.kind
         if not self._task.answered and self._task.metric.name != "accuracy":
             return 0.0
-        rate = max(0.0, one.evaluation.values[ERROR] - self._least)
+        rate = max(0.0, one.evaluation.values[ERROR] - self._least - self._gate)
         examples = self._task.selection.examples
         return share_interval(min(examples, round(rate * examples)), examples).high if kind.flips_whole else rate
 
+    def within(self, one: Candidate, limit: float) -> bool:
+        """Whether a model keeps a limit, with the upper end of its interval."""
+        if self._runtime is not None and self._rate(one, None).rate - self._gate > limit:
+            return False  # before it is converted
+        return self.of(one).high <= limit
+
     def of(self, one: Candidate) -> FlipRate:
         """Run a model over the selection split, and return its flip rate."""
-        name = one.evaluation.model
+        return self._rate(one, self._runtime)
+
+    def _rate(self, one: Candidate, runtime: str | None) -> FlipRate:
+        """Return the flip rate of a model in int8, or as the search looks at it."""
+        name = (runtime, *one.evaluation.model)
         if name not in self._known:
-            ((outputs,),) = outputs_of(self.folder, self._supernet, self._vocabularies, _selection, [one])
+            ((outputs,),) = outputs_of(self.folder, self._supernet, self._vocabularies, _selection, [one], runtime)
             answers = Answers.of(self._metric, [outputs], [self._answered])
             self._known[name] = flip_rate(answers, seed=self.folder.project.seed)
         return self._known[name]
@@ -105,7 +121,7 @@ def first_that_agrees(
     with flips.folder.tell.progress("flip rates") as tick:
         for done, one in enumerate(ordered):
             tick(done, len(ordered))
-            if flips.of(one).high <= limit and keeps(one):
+            if flips.within(one, limit) and keeps(one):
                 tick(len(ordered), len(ordered))
                 return one
         tick(len(ordered), len(ordered))

@@ -198,7 +198,7 @@ def measured_answer(
     finalists = Finalists(folder, open_encoder(folder), table, gate, promise)
     known = _candidates(finalists, archive, budgets, None)
     answers = KeptAnswers(folder, archive, budgets, table.target, None, gate, promise)
-    flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
+    flips = _flips(finalists, budgets)
     chosen = _best(finalists, known, budgets, answers.find(known), flips)
     answers.keep(chosen)
     roles = around(known, chosen, cost_names(budgets)[0])
@@ -230,10 +230,17 @@ def measured_choice(
     if (named := answers.find(rows)) is not None:
         return named.evaluation
     finalists = Finalists(folder, open_encoder(folder), table, gate)
-    flips = FlipRates(folder, finalists.supernet) if FLIP_RATE in budgets else None
+    flips = _flips(finalists, budgets)
     chosen = _best(finalists, _candidates(finalists, archive, budgets, weights), budgets, None, flips)
     answers.keep(chosen)
     return chosen.evaluation
+
+
+def _flips(finalists: Finalists, budgets: Mapping[str, float]) -> FlipRates | None:
+    """Return what finds out flip rates, if there is a budget of them."""
+    if FLIP_RATE not in budgets:
+        return None
+    return FlipRates(finalists.folder, finalists.supernet, finalists.table.target.runtime, finalists.gate)
 
 
 def _candidates(

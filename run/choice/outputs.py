@@ -1,4 +1,4 @@
-"""What models of a run say, in the precision of its search."""
+"""What models of a run say, in the precision of its search or in int8."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...search_space import TokenSet
 from ...supernet import Supernet
 from ...tasks import Task
 from ...tasks.split import Split
-from ..basis import Basis
+from ..basis import INT8, Basis
 from ..folder import RunFolder
 from ..model import open_subnet
 from ..precision import outputs_in, split_error
@@ -27,6 +27,7 @@ def outputs_of(
     vocabularies: Vocabularies,
     splits_of: Callable[[Task], Sequence[Split]],
     chosen: Sequence[Candidate],
+    int8: str | None = None,
 ) -> list[list[np.ndarray]]:
     """Return the outputs of models on some splits, model by model, in the precision of the search.
 
@@ -36,10 +37,11 @@ def outputs_of(
         vocabularies: the run's task, as models read it.
         splits_of: names the splits of a task.
         chosen: the models.
+        int8: run them in int8 as this runtime does, whatever the search looked at.
     """
     basis = Basis.of(folder)
     assert basis is not None
-    precision, runtime = basis.dtype, basis.latency.runtime
+    precision, runtime = (basis.dtype, basis.latency.runtime) if int8 is None else (INT8, int8)
     cut: dict[TokenSet | None, list[SplitError | ServedError]] = {}
     for tokens in dict.fromkeys(one.evaluation.mask.tokens for one in chosen):
         task = vocabularies.uncut_task(tokens)

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from secateur.evaluation.archive import Archive
+from secateur.evaluation.choice import Candidate
 from secateur.evaluation.latency import LatencyTable
 from secateur.evaluation.model_error import file_outputs
+from secateur.run.choice.flips import FlipRates
 from secateur.run.folder import RunFolder
 from secateur.run.model import is_kept, weights_folder
 from secateur.run.project import open_supernet, open_task
@@ -76,6 +78,25 @@ def test_pick_says_it_too(served_in_int8, call):
     stored = json.loads(call("pick", served_in_int8, "--latency-ms", 1000, "--json", "--as-measured").out)
     assert stored["chosen"]["error_int8"] == reported(served_in_int8)[stored["chosen"]["key"]].values["error_int8"]
     assert re.search(r"\bint8\b", call("pick", served_in_int8, "--latency-ms", 1000).out)
+
+
+def test_flips_are_those_of_what_is_served(served_in_int8, monkeypatch, call, fails):
+    chosen = json.loads(call("pick", served_in_int8, "--flip-rate", 0.6, "--json").out)["chosen"]
+    folder = RunFolder.open(served_in_int8)
+    supernet, _ = open_supernet(folder)
+    with Archive(served_in_int8 / "archive.db") as archive:
+        one = Candidate(next(one for one in archive.evaluations(split="selection") if one.key == chosen["key"]), {})
+
+    def rates():
+        return [FlipRates(folder, supernet, name, 0.02).of(one).rate for name in ("torch", "onnxruntime-int8")]
+
+    in_float, in_int8 = rates()
+    assert in_int8 == pytest.approx(chosen["flip_rate"])
+    # The search looked at floats, and so does the gate: files that answer the contrary are told by the flip rate alone.
+    contrary = "secateur.evaluation.served_error.file_outputs"
+    monkeypatch.setattr(contrary, lambda *args, **options: -file_outputs(*args, **options))
+    assert rates() == pytest.approx([in_float, 1 - in_int8])
+    assert "no evaluated model keeps flip_rate <= 0.3" in fails("pick", served_in_int8, "--flip-rate", 0.3)
 
 
 @pytest.fixture(scope="module")
