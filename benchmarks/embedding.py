@@ -1,6 +1,7 @@
 """How small all-MiniLM-L6-v2 gets as what it is, a maker of vectors, from texts without labels.
 
-    python -m secateur.benchmarks.embedding DATA [--out runs/embedding] [--shares 3/4,1/2,1/4,1/8] [--steps 50] [--json]
+    python -m secateur.benchmarks.embedding DATA [--out runs/embedding] [--shares 2/3,1/2,1/3,1/6] [--steps 200]
+        [--texts 1500] [--json]
 
 DATA holds GLUE's parquet files in `glue/` and SQuAD's in `squad/`. Of SST-2, of QNLI's questions and sentences and of
 SQuAD's contexts so many texts each are drawn (`--texts`) and trained on, without their labels. A ladder is made, and
@@ -80,8 +81,8 @@ class Data:
 def main(
     data: Annotated[Path, typer.Argument(help="the folder that holds glue/ and squad/")],
     out: Annotated[Path, typer.Option(help="keeps the run, the models and what was found")] = Path("runs/embedding"),
-    shares: Annotated[str, typer.Option(help="rungs, of the encoder's parameters")] = "3/4,1/2,1/4,1/8",
-    steps: Annotated[int, typer.Option(min=1, help="of a rung of half the encoder")] = 50,
+    shares: Annotated[str, typer.Option(help="rungs, of the encoder's parameters")] = "2/3,1/2,1/3,1/6",
+    steps: Annotated[int, typer.Option(min=1, help="of a rung of half the encoder")] = LadderSettings().steps,
     texts: Annotated[int, typer.Option(min=10, help="drawn of each of the three corpora; of contexts a third")] = 1500,
     rounds: Annotated[int, typer.Option(min=1, help="of timing")] = 20,
     json: JsonOption = False,

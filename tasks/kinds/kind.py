@@ -40,6 +40,7 @@ class Kind(ABC):
             for a head whose outputs mean one thing only.
         flips_whole: each text or question is answered otherwise or is not, as a whole.
         has_classes: labels are of classes, which can count more or less in the loss.
+        noisy: what learns from a larger model learns with dropout.
         thresholded: thresholds decide what a served model says, see :meth:`thresholds`.
         own_loss: what labels teach in the place of :meth:`label_loss`: of outputs in float32 and labels; None if not.
         class_weights: what each class counts in the loss of labels; empty if all count as often as they occur.
@@ -50,6 +51,7 @@ class Kind(ABC):
     problem_type: ClassVar[ProblemType | None] = None
     flips_whole: ClassVar[bool] = True
     has_classes: ClassVar[bool] = False
+    noisy: ClassVar[bool] = True
     thresholded: ClassVar[bool] = False
     own_loss: Callable[[Tensor, Tensor], Tensor] | None = None
     class_weights: tuple[float, ...] = ()

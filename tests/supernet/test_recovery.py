@@ -14,6 +14,7 @@ from secateur.supernet.supernet import Supernet
 from secateur.supernet.training.finetuning import finetune
 from secateur.supernet.training.recovery import recover
 from secateur.supernet.training.settings import FinetuneSettings, RecoverySettings
+from secateur.supernet.training.teacher import Teacher
 from secateur.tests.supernet import toy
 from secateur.tests.tiny import tiny_model, tiny_regressor
 
@@ -69,6 +70,25 @@ def test_regression_learns_the_teacher_and_not_the_labels():
     teacher = np.array([[2.0 * (5 in row)] for row in task.train.input_ids], np.float32)
     recover(model, task, teacher, RECIPE.model_copy(update={"epochs": 15}), seed=0)
     assert np.mean((outputs(model, task) - teacher) ** 2) < 0.5 * teacher.var()
+
+
+@pytest.mark.parametrize(("kind", "noisy"), [("embedding", False), ("classification", True)])
+@pytest.mark.parametrize("told", ["outputs", "model"])
+def test_vectors_are_learnt_without_dropout(kind, noisy, told):
+    task, weights = toy.toy_task(kind=kind), []
+    head = "embedding" if kind == "embedding" else "sequence-classification"
+    whole = tiny_model("bert", head).eval()
+    task = replace(task, train=replace(task.train, labels=outputs(whole, task))) if kind == "embedding" else task
+    for rate in (0.0, 0.4):
+        small = smaller(whole).train()
+        for module in small.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = rate
+        teacher = outputs(whole, task) if told == "outputs" else Teacher(whole, small, {})
+        recover(small, task, teacher, RECIPE.model_copy(update={"epochs": 1}), seed=0)
+        assert small.training  # as it was
+        weights.append(torch.cat([p.detach().flatten() for p in small.parameters()]))
+    assert torch.equal(*weights) != noisy
 
 
 def test_the_seed_decides():
