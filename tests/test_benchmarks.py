@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from secateur.benchmarks import embedding
 from secateur.benchmarks.common import Known, in_turn, precisions
 from secateur.benchmarks.front_quality import whole_layers
 from secateur.benchmarks.made_tasks import qnli_ranking, sentences, squad_labels, squad_ranking
@@ -16,6 +17,8 @@ from secateur.benchmarks.transplant import LAYOUTS, transplanted, write_transpla
 from secateur.supernet import Supernet
 from secateur.supernet.precision import resolve_precision
 from secateur.supernet.stored.storage import load_tokenizer
+from secateur.tasks.relations import Pairs
+from secateur.tasks.split import Split
 from transformers import MPNetModel
 
 
@@ -194,3 +197,23 @@ def test_what_is_most_like_a_question_stands_beside_its_answer():
     found = qnli_ranking(rows, 2)
     assert found["Who rides the horse?"] == {"Ada rides the horse.": 1, "Nobody sells the horse.": 0}
     assert qnli_ranking(rows, 2, without=["Who rides the horse?"]).keys() == {"Who sells bread?"}
+
+
+def test_what_vectors_are_worth_does_not_depend_on_where_they_all_point():
+    rng, count = np.random.default_rng(0), 20
+    pairs, texts = rng.normal(size=(2 * count, 8)), rng.normal(size=(2 * count, 8))
+    scores = (embedding.directions(pairs)[::2] * embedding.directions(pairs)[1::2]).sum(axis=1)
+    rows = [np.array([1, 2], np.int32)] * (2 * count)
+    split = Split(rows, None, np.zeros((2 * count, 0), np.float32), relations=Pairs(scores))
+    data = embedding.Data(split, split, [{place: 1.0} for place in range(count)], pad=0)
+    whole = [pairs, texts]
+    same = embedding._numbers(whole, whole, data)
+    assert (same["cosine"], same["share"], same["recall"]) == pytest.approx((1, 1, 1))
+    assert same["share_interval"] == pytest.approx((1, 1))
+    rotation = np.linalg.qr(rng.normal(size=(8, 8)))[0]
+    turned = embedding._numbers([part @ rotation for part in whole], whole, data)
+    assert turned["cosine"] < 0.5
+    assert (turned["share"], turned["recall"], turned["ndcg"]) == pytest.approx((1, 1, same["ndcg"]))
+    noisy = embedding._numbers([part + 2 * rng.normal(size=part.shape) for part in whole], whole, data)
+    assert noisy["share_interval"][0] < noisy["share"] < noisy["share_interval"][1] < 1
+    assert noisy["recall"] < 0.9
