@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..weights import Layer
 from .comparison import NONZERO, Comparison, Entry
-from .drawing import INK, Mark, draw_method, draw_yardstick, end_axis, frame, plain, save
+from .drawing import INK, Mark, axis_of_errors, draw_method, draw_yardstick, frame, plain, save
 from .looks import Look, looks
 from .stamp import stamp
 
@@ -31,17 +31,16 @@ def write_comparison_picture(path: Path, facts: Comparison) -> None:
     figure = Figure(figsize=(5.6 * panels, 4.6 + 0.19 * (rows + 1)), dpi=140, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, panels, sharex=True, sharey=True, squeeze=False)[0]
-    for one, layer in zip(axes, facts.layers, strict=False):
-        _draw(one, facts, layer, styles)
     wholes = (Entry.of([whole]) for layer, whole in facts.wholes.items() if layer in facts.layers)
-    drawn = (e for e in facts.entries if e.layer in facts.layers)
-    end_axis(axes[0], (_mark(facts, one) for one in (*drawn, *wholes)), facts.top)
-    axes[0].set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
+    drawn = (_mark(facts, one) for one in (*facts.entries, *wholes))
+    end = axis_of_errors(axes[0], drawn, facts.top, facts.metric)
+    for one, layer in zip(axes, facts.layers, strict=False):
+        _draw(one, facts, layer, styles, end)
     figure.suptitle(plain(facts.title), fontsize=13, color=INK, x=0.01, ha="left")
     save(figure, path, stamp(facts))
 
 
-def _draw(axes: Axes, facts: Comparison, layer: Layer, styles: dict[str, Look]) -> None:
+def _draw(axes: Axes, facts: Comparison, layer: Layer, styles: dict[str, Look], end: float) -> None:
     frame(axes, labels_inside=True)
     axes.set_title(plain(facts.layer_title(layer)), fontsize=12, color=INK, loc="left")
     entries = [e for e in facts.entries if e.layer == layer]
@@ -51,11 +50,11 @@ def _draw(axes: Axes, facts: Comparison, layer: Layer, styles: dict[str, Look]) 
         facts.yardstick,
         [_mark(facts, e) for e in entries],
         None if whole is None else _mark(facts, Entry.of([whole])),
-        top := facts.top,
+        end,
     )
     for standing in (s for s in facts.standings if s.layer == layer):
         mine = [_mark(facts, e) for e in entries if e.method == standing.method]
-        draw_method(axes, mine, styles[standing.method], top, plain(str(standing)), hollow=standing.axis == NONZERO)
+        draw_method(axes, mine, styles[standing.method], end, plain(str(standing)), hollow=standing.axis == NONZERO)
     nonzero = {e.axis == NONZERO for e in entries}
     kept = "non-zero weights kept (%)" if nonzero == {True} else "encoder parameters kept (%)"
     both = "; hollow: non-zero weights (%)" if nonzero == {True, False} else ""

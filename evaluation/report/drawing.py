@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -109,17 +110,25 @@ def draw_yardstick(axes: Axes, yardstick: Yardstick, marks: Iterable[Mark], whol
         axes.plot([], [], marker=_ARROW, color=INK, linestyle="", label="error above the picture", markersize=9)
 
 
-def end_axis(axes: Axes, marks: Iterable[Mark], top: float) -> None:
-    """End the axis of errors where the intervals of all that is drawn end: a cut one looks like an open one.
+def axis_of_errors(axes: Axes, marks: Iterable[Mark], top: float, metric: str) -> float:
+    """Label the axis of errors and end it where the intervals of what is drawn end: a cut one looks like an open one.
 
     Args:
-        axes: one of those that share the axis.
+        axes: the first of those that share the axis.
         marks: models of all of these, the whole ones too, with or without a place on the other axis.
-        top: from which on a model is an arrow.
+        top: up to which models are wanted.
+        metric: the task's.
+
+    Returns:
+        Its upper end, at which what lies above is an arrow.
     """
+    axes.set_ylabel(
+        "\n".join(wrap(f"error, report split (1 \N{MINUS SIGN} {plain(metric)})", 40)), fontsize=11, color=INK
+    )
     edges = [edge for mark in marks if mark.y <= top for edge in mark.y_ends or (mark.y,)]
-    low, high = min(edges, default=0.0), max(edges, default=top)
-    axes.set_ylim(low - 0.08 * (high - low or 0.1), max(top, high) + 0.03 * (high - low or 0.1))
+    low, high = min(edges, default=0.0), max((top, *edges))
+    axes.set_ylim(low - 0.08 * (high - low or 0.1), end := high + 0.03 * (high - low or 0.1))
+    return end
 
 
 def save(figure: Figure, path: Path, stamp: str) -> None:

@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from ..weights import Weights
-from .drawing import INK, SOFT, Mark, draw_method, draw_yardstick, end_axis, frame, plain, save
+from .drawing import INK, SOFT, Mark, axis_of_errors, draw_method, draw_yardstick, frame, plain, save
 from .facts import Point, ReportFacts
 from .looks import looks
 from .parts import duration, number
@@ -31,11 +31,11 @@ def write_picture(path: Path, facts: ReportFacts) -> None:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2, sharey=True)
     top = facts.yardstick.top(facts.full.model.error_report, [p.model.error_report for p in facts.front])
-    _draw(left, facts, top, measured=False)
-    _draw(right, facts, top, measured=True)
-    end_axis(left, (_mark(facts, point, measured=False) for point in (facts.full, *facts.front)), top)
+    everything = (_mark(facts, point, measured=False) for point in (facts.full, *facts.front))
+    end = axis_of_errors(left, everything, top, facts.metric)
+    _draw(left, facts, end, measured=False)
+    _draw(right, facts, end, measured=True)
     left.set_xlabel("encoder parameters kept (%)", fontsize=11, color=INK)
-    left.set_ylabel(f"error, report split (1 \N{MINUS SIGN} {plain(facts.metric)})", fontsize=11, color=INK)
     right.set_xlabel("measured latency (ms)", fontsize=11, color=INK)
     handles, labels = left.get_legend_handles_labels()
     look = {"fontsize": 8, "frameon": False, "labelcolor": INK}

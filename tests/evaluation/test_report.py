@@ -11,7 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from plotly.offline import get_plotlyjs
 from secateur.evaluation.report import Yardstick, write_page, write_picture
-from secateur.evaluation.report.drawing import Mark, end_axis
+from secateur.evaluation.report.drawing import Mark, axis_of_errors
 from secateur.evaluation.report.looks import glyph, looks
 from secateur.evaluation.report.parts import DASH, duration, number, part
 from secateur.pruners import PRUNERS
@@ -244,12 +244,12 @@ def test_no_interval_is_cut_off():
         Mark(math.nan, 0.1, False, (0.06, 0.14)),
         Mark(3, 0.9, True, (0.8, 1.0)),
     ]
-    end_axis(left, marks, top=0.25)
+    end = axis_of_errors(left, marks, 0.25, "agreement with the whole model")
     for axes in (left, right):
         low, high = axes.get_ylim()
-        assert low < 0.06 < 0.26 < high < 0.8  # what is above the top is an arrow there
-    end_axis(left, [], top=0.25)
-    assert right.get_ylim()[1] > 0.25
+        assert low < 0.06 < 0.26 < high == end < 0.8  # what is above is an arrow there
+    assert max(map(len, left.get_ylabel().splitlines())) <= 40  # the axis is not longer
+    assert axis_of_errors(left, [], 0.25, "accuracy") > 0.25
 
 
 # ---- what errors are held against
