@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any
 
 import numpy as np
@@ -192,8 +193,8 @@ def first_layers(
 
     def trained(model: PreTrainedModel, steps: int) -> float:
         begin, options = time.process_time(), RecoverOptions(steps=steps, learning_rate=rate)
-        state = run.path / ".first"
-        distilled(copy.deepcopy(whole.model), model, task, options, 0, state, lambda step: None, layers)
+        with TemporaryDirectory() as state:  # of its own: the next ones are other models
+            distilled(copy.deepcopy(whole.model), model, task, options, 0, Path(state), lambda step: None, layers)
         return time.process_time() - begin
 
     probed = trained(extract(holder.model, mask), _PROBED) / _PROBED
