@@ -58,9 +58,11 @@ class FlipRates:
         """Return what the upper end of a model's interval cannot be below, without running it.
 
         Without labels the error is the flip rate. Of accuracy: so many more wrong answers are other answers. What int8
-        may answer otherwise than the model it is made of may be what that one does.
+        may answer otherwise than the model it is made of may be what that one does; of vectors that is no bound.
         """
         kind = self._task.kind
+        if self._runtime is not None and not kind.flips_whole:
+            return 0.0
         if not self._task.answered and self._task.metric.name != "accuracy":
             return 0.0
         rate = max(0.0, one.evaluation.values[ERROR] - self._least - self._gate)
@@ -69,7 +71,8 @@ class FlipRates:
 
     def within(self, one: Candidate, limit: float) -> bool:
         """Whether a model keeps a limit, with the upper end of its interval."""
-        if self._runtime is not None and self._rate(one, None).rate - self._gate > limit:
+        bounded = self._runtime is not None and self._task.kind.flips_whole
+        if bounded and self._rate(one, None).rate - self._gate > limit:
             return False  # before it is converted
         return self.of(one).high <= limit
 

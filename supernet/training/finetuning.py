@@ -237,9 +237,9 @@ class _Trainer(SafeTrainer):
             inputs.pop("index").numpy(force=True),
             inputs.pop("groups", None),
         )
-        # Here and not by the Trainer, which would leave the model's `forward` wrapped.
         if not self.kind.noisy and (teacher is not None or self.teacher is not None):
             model.eval()  # until the Trainer's next step
+        # Here and not by the Trainer, which would leave the model's `forward` wrapped.
         with torch.autocast(weight.device.type, self.precision, enabled=self.precision != torch.float32):
             found = model(**inputs, output_hidden_states=self.teacher is not None)
             outputs, states = read_outputs(found, batch.attention_mask), 0.0
